@@ -1,0 +1,67 @@
+"""Episodes as plain data: how they end and what is recorded of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+
+class TerminationReason(str, Enum):
+    """Why an episode ended. Every end has a name."""
+
+    SUCCESS_CONFIRMED = "success_confirmed"
+    """The completion head said "complete" in several queries in a row."""
+    MAX_STEPS = "max_steps"
+    CANCELLED = "cancelled"
+    CAMERA_LOST = "camera_lost"
+    JOINT_STATES_INVALID = "joint_states_invalid"
+    REWARD_LOST = "reward_lost"
+    CLOCK_JUMPED = "clock_jumped"
+    SAFETY_HOLD = "safety_hold"
+    POLICY_ERROR = "policy_error"
+    SHUTDOWN = "shutdown"
+
+
+class EpisodeState(str, Enum):
+    """States of the episode machine; the order equals the constants of ``lrm_msgs/msg/EpisodeStatus``."""
+
+    IDLE = "idle"
+    RESETTING = "resetting"
+    RUNNING = "running"
+    ENDING = "ending"
+    ENDED = "ended"
+
+
+@dataclass
+class EpisodeRecord:
+    """One simulated or demonstrated episode in memory, T observations, at a fixed control rate.
+
+    Attributes:
+        task: task sentence.
+        seed: scene seed.
+        outcome: what happened, for example ``success`` or a failure kind of the scripted expert.
+        front: (T, H, W, 3) uint8 RGB, front camera.
+        wrist: (T, H, W, 3) uint8 RGB, wrist camera.
+        states: (T, 6) float32 joint positions: five arm joints in rad, gripper opening in m.
+        actions: (T, 6) float32 joint position targets sent after each observation, same units.
+        progress: (T,) float32 privileged progress in [0, 1].
+        success: (T,) bool privileged success.
+        positions: dict of privileged positions for auxiliary training, each (T, 3) float32, m, robot base frame;
+            keys: ``tcp``, ``object`` (named object), ``container`` (named container), ``distractor_object``,
+            ``distractor_container``.
+        labels: names of what stands where, for example ``{"object": "red cube", "distractor_object": "green cylinder"}``.
+    """
+
+    task: str
+    seed: int
+    outcome: str
+    front: np.ndarray
+    wrist: np.ndarray
+    states: np.ndarray
+    actions: np.ndarray
+    progress: np.ndarray
+    success: np.ndarray
+    positions: dict[str, np.ndarray]
+    labels: dict[str, str]

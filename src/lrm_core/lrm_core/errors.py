@@ -1,0 +1,16 @@
+"""Errors that a person can act on: they name the field, its value, what is allowed and the fix."""
+
+from __future__ import annotations
+
+
+class LrmError(Exception):
+    """Base of every error this project raises on purpose. The command line prints it in one line, without a trace."""
+
+
+class BadInput(LrmError):
+    """Something from outside (a message, a file, a parameter, an argument) is not usable."""
+
+    def __init__(self, field: str, value: object, allowed: str, fix: str = "") -> None:
+        self.field, self.value, self.allowed, self.fix = field, value, allowed, fix
+        text = f"{field} is {value!r}: expected {allowed}."
+        super().__init__(f"{text} {fix}".rstrip())
