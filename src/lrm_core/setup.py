@@ -1,0 +1,18 @@
+from setuptools import find_packages, setup
+
+PACKAGE = "lrm_core"
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    package_data={PACKAGE: ["py.typed", "**/*.xml", "**/*.json", "**/*.html", "**/*.css", "**/*.jinja"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+    ],
+    install_requires=["setuptools"],
+    zip_safe=True,
+    license="Apache-2.0",
+    description="Shared types and pure logic of the Large Reward Model stack, and its ROS 2 base classes.",
+)
