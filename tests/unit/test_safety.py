@@ -1,0 +1,219 @@
+"""The safety filter: whatever comes in, what goes out is finite, within limits and no faster than allowed."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lrm_core.errors import BadInput
+from lrm_core.safety import Decision, JointPositions, SafetyFilter, SafetyLimits, Verdict
+
+NAMES = ("shoulder", "elbow", "gripper")
+LIMITS = SafetyLimits.from_mapping(
+    {
+        "joint_names": list(NAMES),
+        "position_low": [-1.5, -2.0, 0.0],
+        "position_high": [1.5, 2.0, 0.08],
+        "velocity_max": [2.0, 3.0, 0.5],
+    }
+)
+PERIOD_S, TIMEOUT_S = 0.1, 0.3
+PERIOD_NS = 100_000_000
+MAX_STEP = LIMITS.velocity_max * 1.5 * PERIOD_S
+HOME = (0.1, -0.2, 0.04)
+
+
+def new_filter() -> SafetyFilter:
+    return SafetyFilter(LIMITS, control_period_s=PERIOD_S, command_timeout_s=TIMEOUT_S, joint_state_timeout_s=0.5)
+
+
+def at(positions: tuple[float, ...], tick: float = 0.0, names: tuple[str, ...] = NAMES) -> JointPositions:
+    return JointPositions(names, positions, 10 * PERIOD_NS + int(tick * PERIOD_NS))
+
+
+def decide(stage: SafetyFilter, wanted: tuple[float, ...], measured: tuple[float, ...], tick: float = 0.0) -> Decision:
+    return stage.filter(at(wanted, tick), at(measured, tick), at(measured, tick).stamp_ns)
+
+
+def test_a_good_command_passes_unchanged() -> None:
+    decision = decide(new_filter(), (0.12, -0.25, 0.05), HOME)
+    assert decision.verdict is Verdict.PASS and decision.reason == ""
+    assert decision.positions.tolist() == [0.12, -0.25, 0.05]
+
+
+def test_a_position_beyond_its_limit_is_clamped_and_named() -> None:
+    decision = decide(new_filter(), (0.1, -0.2, -0.01), (0.1, -0.2, 0.001))
+    assert decision.verdict is Verdict.LIMIT
+    assert decision.positions[2] == 0.0
+    assert "gripper" in decision.reason and "[0, 0.08]" in decision.reason
+
+
+def test_the_first_command_far_away_is_approached_slowly() -> None:
+    decision = decide(new_filter(), (1.4, 1.9, 0.08), HOME)
+    assert decision.verdict is Verdict.LIMIT and "faster than" in decision.reason
+    assert (np.abs(decision.positions - HOME) <= MAX_STEP + 1e-12).all()
+
+
+def test_a_jump_in_the_stream_is_limited_to_the_velocity() -> None:
+    stage = new_filter()
+    decide(stage, HOME, HOME)
+    decision = decide(stage, (1.4, -0.2, 0.04), HOME, tick=1)
+    assert decision.positions[0] == pytest.approx(HOME[0] + 2.0 * PERIOD_S)
+
+
+def test_a_target_may_lead_a_slow_arm_so_that_it_keeps_up() -> None:
+    stage = new_filter()
+    arm = np.array(HOME)
+    for tick in range(5):
+        wanted = (HOME[0] + 0.2 * (tick + 1), HOME[1], HOME[2])
+        assert decide(stage, wanted, tuple(arm), tick).verdict is Verdict.PASS
+        arm = arm + 0.7 * (np.array(wanted) - arm)
+
+
+def test_after_a_reset_elsewhere_the_old_target_is_forgotten() -> None:
+    stage = new_filter()
+    decide(stage, (1.4, 1.9, 0.05), (1.4, 1.9, 0.05))
+    decision = decide(stage, HOME, HOME, tick=1)
+    assert decision.verdict is Verdict.PASS
+    decision = decide(stage, (1.4, 1.9, 0.05), HOME, tick=2)
+    assert (np.abs(decision.positions - HOME) <= MAX_STEP + 1e-12).all()
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        (at((math.nan, 0.0, 0.0)), "shoulder is nan"),
+        (at((0.0, math.inf, 0.0)), "elbow is inf"),
+        (at((0.0, 0.0)), "2 positions"),
+        (at(()), "0 positions"),
+        (at(HOME, names=("elbow", "shoulder", "gripper")), "names the joints"),
+        (at(HOME, names=NAMES[:2]), "names the joints"),
+        (at(HOME, tick=-4), "behind"),
+        (at(HOME, tick=+4), "behind"),
+    ],
+)
+def test_a_bad_command_is_replaced_by_a_hold(command: JointPositions, word: str) -> None:
+    decision = new_filter().filter(command, at((0.3, 0.3, 0.02)), at(HOME).stamp_ns)
+    assert decision.verdict is Verdict.HOLD and word in decision.reason
+    assert decision.positions.tolist() == [0.3, 0.3, 0.02]
+
+
+@pytest.mark.parametrize(
+    ("measured", "word"),
+    [
+        (at((math.nan, 0.0, 0.0), tick=1), "not finite"),
+        (at((0.0, 0.0), tick=1, names=NAMES[:2]), "lacks ['gripper']"),
+        (at((0.9, 0.9, 0.02), tick=-6), "old"),
+    ],
+)
+def test_a_bad_joint_state_holds_at_the_last_good_one(measured: JointPositions, word: str) -> None:
+    stage = new_filter()
+    decide(stage, HOME, HOME)
+    decision = stage.filter(at(HOME, 1), measured, at(HOME, 1).stamp_ns)
+    assert decision.verdict is Verdict.HOLD and word in decision.reason
+    assert np.isfinite(decision.positions).all()
+
+
+def test_nothing_is_sent_before_any_joint_state() -> None:
+    for measured in (None, at((math.nan, 0.0, 0.0))):
+        decision = new_filter().filter(at(HOME), measured, at(HOME).stamp_ns)
+        assert decision.verdict is Verdict.REJECT and decision.positions is None and decision.reason
+
+
+def test_a_hold_does_not_follow_an_arm_that_sags() -> None:
+    stage = new_filter()
+    first = stage.hold("no command", at(HOME).stamp_ns, at(HOME))
+    sagging = (HOME[0] + 0.05, HOME[1] + 0.05, HOME[2])
+    second = stage.hold("no command", at(HOME, 1).stamp_ns, at(sagging, 1))
+    assert second.positions.tolist() == first.positions.tolist() == list(HOME)
+
+
+def test_a_hold_is_taken_anew_where_the_arm_was_put_by_a_reset() -> None:
+    stage = new_filter()
+    stage.hold("no command", at(HOME).stamp_ns, at(HOME))
+    elsewhere = (-1.2, 1.2, 0.01)
+    assert stage.hold("no command", at(HOME, 1).stamp_ns, at(elsewhere, 1)).positions.tolist() == list(elsewhere)
+
+
+def test_extra_and_reordered_measured_joints_are_matched_by_name() -> None:
+    measured = JointPositions(("wheel", "gripper", "elbow", "shoulder"), (9.0, 0.04, -0.2, 0.1), at(HOME).stamp_ns)
+    decision = new_filter().filter(at(HOME), measured, measured.stamp_ns)
+    assert decision.verdict is Verdict.PASS
+
+
+def test_a_clock_that_jumps_back_does_not_open_the_velocity_limit() -> None:
+    stage = new_filter()
+    decide(stage, HOME, HOME, tick=100)
+    decision = decide(stage, (1.4, 1.9, 0.08), HOME, tick=0)
+    assert (np.abs(decision.positions - HOME) <= MAX_STEP + 1e-12).all()
+
+
+NUMBERS = st.one_of(
+    st.floats(-3.0, 3.0), st.floats(allow_nan=True, allow_infinity=True), st.sampled_from([0.0, 1.5, -2.0, 0.08])
+)
+VECTORS = st.one_of(
+    st.tuples(NUMBERS, NUMBERS, NUMBERS), st.tuples(*[st.floats(-2.0, 2.0)] * 3), st.lists(NUMBERS, max_size=4).map(tuple)
+)
+NAME_SETS = st.one_of(st.just(NAMES), st.just(NAMES), st.lists(st.sampled_from([*NAMES, "wheel"]), max_size=4).map(tuple))
+STAMPS_NS = st.one_of(st.integers(8, 14).map(lambda n: n * PERIOD_NS), st.integers(-(2**40), 2**62))
+MESSAGES = st.builds(JointPositions, NAME_SETS, VECTORS, STAMPS_NS)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(MESSAGES, st.one_of(st.none(), MESSAGES), STAMPS_NS, st.booleans()), max_size=12))
+def test_whatever_comes_in_what_goes_out_is_safe(steps: list[tuple[JointPositions, JointPositions | None, int, bool]]) -> None:
+    stage, last, here = new_filter(), None, None
+    for command, measured, now_ns, watchdog in steps:
+        decision = stage.hold("watchdog", now_ns, measured) if watchdog else stage.filter(command, measured, now_ns)
+        good = measured is not None and _valid(measured)
+        here = _clipped(measured) if good else here
+        if decision.positions is None:
+            assert decision.verdict is Verdict.REJECT and here is None
+            continue
+        target = decision.positions
+        assert here is not None and np.isfinite(target).all()
+        assert (target >= LIMITS.position_low).all() and (target <= LIMITS.position_high).all()
+        window = LIMITS.velocity_max * TIMEOUT_S
+        assert (np.abs(target - here) <= window + MAX_STEP + 1e-9).all(), "too far ahead of the arm"
+        base = here if last is None else last
+        low, high = np.minimum(here, base) - MAX_STEP - 1e-9, np.maximum(here, base) + MAX_STEP + 1e-9
+        if decision.verdict in (Verdict.PASS, Verdict.LIMIT):
+            assert (target >= low).all() and (target <= high).all(), "faster than the velocity limit"
+        if decision.verdict is Verdict.PASS:
+            assert np.abs(target - np.asarray(command.positions)).max() <= 1e-9
+        last = target
+
+
+def _valid(measured: JointPositions) -> bool:
+    values = dict(zip(measured.names, measured.positions, strict=False))
+    return all(math.isfinite(values.get(name, math.nan)) for name in NAMES)
+
+
+def _clipped(measured: JointPositions) -> np.ndarray:
+    values = dict(zip(measured.names, measured.positions, strict=False))
+    return LIMITS.clip(np.array([values[name] for name in NAMES]))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"position_low": [0.0, 0.0]}, "3 finite numbers"),
+        ({"velocity_max": [1.0, 0.0, 1.0]}, "velocity_max of elbow"),
+        ({"position_high": [-2.0, 2.0, 0.08]}, "position_low of shoulder"),
+        ({"position_high": [math.nan, 2.0, 0.08]}, "position_high"),
+        ({"joint_names": None}, "joint_names"),
+    ],
+)
+def test_a_robot_description_that_makes_no_sense_is_refused(change: dict[str, object], word: str) -> None:
+    robot: dict[str, object] = {
+        "joint_names": list(NAMES),
+        "position_low": [-1.5, -2.0, 0.0],
+        "position_high": [1.5, 2.0, 0.08],
+        "velocity_max": [2.0, 3.0, 0.5],
+    }
+    with pytest.raises(BadInput, match=word.replace("[", r"\[")):
+        SafetyLimits.from_mapping(robot | change)
