@@ -1,0 +1,115 @@
+"""The ``lrm`` program. Sub-commands are imported when they are called, so that ``--help`` stays instant."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from lrm_core.errors import LrmError
+
+DESCRIPTION = """\
+Large Reward Models on ROS 2: a vision-language model watches the cameras and scores the robot, and the robot's policy
+gets better from those scores alone."""
+
+EPILOG = """\
+start here:
+  lrm demo                      the whole loop in simulation, with a report (about 18 minutes)
+  lrm doctor                    what this machine has and lacks
+  lrm <command> --help          options and an example of one command
+
+exit codes: 0 done, 1 a check failed, 2 wrong usage or an input that cannot be used, 130 interrupted"""
+
+
+@dataclass(frozen=True)
+class Command:
+    """One sub-command: ``module`` offers ``configure(parser)`` and ``run(args) -> int`` under the given names."""
+
+    words: tuple[str, ...]
+    help: str
+    example: str
+    module: str
+    configure: str = "configure"
+    run: str = "run"
+
+
+COMMANDS = (
+    Command(("demo",), "run the whole loop in simulation and write a report", "lrm demo --seconds 600 --seed 1",
+            "lrm_bringup.commands.demo"),
+    Command(("up",), "start the nodes of a robot or the simulator, without ROS launch", "lrm up sim --record",
+            "lrm_bringup.commands.up"),
+    Command(("score",), "score picture files with the reward model",
+            'lrm score --task "put the red cube in the blue bowl" --initial first.png last.png --json',
+            "lrm_reward_node.cli", "configure_score", "run_score"),
+    Command(("train", "reward-model"), "train the tiny reward model that ships with the repository",
+            "lrm train reward-model --out models/reward/tiny", "lrm_reward_node.cli", "configure_train", "run_train"),
+    Command(("train", "policy"), "train the base policy on recorded demonstrations",
+            "lrm train policy --dataset out/demos --out models/policy/act", "lrm_policy_node.cli",
+            "configure_train", "run_train"),
+    Command(("record-demos",), "record demonstrations of the scripted expert as a LeRobotDataset",
+            "lrm record-demos --episodes 50 --out out/demos", "lrm_sim.cli", "configure_record", "run_record"),
+    Command(("report",), "write the report of a finished run again, or check it", "lrm report out/demo/latest --check",
+            "lrm_bringup.commands.report"),
+    Command(("doctor",), "check what this machine has and lacks", "lrm doctor", "lrm_bringup.commands.doctor"),
+    Command(("params",), "list the parameters of every node", "lrm params --write docs/parameters.md",
+            "lrm_bringup.commands.params"),
+)
+GROUPS = {"train": "train the reward model or the base policy"}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says a usage error in one line that names the way out."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see: {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. Known errors become one line on standard error and code 2."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = _parser(words).parse_args(words)
+        run: Callable[[argparse.Namespace], int] = args.run
+        return run(args)
+    except LrmError as error:
+        print(f"lrm: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lrm: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, for example `head`, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """The parser, with the options of the one command that ``words`` names: the others stay unimported."""
+    style = argparse.RawDescriptionHelpFormatter
+    parser = _Parser(prog="lrm", description=DESCRIPTION, epilog=EPILOG, formatter_class=style)
+    commands = parser.add_subparsers(metavar="<command>", required=True)
+    groups = {}
+    for name, text in GROUPS.items():
+        group = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        groups[name] = group.add_subparsers(metavar="<what>", required=True)
+    for command in COMMANDS:
+        parent = groups[command.words[0]] if len(command.words) > 1 else commands
+        sub = parent.add_parser(
+            command.words[-1],
+            help=command.help,
+            description=command.help[0].upper() + command.help[1:] + ".",
+            epilog=f"example:\n  {command.example}",
+            formatter_class=style,
+        )
+        if tuple(words[: len(command.words)]) == command.words:
+            module = importlib.import_module(command.module)
+            getattr(module, command.configure)(sub)
+            sub.set_defaults(run=getattr(module, command.run))
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""What every process of a run gets: a DDS domain of its own, the transports for images, off-screen rendering."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO
+
+from lrm_core.errors import LrmError
+from lrm_core.resources import config_path
+
+DDS_PROFILE = "dds/fastdds.xml"
+_LAST_DOMAIN = 101
+"""Domains above meet the ports that Linux gives to outgoing connections (7400 + 250 · domain < 32768)."""
+
+
+def run_environment(domain_id: int | None, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of the processes of one run on this machine.
+
+    Args:
+        domain_id: DDS domain that isolates the run, or None to keep the user's and the network's discovery range.
+        base: environment to start from; default: this program's.
+    """
+    env = dict(os.environ if base is None else base)
+    env.setdefault("MUJOCO_GL", "egl")
+    env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
+    env.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(config_path(DDS_PROFILE)))
+    env["PYTHONUNBUFFERED"] = "1"
+    if domain_id is not None:
+        env |= {"ROS_DOMAIN_ID": str(domain_id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    return env
+
+
+class DomainClaim:
+    """A DDS domain that no other run on this machine uses, held until :meth:`release` or the end of the process.
+
+    A lock file keeps two programs apart that start at once; a look at the domain's discovery port finds everybody else.
+    """
+
+    def __init__(self) -> None:
+        self._lock: IO[str] | None = None
+        self.domain_id = self._claim()
+
+    def release(self) -> None:
+        """Give the domain back."""
+        if self._lock:
+            self._lock.close()
+
+    def _claim(self) -> int:
+        start = os.getpid() % _LAST_DOMAIN
+        for domain_id in (1 + (start + i) % _LAST_DOMAIN for i in range(_LAST_DOMAIN)):
+            if self._locked(domain_id) and _port_is_free(7400 + 250 * domain_id):
+                return domain_id
+            self.release()
+        raise LrmError(f"all DDS domains from 1 to {_LAST_DOMAIN} are in use on this machine: stop other runs first")
+
+    def _locked(self, domain_id: int) -> bool:
+        path = Path(tempfile.gettempdir()) / f"lrm-{os.getuid()}-domain-{domain_id}.lock"
+        try:
+            self._lock = path.open("w")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+
+def _port_is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,104 @@
+"""The one table of processes: ``lrm up``, ``lrm demo`` and the launch files start what stands here.
+
+Imports only the standard library, so that a launch file can import it on any ROS machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class NodeProcess:
+    """One node in a process of its own.
+
+    Attributes:
+        name: ROS node name.
+        package: ROS package with the console script ``executable``.
+        executable: console script.
+        module: the same program for ``python -m``.
+        config: parameter file in ``config/``.
+        arguments: deployment argument -> parameter of this node that it sets.
+    """
+
+    name: str
+    package: str
+    executable: str
+    module: str
+    config: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+SIM = NodeProcess("sim", "lrm_sim", "lrm_sim_node", "lrm_sim.ros.node", "sim.yaml")
+SAFETY = NodeProcess(
+    "safety", "lrm_policy_node", "lrm_safety_node", "lrm_policy_node.safety.ros.node", "safety.yaml"
+)
+REWARD = NodeProcess("reward", "lrm_reward_node", "lrm_reward_node", "lrm_reward_node.ros.node", "reward.yaml")
+LEARNER = NodeProcess("learner", "lrm_policy_node", "lrm_learner", "lrm_policy_node.learner.ros.node", "learner.yaml")
+POLICY = NodeProcess("policy", "lrm_policy_node", "lrm_policy_node", "lrm_policy_node.ros.node", "policy.yaml")
+RECORDER = NodeProcess("recorder", "lrm_bringup", "lrm_recorder", "lrm_bringup.recorder.ros.node", "recorder.yaml")
+
+GRAPHS: dict[str, tuple[NodeProcess, ...]] = {
+    # In starting order; stopping is the reverse: the policy lets go first, the recorder sees all.
+    "sim": (SIM, SAFETY, REWARD, LEARNER, POLICY),
+    "robot": (SAFETY, REWARD, LEARNER, POLICY),
+    "reward": (REWARD,),
+    "record": (RECORDER,),
+}
+"""Name of a launch file -> its processes."""
+
+
+def processes(graph: str, record: bool = False) -> tuple[NodeProcess, ...]:
+    """The processes of ``graph``, with the recorder in front when ``record`` is wanted and it is not in already."""
+    nodes = GRAPHS[graph]
+    return (RECORDER, *nodes) if record and RECORDER not in nodes else nodes
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What differs between machines, and nothing else. Everything else stands in the parameter files.
+
+    Attributes:
+        namespace: namespace of every node; empty: none.
+        log_level: debug, info, warn, error or fatal.
+        parameters: deployment argument (see :class:`NodeProcess`) -> value; None keeps the parameter file's value.
+    """
+
+    namespace: str = ""
+    log_level: str = "info"
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def overrides(node: NodeProcess, deployment: Deployment) -> dict[str, Any]:
+    """Parameters that ``deployment`` sets on ``node``."""
+    chosen = {node.arguments[k]: v for k, v in deployment.parameters.items() if k in node.arguments and v is not None}
+    everywhere = {k: deployment.parameters[k] for k in ("autostart", "use_sim_time") if k in deployment.parameters}
+    return everywhere | chosen
+
+
+def ros_arguments(
+    config_files: Sequence[Path], parameters: Mapping[str, Any], deployment: Deployment
+) -> tuple[str, ...]:
+    """The ``--ros-args`` of a node; later parameter files and ``parameters`` win."""
+    arguments = ["--ros-args", "--log-level", deployment.log_level]
+    if deployment.namespace:
+        arguments += ["-r", f"__ns:=/{deployment.namespace.strip('/')}"]
+    for path in config_files:
+        arguments += ["--params-file", str(path)]
+    for name, value in parameters.items():
+        arguments += ["-p", f"{name}:={yaml_value(value)}"]
+    return tuple(arguments)
+
+
+def yaml_value(value: Any) -> str:
+    """A parameter value as YAML flow text, as ``-p name:=value`` wants it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(yaml_value(element) for element in value) + "]"
+    return repr(value)

@@ -1,0 +1,47 @@
+"""From the table of processes to commands that the supervisor can start."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lrm_bringup.graph import Deployment, NodeProcess, overrides, ros_arguments
+from lrm_bringup.processes import ProcessSpec
+from lrm_core.errors import BadInput
+from lrm_core.resources import config_path
+
+
+def process_specs(
+    nodes: Sequence[NodeProcess],
+    deployment: Deployment,
+    log_dir: Path,
+    env: Mapping[str, str],
+    extra_files: Sequence[Path] = (),
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[ProcessSpec]:
+    """One command per node: shipped parameter file, ``extra_files``, deployment, ``parameters`` (by node name); later wins.
+
+    Raises:
+        BadInput: an extra parameter file does not exist.
+    """
+    for path in extra_files:
+        if not path.is_file():
+            raise BadInput("--params", str(path), "an existing parameter file")
+    return [
+        ProcessSpec(
+            node.name,
+            (sys.executable, "-m", node.module, *_arguments(node, deployment, extra_files, (parameters or {}).get(node.name, {}))),
+            log_dir / f"{node.name}.log",
+            env,
+        )
+        for node in nodes
+    ]
+
+
+def _arguments(
+    node: NodeProcess, deployment: Deployment, extra_files: Sequence[Path], parameters: Mapping[str, Any]
+) -> tuple[str, ...]:
+    files = [config_path(node.config), *extra_files]
+    return ros_arguments(files, overrides(node, deployment) | dict(parameters), deployment)
