@@ -1,0 +1,86 @@
+"""What the residual sees: a few numbers, no pixels. The frozen base policy's plan carries what it saw in the images.
+
+Layout, version 1, (26,) float32, each about within [-1, 1]:
+
+====== =====================================================================================================
+0-4    arm joint positions, rad / π
+5      gripper opening, m / 0.05
+6      measured opening minus commanded opening, m / 0.02: above 0 the fingers hold something
+7-9    tool centre point (TCP), robot base frame, m / 0.3
+10-18  TCP of the base chunk at its first, middle and last action, relative to the present TCP, m / 0.1
+19-21  gripper opening of the base chunk at its first, middle and last action, m / 0.05
+22     phase: control step / control steps of the episode
+23-25  residual of the previous chunk, in [-1, 1]
+====== =====================================================================================================
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lrm_core.errors import BadInput
+from lrm_policy_node.kinematics import ResidualKinematics
+
+FEATURES_VERSION = 1
+FEATURES = 26
+ACTIONS = 3
+
+_OPENING_M = 0.05
+_HOLDING_M = 0.02
+_TCP_M = 0.3
+_MOVE_M = 0.1
+
+
+def observation_features(
+    *,
+    joints: np.ndarray,
+    gripper_command: float,
+    base_chunk: np.ndarray,
+    kinematics: ResidualKinematics,
+    previous_residual: np.ndarray,
+    step: int,
+    max_steps: int,
+) -> np.ndarray:
+    """Features of one decision, see the layout above.
+
+    Args:
+        joints: (6,) measured joint positions: five arm joints in rad, gripper opening in m.
+        gripper_command: newest commanded gripper opening, m; the measured opening before the first command.
+        base_chunk: (K, 6) joint targets the base policy plans from here.
+        kinematics: of the same robot.
+        previous_residual: (3,) in [-1, 1], residual of the chunk before; zeros for the first.
+        step: control steps executed in this episode.
+        max_steps: control steps after which the episode ends.
+
+    Returns:
+        (26,) float32.
+
+    Raises:
+        BadInput: a shape is wrong or a number is not finite.
+    """
+    joints = _checked("joints", joints, (6,))
+    chunk = _checked("base_chunk", base_chunk, (len(base_chunk), 6))
+    previous = _checked("previous_residual", previous_residual, (ACTIONS,))
+    plan = chunk[[0, len(chunk) // 2, -1]]
+    tcp = kinematics.tcp(joints)
+    features = np.concatenate(
+        [
+            joints[:5] / np.pi,
+            [joints[5] / _OPENING_M, (joints[5] - gripper_command) / _HOLDING_M],
+            tcp / _TCP_M,
+            ((kinematics.tcp(plan) - tcp) / _MOVE_M).ravel(),
+            plan[:, 5] / _OPENING_M,
+            [step / max_steps],
+            previous,
+        ]
+    )
+    return features.astype(np.float32)
+
+
+def _checked(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    array = np.asarray(value, dtype=np.float64)
+    if array.shape != shape:
+        raise BadInput(name, array.shape, f"shape {shape}")
+    if not np.all(np.isfinite(array)):
+        raise BadInput(name, "not finite", "finite numbers")
+    return array
