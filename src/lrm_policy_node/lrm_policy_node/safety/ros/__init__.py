@@ -1,0 +1,1 @@
+"""The safety stage on ROS 2."""

@@ -1,0 +1,185 @@
+"""The real safety process on real DDS: what it lets through, when it holds, how it says why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from policy_harness import NodeProcess, Watcher, free_domain
+from sensor_msgs.msg import JointState
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from lrm_core.ros import qos, stamps
+from lrm_msgs.msg import SafetyStatus
+
+NAMES = ["joint", "gripper"]
+ROBOT = """
+joint_names: [joint, gripper]
+position_low: [-1.0, 0.0]
+position_high: [1.0, 0.08]
+velocity_max: [2.0, 0.5]
+"""
+MODULE = "lrm_policy_node.safety.ros.node"
+
+
+class Bench(Watcher):
+    """Plays the robot and the policy around the safety stage."""
+
+    def __init__(self, domain: int) -> None:
+        super().__init__(domain)
+        self.joints = self.node.create_publisher(JointState, "joint_states", qos.JOINT_STATES)
+        self.proposals = self.node.create_publisher(JointTrajectory, "proposed_command", qos.COMMAND)
+        self.commands = self.topic(JointTrajectory, "command", qos.COMMAND)
+        self.statuses = self.topic(SafetyStatus, "safety_status", qos.STATUS)
+        self.stamp_ns = 1_000_000_000_000
+
+    def ready(self) -> None:
+        """Wait until both directions are matched."""
+        matched = lambda: self.statuses and self.proposals.get_subscription_count() and self.joints.get_subscription_count()  # noqa: E731
+        self.until(matched, 20.0, "the safety stage is up")
+
+    def now_ns(self) -> int:
+        return int(self.node.get_clock().now().nanoseconds)
+
+    def measure(self, position: tuple[float, ...], stamp_ns: int) -> None:
+        message = JointState(name=NAMES, position=list(position))
+        message.header.stamp = stamps.from_ns(stamp_ns)
+        self.joints.publish(message)
+
+    def propose(self, position: tuple[float, ...], stamp_ns: int, names: list[str] = NAMES) -> None:
+        message = JointTrajectory(joint_names=names, points=[JointTrajectoryPoint(positions=list(position))])
+        message.header.stamp = stamps.from_ns(stamp_ns)
+        self.proposals.publish(message)
+
+    def step(self, wanted: tuple[float, ...], measured: tuple[float, ...] = (0.0, 0.04)) -> JointTrajectory:
+        """One lock-step exchange; returns the command with the same stamp."""
+        self.stamp_ns += 100_000_000
+        self.measure(measured, self.stamp_ns)
+        self.propose(wanted, self.stamp_ns)
+        answered = lambda: self.commands and stamps.to_ns(self.commands[-1].header.stamp) == self.stamp_ns  # noqa: E731
+        self.until(answered, 5.0, f"a command for {wanted}")
+        return self.commands[-1]
+
+
+@pytest.fixture
+def robot(tmp_path: Path) -> Path:
+    path = tmp_path / "robot.yaml"
+    path.write_text(ROBOT)
+    return path
+
+
+@pytest.fixture
+def lockstep(tmp_path: Path, robot: Path) -> Iterator[Bench]:
+    with free_domain() as domain, Bench(domain) as bench:
+        with NodeProcess(MODULE, domain, tmp_path / "safety.log", {"robot": robot, "lockstep": True}):
+            bench.ready()
+            yield bench
+
+
+@pytest.fixture
+def realtime(tmp_path: Path, robot: Path) -> Iterator[Bench]:
+    with free_domain() as domain, Bench(domain) as bench:
+        with NodeProcess(MODULE, domain, tmp_path / "safety.log", {"robot": robot}):
+            bench.ready()
+            yield bench
+
+
+def positions(command: JointTrajectory) -> list[float]:
+    assert len(command.points) == 1 and list(command.joint_names) == NAMES
+    return list(command.points[0].positions)
+
+
+def test_commands_pass_with_their_stamp_and_bad_ones_become_holds(lockstep: Bench) -> None:
+    bench = lockstep
+    assert bench.statuses[-1].state == SafetyStatus.HOLDING and "no command yet" in bench.statuses[-1].reason
+    assert positions(bench.step((0.05, 0.05))) == [0.05, 0.05]
+    bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING)
+    assert positions(bench.step((math.nan, 0.05), measured=(0.03, 0.05))) == [0.03, 0.05]
+    bench.until(lambda: "not finite" in bench.statuses[-1].reason)
+    assert bench.statuses[-1].state == SafetyStatus.HOLDING and bench.statuses[-1].rejected == 1
+    jump = positions(bench.step((0.9, 0.05), measured=(0.03, 0.05)))
+    assert jump[0] == pytest.approx(0.03 + 2.0 * 0.1)
+    bench.until(lambda: bench.statuses[-1].state == SafetyStatus.LIMITING)
+    assert positions(bench.step((0.03, 0.0), measured=(math.nan, 0.05))) == [0.03, 0.05]
+    bench.until(lambda: bench.statuses[-1].state == SafetyStatus.HOLDING)
+
+
+def test_lockstep_sends_nothing_while_nobody_commands_but_says_so(lockstep: Bench) -> None:
+    bench = lockstep
+    bench.step((0.0, 0.04))
+    sent = len(bench.commands)
+    bench.until(lambda: "no command for" in bench.statuses[-1].reason, 3.0)
+    bench.run_for(0.5)
+    assert len(bench.commands) == sent
+    bench.step((0.01, 0.04))
+    bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING)
+
+
+def test_lockstep_waits_for_the_joint_state_of_a_command(lockstep: Bench) -> None:
+    bench = lockstep
+    bench.step((0.0, 0.04))
+    sent = len(bench.commands)
+    bench.stamp_ns += 100_000_000
+    bench.propose((0.1, 0.04), bench.stamp_ns)
+    bench.until(lambda: "has not arrived" in bench.statuses[-1].reason, 3.0)
+    assert len(bench.commands) == sent
+    bench.measure((0.05, 0.04), bench.stamp_ns)
+    bench.until(lambda: len(bench.commands) > sent)
+    assert positions(bench.commands[-1]) == [0.1, 0.04]
+
+
+def test_fuzz_through_dds_only_safe_commands_come_out(lockstep: Bench) -> None:
+    bench, random = lockstep, np.random.default_rng(0)
+    strange = [math.nan, math.inf, -math.inf, 1e300, -1e300, 5.0, -0.5]
+    measured = np.array([0.0, 0.04])
+    for _ in range(150):
+        wanted = np.where(random.random(2) < 0.3, random.choice(strange, 2), random.uniform(-1.2, 1.2, 2))
+        out = np.array(positions(bench.step(tuple(wanted.tolist()), tuple(measured.tolist()))))
+        assert np.isfinite(out).all() and (out >= [-1.0, 0.0]).all() and (out <= [1.0, 0.08]).all()
+        assert (np.abs(out - measured) <= np.array([2.0, 0.5]) * 0.45 + 1e-9).all()
+        measured = measured + 0.6 * (out - measured)
+    last = bench.statuses
+    bench.until(lambda: last[-1].passed + last[-1].limited + last[-1].rejected >= 150, 3.0)
+
+
+def test_when_commands_stop_the_arm_is_held_where_it_was_measured(realtime: Bench) -> None:
+    bench = realtime
+    until_s = bench.now_ns() + 400_000_000
+    while bench.now_ns() < until_s:
+        bench.measure((0.2, 0.04), bench.now_ns())
+        bench.propose((0.22, 0.04), bench.now_ns())
+        bench.run_for(0.05)
+    assert positions(bench.commands[-1]) == [0.22, 0.04]
+    stopped_ns = bench.now_ns()
+    bench.measure((0.21, 0.04), stopped_ns)
+    bench.until(lambda: positions(bench.commands[-1]) == [0.21, 0.04], 2.0, "a hold command")
+    assert stamps.to_ns(bench.commands[-1].header.stamp) - stopped_ns < 0.5e9
+    bench.until(lambda: bench.statuses[-1].state == SafetyStatus.HOLDING, 2.0)
+    assert "no command for 0.3 s" in bench.statuses[-1].reason
+    bench.measure((0.21, 0.04), bench.now_ns())
+    bench.propose((0.23, 0.04), bench.now_ns())
+    bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING, 2.0, "commands resume")
+
+
+def test_stale_joint_states_hold_the_arm(realtime: Bench) -> None:
+    bench = realtime
+    old_ns = bench.now_ns()
+    bench.measure((0.2, 0.04), old_ns)
+    bench.propose((0.2, 0.04), old_ns)
+    bench.until(lambda: bench.commands)
+    bench.run_for(0.6)
+    bench.propose((0.9, 0.04), bench.now_ns())
+    bench.until(lambda: "joint state is" in bench.statuses[-1].reason, 2.0)
+    assert positions(bench.commands[-1]) == [0.2, 0.04]
+
+
+@pytest.mark.parametrize(("text", "word"), [("joint_names: [a]", "position_low"), ("[1, 2", "readable YAML")])
+def test_a_bad_robot_description_ends_the_process_with_one_clear_message(tmp_path: Path, text: str, word: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with free_domain() as domain, NodeProcess(MODULE, domain, tmp_path / "safety.log", {"robot": path}) as node:
+        assert node.process is not None and node.process.wait(20) == 1
+        assert word in node.text() and "Traceback" not in node.text()
