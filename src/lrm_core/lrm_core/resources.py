@@ -52,12 +52,9 @@ def _checkout() -> list[Path]:
 
 
 def _installed() -> list[Path]:
-    share = Path("share") / PACKAGE
     try:
-        from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
-    except ImportError:
-        return [Path(sys.prefix) / share]
-    try:
+        from ament_index_python.packages import get_package_share_directory
+
         return [Path(get_package_share_directory(PACKAGE))]
-    except (PackageNotFoundError, LookupError):
-        return [Path(sys.prefix) / share]
+    except (ImportError, LookupError, OSError):  # no ament, package not indexed, AMENT_PREFIX_PATH not set
+        return [Path(sys.prefix) / "share" / PACKAGE]

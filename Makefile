@@ -1,0 +1,39 @@
+# Everything a newcomer needs is `make demo` and `make test`. The work is done by scripts/ and by the `lrm` program.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-unit lint lock clean
+ARGS ?=
+
+help:
+	@echo "make demo     set up, then run the whole loop in simulation and write out/demo/latest/report.html"
+	@echo "make test     set up, then run the whole test suite"
+	@echo "make setup    environment and workspace alone (again only what changed)"
+	@echo "make test-unit  the tests without ROS 2, under a minute"
+	@echo "make lint     ruff and mypy"
+	@echo "make lock     write requirements.lock from pyproject.toml (UPGRADE=1: newest versions)"
+	@echo "make clean    remove the environment and all builds; out/ stays"
+	@echo "ARGS are handed on:  make demo ARGS='--seed 3'   make test ARGS='-k reward'"
+	@echo "Afterwards: scripts/run lrm --help"
+
+setup:
+	@scripts/setup
+
+demo: setup
+	@scripts/run lrm demo $(ARGS)
+
+test: setup
+	@scripts/run pytest $(ARGS)
+
+test-unit: setup
+	@scripts/run pytest tests/unit $(ARGS)
+
+lint: setup
+	@scripts/run ruff check .
+	@scripts/run mypy
+
+lock: setup
+	@scripts/run uv pip compile --quiet --python-version 3.12 --no-header --no-annotate $(if $(UPGRADE),--upgrade) \
+	  --group pyproject.toml:ros --group pyproject.toml:build --group pyproject.toml:dev pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv .cache build install log
+	find src tests scripts -name __pycache__ -type d -prune -exec rm -rf {} +
