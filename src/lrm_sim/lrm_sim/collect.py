@@ -1,0 +1,149 @@
+"""Episodes of the scripted expert, many at a time. Needs mujoco, gymnasium and numpy alone."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from lrm_core.episodes import EpisodeRecord
+from lrm_sim import tasks
+from lrm_sim.env import PickPlaceEnv
+from lrm_sim.expert import FAILURES, Expert, Kind, Style
+from lrm_sim.judge import Outcome
+
+SEED_RANGE = 10_000_000
+REWARD_TRAIN_SEEDS = 1 * SEED_RANGE
+REWARD_HELD_OUT_SEEDS = 2 * SEED_RANGE
+DEMO_SEEDS = 3 * SEED_RANGE
+REFINE_SEEDS = 4 * SEED_RANGE
+EVALUATION_SEEDS = 5 * SEED_RANGE
+"""First scene seed of each use; ranges of :data:`SEED_RANGE` seeds that never meet."""
+
+MAX_STEPS = 120
+TAIL_STEPS = (2, 12)
+"""The arm holds still for a random number of steps in this range after its motion."""
+SLOPPY = Style(place_noise_m=0.03, grasp_noise_m=0.006)
+"""Near misses and lucky hits around the rim."""
+
+_EXPECTED = {
+    Kind.SUCCESS: {Outcome.IN_CONTAINER},
+    Kind.RECOVERED: {Outcome.IN_CONTAINER},
+    Kind.MISSED_GRASP: {Outcome.UNTOUCHED},
+    Kind.DROPPED_EARLY: {Outcome.BESIDE},
+    Kind.WRONG_OBJECT: {Outcome.WRONG_OBJECT},
+    Kind.WRONG_CONTAINER: {Outcome.WRONG_CONTAINER},
+    Kind.BESIDE_CONTAINER: {Outcome.BESIDE},
+    Kind.NEVER_MOVED: {Outcome.UNTOUCHED},
+}
+
+
+@dataclass(frozen=True)
+class EpisodeSpec:
+    """One episode to be collected.
+
+    Attributes:
+        seed: scene seed; it also seeds the expert.
+        task: task sentence.
+        kind: what the expert sets out to do.
+        style: how well it works.
+    """
+
+    seed: int
+    task: str
+    kind: Kind = Kind.SUCCESS
+    style: Style = field(default_factory=Style)
+
+
+def reward_specs(
+    n: int, seed: int = REWARD_TRAIN_SEEDS, pairs: Sequence[tuple[str, str]] = tasks.TRAIN_PAIRS
+) -> list[EpisodeSpec]:
+    """``n`` episodes for the reward model: scene seeds from ``seed`` on, ``pairs`` in turn, half of them meant to succeed."""
+    rng = np.random.default_rng(seed)
+    good = [(Kind.SUCCESS, Style()), (Kind.SUCCESS, SLOPPY), (Kind.RECOVERED, Style())]
+    specs = []
+    for i in range(n):
+        if rng.random() < 0.5:
+            kind, style = good[rng.choice(3, p=(0.6, 0.2, 0.2))]
+        else:
+            kind, style = FAILURES[rng.integers(len(FAILURES))], Style()
+        specs.append(EpisodeSpec(seed + i, tasks.sentence(*pairs[i % len(pairs)]), kind, style))
+    return specs
+
+
+def demo_specs(
+    n: int, task: str = tasks.DEMO_TASK, seed: int = DEMO_SEEDS, place_bias_m: tuple[float, float] = (0.0, 0.0)
+) -> list[EpisodeSpec]:
+    """``n`` demonstrations of one task, scene seeds from ``seed`` on, with a constant error of the place position."""
+    return [EpisodeSpec(seed + i, task, Kind.SUCCESS, Style(place_bias_m=place_bias_m)) for i in range(n)]
+
+
+def collect(specs: Sequence[EpisodeSpec], workers: int = 1, every: int = 1) -> Iterator[EpisodeRecord]:
+    """Run ``specs``, in order, in ``workers`` processes; ``every`` keeps each n-th frame and always the last."""
+    if workers <= 1:
+        yield from map(partial(_run_in_worker, every=every), specs)
+        return
+    with multiprocessing.get_context("spawn").Pool(min(workers, len(specs))) as pool:
+        yield from pool.imap(partial(_run_in_worker, every=every), specs, chunksize=1)
+
+
+def run_episode(env: PickPlaceEnv, spec: EpisodeSpec, every: int = 1) -> EpisodeRecord:
+    """One episode of the expert in ``env``.
+
+    The last action of the record is repeated for the last observation. ``outcome`` is the kind when the physics shows
+    what the kind set out to do (``success`` for a recovered one), else the name of what it shows; ``labels`` also
+    holds the ``kind``.
+    """
+    rng = np.random.default_rng(spec.seed)
+    env.render_every = every
+    observation, info = env.reset(seed=spec.seed, options={"task": spec.task})
+    expert = Expert(env, spec.kind, rng, spec.style)
+    rows, actions = [(observation, info)], []
+    left = int(rng.integers(*TAIL_STEPS)) + (20 if spec.kind is Kind.NEVER_MOVED else 0)
+    while left and len(actions) < MAX_STEPS:
+        actions.append(expert.act())
+        observation, _, _, _, info = env.step(actions[-1])
+        rows.append((observation, info))
+        left -= expert.finished
+    actions.append(actions[-1])
+    last = len(rows) - 1
+    if every > 1 and last % every:
+        env.cameras.render(env.data)
+        rows[-1][0].update({name: image.copy() for name, image in env.cameras.images.items()})
+    return _record(spec, rows, actions, sorted({*range(0, len(rows), every), last}))
+
+
+_worker_env: PickPlaceEnv | None = None
+
+
+def _run_in_worker(spec: EpisodeSpec, every: int) -> EpisodeRecord:
+    global _worker_env
+    if _worker_env is None:
+        _worker_env = PickPlaceEnv()
+    return run_episode(_worker_env, spec, every)
+
+
+def _record(spec: EpisodeSpec, rows: list, actions: list[np.ndarray], kept: list[int]) -> EpisodeRecord:
+    observations, infos = [rows[i][0] for i in kept], [rows[i][1] for i in kept]
+    return EpisodeRecord(
+        task=infos[0]["task"],
+        seed=spec.seed,
+        outcome=_name(spec.kind, Outcome(infos[-1]["outcome"])),
+        front=np.stack([o["front"] for o in observations]),
+        wrist=np.stack([o["wrist"] for o in observations]),
+        states=np.stack([o["joint_positions"] for o in observations]),
+        actions=np.stack([actions[i] for i in kept]),
+        progress=np.array([i["progress"] for i in infos], np.float32),
+        success=np.array([i["success"] for i in infos], bool),
+        positions={key: np.stack([i["positions"][key] for i in infos]) for key in infos[0]["positions"]},
+        labels={**infos[0]["labels"], "kind": spec.kind.value},
+    )
+
+
+def _name(kind: Kind, outcome: Outcome) -> str:
+    if outcome is Outcome.IN_CONTAINER:
+        return Kind.SUCCESS.value
+    return kind.value if outcome in _EXPECTED[kind] else outcome.value
