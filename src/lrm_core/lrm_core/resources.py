@@ -6,6 +6,7 @@ so that an edited file counts without a new build.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -35,6 +36,21 @@ def model_path(name: str) -> Path:
 def launch_path(name: str) -> Path:
     """Path of ``launch/<name>``; raises :class:`BadInput` when it does not exist."""
     return _existing("launch", name)
+
+
+def locate(uri: str, folder: Path) -> Path:
+    """Path of a file named by another file that lies in ``folder``.
+
+    ``package://<package>/<path>`` is a file inside an installed Python package, which is not imported for it; anything
+    else is a path, relative to ``folder``. Raises :class:`BadInput` when there is no such package.
+    """
+    if not uri.startswith("package://"):
+        return folder / uri
+    package, _, path = uri.removeprefix("package://").partition("/")
+    found = importlib.util.find_spec(package) if package else None
+    if found is None or found.origin is None:
+        raise BadInput("file", uri, "package://<package>/<path> with an installed package", f"Install {package}.")
+    return Path(found.origin).parent / path
 
 
 def _existing(kind: str, name: str) -> Path:
