@@ -1,0 +1,84 @@
+"""What a reward node that was killed needs to go on with its episode: the frames of the newest query."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lrm_reward_node.schedule import ArrivedFrame, EpisodePlan, Query
+
+_FRAMES = ("current", "initial", "previous")
+
+
+class EpisodeMemory:
+    """The newest query of the running episode in one file, replaced atomically.
+
+    It is stored before it is scored. A restarted node scores it again: the same function of the same frames, so what was
+    in flight is not lost, and what had already been published comes out the same.
+
+    Args:
+        path: the file; None keeps nothing.
+
+    Attributes:
+        error: why the newest store failed, for example a full disk; empty when it worked.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self.error = ""
+
+    def store(self, query: Query) -> None:
+        """Keep ``query``. A failure is noted in :attr:`error`: scoring goes on without a memory."""
+        if self._path is None:
+            return
+        temporary = self._path.with_suffix(".tmp.npz")
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            np.savez(temporary, allow_pickle=False, **_arrays(query))
+            os.replace(temporary, self._path)
+            self.error = ""
+        except OSError as error:
+            self.error = f"cannot keep the frames of episode {query.plan.episode_id} in {self._path}: {error.strerror}"
+
+    def load(self, episode_id: str) -> Query | None:
+        """The query stored for ``episode_id``; None when there is none, or the file is not whole."""
+        if self._path is None or not self._path.is_file():
+            return None
+        try:
+            with np.load(self._path, allow_pickle=False) as arrays:
+                query = _query(arrays)
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+            return None
+        return query if query.plan.episode_id == episode_id else None
+
+    def forget(self) -> None:
+        """Remove the file: the episode is over."""
+        if self._path is not None:
+            self._path.unlink(missing_ok=True)
+
+
+def _arrays(query: Query) -> dict[str, np.ndarray]:
+    frames = {name: getattr(query, name) for name in _FRAMES}
+    about = {"plan": asdict(query.plan), "index": query.index, "stamp_ns": query.stamp_ns, "final": query.final}
+    about |= {name: [f.stamp_ns, f.camera, f.frame_id] for name, f in frames.items() if f is not None}
+    pixels = {name: frame.rgb for name, frame in frames.items() if frame is not None}
+    return {"about": np.array(json.dumps(about)), **pixels}
+
+
+def _query(arrays: Any) -> Query:
+    about = json.loads(str(arrays["about"]))
+    frames = {name: _frame(arrays[name], about[name]) if name in about else None for name in _FRAMES}
+    plan = EpisodePlan(**about["plan"])
+    return Query(plan, about["index"], about["stamp_ns"], about["final"], **frames)
+
+
+def _frame(rgb: np.ndarray, about: list[Any]) -> ArrivedFrame:
+    stamp_ns, camera, frame_id = about
+    return ArrivedFrame(rgb, stamp_ns, camera, frame_id, arrived_s=time.monotonic())

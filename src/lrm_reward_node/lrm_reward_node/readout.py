@@ -1,0 +1,77 @@
+"""The legal answers of each head and what a distribution over them means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrm_core.rewards import RewardHead, RewardStatus
+
+READOUTS = ("logits", "generate")
+"""``logits``: the answer's JSON frame is forced and every legal answer gets its likelihood. ``generate``: greedy
+decoding and strict parsing, as published."""
+
+PROGRESS_BINS = tuple(f"{i / 10:.1f}" for i in range(11))
+
+
+@dataclass(frozen=True)
+class AnswerSet:
+    """The legal answers of one head.
+
+    Attributes:
+        texts: complete answers, as the model would write them.
+        values: value of each answer, unit of the head.
+    """
+
+    texts: tuple[str, ...]
+    values: tuple[float, ...]
+
+
+ANSWERS = {
+    RewardHead.CONTRASTIVE: AnswerSet(
+        tuple(f'{{ "more_complete_image": "{name}" }}' for name in ("ImageA", "ImageB")), (-1.0, 1.0)
+    ),
+    RewardHead.PROGRESS: AnswerSet(
+        tuple(f'{{ "completion_progress": {text} }}' for text in PROGRESS_BINS), tuple(i / 10 for i in range(11))
+    ),
+    RewardHead.COMPLETION: AnswerSet(tuple(f'{{ "task_completed": "{text}" }}' for text in ("no", "yes")), (0.0, 1.0)),
+}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one row of a readout says, without stamps; see :class:`lrm_core.rewards.RewardEstimate`."""
+
+    value: float
+    status: RewardStatus
+    uncertainty: float = float("nan")
+    confidence: float = float("nan")
+    raw_text: str = ""
+
+
+UNREADABLE = float("nan")
+
+
+def read_distribution(head: RewardHead, log_likelihoods: np.ndarray) -> Reading:
+    """Expected value of the answers: progress in [0, 1], P(yes) for completion, P(B) - P(A) for contrastive.
+
+    Args:
+        head: a model head.
+        log_likelihoods: (A,) log-likelihood of each legal answer, nats; need not be normalised.
+    """
+    answers = ANSWERS[head]
+    if not np.isfinite(log_likelihoods).all():
+        return Reading(UNREADABLE, RewardStatus.MODEL_ERROR, raw_text="the model's output is not finite")
+    weights = np.exp(np.asarray(log_likelihoods, np.float64) - np.max(log_likelihoods))
+    probabilities = weights / weights.sum()
+    values = np.asarray(answers.values)
+    mean = float(probabilities @ values)
+    best = int(np.argmax(probabilities))
+    return Reading(
+        value=float(np.clip(mean, values.min(), values.max())),
+        status=RewardStatus.OK,
+        uncertainty=float(np.sqrt(probabilities @ (values - mean) ** 2)),
+        confidence=float(probabilities[best]),
+        raw_text=answers.texts[best],
+    )

@@ -1,0 +1,1 @@
+"""Adapters to torch, transformers and peft."""
