@@ -1,4 +1,4 @@
-"""What set-up needs from the machine. Each check returns nothing or raises :class:`Missing` with one line that helps."""
+"""What set-up needs from the machine. A check returns nothing or raises :class:`Missing` with one line that helps."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Missing(Exception):
 
 
 def check_tools(environment: Mapping[str, str]) -> None:
-    """git, a C and a C++ compiler and make on PATH."""
+    """There are git, a C and a C++ compiler and make on PATH."""
     if not _which(environment, "git"):
         raise Missing("no git on PATH: 'apt-get install git'.")
     if not _which(environment, "cc", "gcc", "clang"):
@@ -49,7 +49,7 @@ def check_tools(environment: Mapping[str, str]) -> None:
 
 
 def check_cmake(environment: Mapping[str, str]) -> None:
-    """cmake on PATH; the locked packages bring one."""
+    """A cmake on PATH; the locked packages bring one."""
     if not _which(environment, "cmake"):
         raise Missing("no cmake on PATH: 'apt-get install cmake', version 3.21 or newer.")
 
@@ -82,9 +82,8 @@ def check_rendering(python: Path, environment: Mapping[str, str]) -> None:
         raise Missing("off-screen OpenGL does not answer within 120 s: check the graphics driver.") from error
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise Missing(
-            f"no off-screen OpenGL (EGL): 'apt-get install libegl1 libgl1 libgl1-mesa-dri libgles2'. MuJoCo said: {reason}"
-        )
+        fix = "'apt-get install libegl1 libgl1 libgl1-mesa-dri libgles2'"
+        raise Missing(f"no off-screen OpenGL (EGL): {fix}. MuJoCo said: {reason}")
 
 
 def check_network(output: str) -> None:

@@ -1,6 +1,6 @@
 """Makes the environment in ``.venv`` and builds the workspace into it. Standard library alone.
 
-Steps: environment, packages (from ``requirements.lock``), workspace (``colcon build`` of ``src/``), off-screen rendering.
+Steps: environment, packages (``requirements.lock``), workspace (``colcon build`` of ``src/``), off-screen rendering.
 Each is skipped when nothing it depends on has changed, and begun afresh when an earlier call was cut short.
 Where ROS 2 Jazzy is installed (``/opt/ros/jazzy``) it is used; elsewhere ROS 2 comes from the wheels in the lock.
 """
@@ -140,10 +140,10 @@ class SetUp:
         except Failed as error:
             machine.check_network(error.output)
             print("set-up: uv cannot be installed here; plain pip takes over and needs longer.", flush=True)
-            fetch(pip + ["-r", str(requirements)], self.root, dict(os.environ))
+            fetch([*pip, "-r", requirements], self.root, dict(os.environ))
             return
-        index = mirror(self.python)
-        fetch([self.python, "-m", "uv", "pip", "install", "--python", self.python, "-r", requirements], self.root, index)
+        uv = [self.python, "-m", "uv", "pip", "install", "--python", self.python]
+        fetch([*uv, "-r", requirements], self.root, mirror(self.python))
 
     def _link_packages(self) -> None:
         """Put sources and console scripts of the Python packages into reach of ``.venv/bin``."""
@@ -197,7 +197,10 @@ def fetch(command: Sequence[object], folder: Path, environment: dict[str, str]) 
 
 
 def mirror(python: Path) -> dict[str, str]:
-    """The environment, with pip's package index and certificates handed on to uv, which does not read pip's settings."""
+    """The environment, with pip's package index and certificates handed on to uv, which does not read pip's settings.
+
+    What uv was told itself counts more.
+    """
     variables = dict(os.environ)
     for ours, theirs in (("index-url", "UV_DEFAULT_INDEX"), ("cert", "SSL_CERT_FILE")):
         shown = subprocess.run([python, "-m", "pip", "config", "get", f"global.{ours}"], capture_output=True, text=True)

@@ -14,6 +14,8 @@ from lrm_core.errors import LrmError
 from lrm_core.resources import config_path
 
 DDS_PROFILE = "dds/fastdds.xml"
+DDS_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+"""Fast DDS 2, which Jazzy uses, reads the first; version 3 the second. The other name is ignored without a word."""
 _LAST_DOMAIN = 101
 """Domains above meet the ports that Linux gives to outgoing connections (7400 + 250 · domain < 32768)."""
 
@@ -28,7 +30,8 @@ def run_environment(domain_id: int | None, base: Mapping[str, str] | None = None
     env = dict(os.environ if base is None else base)
     env.setdefault("MUJOCO_GL", "egl")
     env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
-    env.setdefault("FASTDDS_DEFAULT_PROFILES_FILE", str(config_path(DDS_PROFILE)))
+    for name in DDS_PROFILE_VARIABLES:
+        env.setdefault(name, str(config_path(DDS_PROFILE)))
     env["PYTHONUNBUFFERED"] = "1"
     if domain_id is not None:
         env |= {"ROS_DOMAIN_ID": str(domain_id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}

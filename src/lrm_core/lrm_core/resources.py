@@ -20,7 +20,7 @@ def share_dir() -> Path:
     for folder in (*_checkout(), *_installed()):
         if (folder / "config").is_dir():
             return folder
-    raise BadInput("shared folder", PACKAGE, "config/ in a source checkout or in an installed package", "Run make setup.")
+    raise BadInput("shared folder", PACKAGE, "config/ in a source checkout or an installed package", "Run make setup.")
 
 
 def config_path(name: str) -> Path:
