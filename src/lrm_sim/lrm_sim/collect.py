@@ -75,10 +75,14 @@ def reward_specs(
 
 
 def demo_specs(
-    n: int, task: str = tasks.DEMO_TASK, seed: int = DEMO_SEEDS, place_bias_m: tuple[float, float] = (0.0, 0.0)
+    n: int,
+    task: str = tasks.DEMO_TASK,
+    seed: int = DEMO_SEEDS,
+    kinds: Sequence[Kind] = (Kind.SUCCESS,),
+    style: Style | None = None,
 ) -> list[EpisodeSpec]:
-    """``n`` demonstrations of one task, scene seeds from ``seed`` on, with a constant error of the place position."""
-    return [EpisodeSpec(seed + i, task, Kind.SUCCESS, Style(place_bias_m=place_bias_m)) for i in range(n)]
+    """``n`` demonstrations of one task, scene seeds from ``seed`` on, ``kinds`` in turn, all in one style."""
+    return [EpisodeSpec(seed + i, task, kinds[i % len(kinds)], style or Style()) for i in range(n)]
 
 
 def collect(specs: Sequence[EpisodeSpec], workers: int = 1, every: int = 1) -> Iterator[EpisodeRecord]:
