@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 import zipfile
 from dataclasses import asdict
@@ -20,8 +19,8 @@ _FRAMES = ("current", "initial", "previous")
 class EpisodeMemory:
     """The newest query of the running episode in one file, replaced atomically.
 
-    It is stored before it is scored. A restarted node scores it again: the same function of the same frames, so what was
-    in flight is not lost, and what had already been published comes out the same.
+    It is stored before it is scored. A restarted node scores it again: the same function of the same frames, so what
+    was in flight is not lost, and what had already been published comes out the same.
 
     Args:
         path: the file; None keeps nothing.
@@ -42,7 +41,7 @@ class EpisodeMemory:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             np.savez(temporary, allow_pickle=False, **_arrays(query))
-            os.replace(temporary, self._path)
+            temporary.replace(self._path)
             self.error = ""
         except OSError as error:
             self.error = f"cannot keep the frames of episode {query.plan.episode_id} in {self._path}: {error.strerror}"
@@ -57,11 +56,6 @@ class EpisodeMemory:
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
             return None
         return query if query.plan.episode_id == episode_id else None
-
-    def forget(self) -> None:
-        """Remove the file: the episode is over."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
 
 
 def _arrays(query: Query) -> dict[str, np.ndarray]:

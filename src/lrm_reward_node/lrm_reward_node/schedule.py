@@ -50,7 +50,7 @@ class EpisodePlan:
         if not self.task.strip():
             raise BadInput("task of the episode", self.task, "a sentence that says what to do", "Send it to set_task.")
         if self.interval_ns <= 0:
-            raise BadInput("query interval", self.interval_ns, "more than 0 ns", "Check call_interval and control_period_s.")
+            raise BadInput("query interval", self.interval_ns, "more than 0 ns", "Check EpisodeStatus.call_interval.")
 
     def first_index_at(self, stamp_ns: int) -> int:
         """Number of the first query whose stamp is not before ``stamp_ns``, tolerance included."""
@@ -104,7 +104,8 @@ class QuerySchedule:
         """Say that the episode ended with the frame at ``end_ns``.
 
         Returns:
-            The last query, now final, when it had already been given out as a regular one; else the next ones lead there.
+            The last query, now final, when it had already been given out as a regular one; else None, and the next
+            ones lead there.
         """
         if self._end_ns is not None or self.finished:
             return None

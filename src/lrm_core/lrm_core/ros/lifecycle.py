@@ -9,7 +9,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar
 
 import rclpy
 from lifecycle_msgs.msg import State
@@ -20,11 +20,10 @@ from rclpy.signals import SignalHandlerOptions
 from lrm_core.errors import LrmError
 from lrm_core.ros import params as ros_params
 
-P = TypeVar("P")
 _PRIMARY_STATES = (State.PRIMARY_STATE_UNCONFIGURED, State.PRIMARY_STATE_INACTIVE, State.PRIMARY_STATE_ACTIVE)
 
 
-class LrmLifecycleNode(LifecycleNode, Generic[P]):
+class LrmLifecycleNode[P](LifecycleNode):
     """A lifecycle node with parameters of one dataclass.
 
     Sub-classes set ``params_class`` and override the four hooks they need. A hook that raises fails its transition with
@@ -152,7 +151,7 @@ def run(node_factory: Callable[[], LrmLifecycleNode[Any]], args: Sequence[str] |
     except KeyboardInterrupt:
         return 0
     except LrmError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"error: {error}\n")
         return 1
     finally:
         if node is not None:
@@ -162,7 +161,8 @@ def run(node_factory: Callable[[], LrmLifecycleNode[Any]], args: Sequence[str] |
 
 class _Stop:
     """SIGINT and SIGTERM. While spinning they end the loop between two callbacks, so that shutdown can still publish;
-    before that they interrupt, so that loading a large model can be given up."""
+    before that they interrupt, so that loading a large model can be given up.
+    """
 
     def __init__(self) -> None:
         self.requested = self.spinning = False

@@ -6,7 +6,7 @@ import array
 import dataclasses
 import sys
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
@@ -15,10 +15,8 @@ from rclpy.parameter import Parameter
 from lrm_core import params as core_params
 from lrm_core.errors import BadInput
 
-T = TypeVar("T")
 
-
-def declare(node: Node, params_class: type[T]) -> T:
+def declare[T](node: Node, params_class: type[T]) -> T:
     """Declare every field of ``params_class``, with description, unit and range; return the values in force.
 
     Changes at run time are refused, with the reason, when they are out of range; accepted ones hold from the next read.
@@ -38,7 +36,7 @@ def declare(node: Node, params_class: type[T]) -> T:
     return values
 
 
-def read(node: Node, params_class: type[T], changes: Sequence[Parameter] = ()) -> T:
+def read[T](node: Node, params_class: type[T], changes: Sequence[Parameter] = ()) -> T:
     """The declared parameters of ``node`` as a checked ``params_class``, as if ``changes`` were made.
 
     Raises:

@@ -1,0 +1,51 @@
+"""Parameters of the reward node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lrm_core.params import param
+from lrm_reward_node.pipeline import FUSION_FORMS
+
+
+@dataclass(frozen=True)
+class RewardParams:
+    """Parameters of the reward node; ``config/reward.yaml`` holds the same names."""
+
+    camera: str = param("front", "Camera that is scored: <camera>/image_raw or <camera>/image_raw/compressed.")
+    transport: str = param("raw", "Image transport.", choices=("raw", "compressed"))
+    lockstep: bool = param(False, "The robot is a simulation that waits: no frame may be lost, and ages are wall time.")
+    model: str = param("", "Checkpoint: a folder, or a name on the model hub. Empty: the one that is shipped.")
+    adapters: str = param("", "Folder with contrastive/, progress/, completion/. Empty: those of the checkpoint.")
+    device: str = param("cpu", "Device of the model, for example cpu or cuda:0.")
+    dtype: str = param("float32", "Number format of the model.", choices=("float32", "bfloat16", "float16"))
+    readout: str = param(
+        "distribution",
+        "Expected value over the legal answers, or generated text.",
+        choices=("distribution", "generate"),
+    )
+    torch_threads: int = param(1, "Threads of one forward pass; 0: the library's choice.", low=0, high=256)
+    query_rate_hz: float = param(
+        0.0, "Queries per second of the stamps; 0: the call interval of the policy.", unit="Hz", low=0.0, high=100.0
+    )
+    deadline_s: float = param(
+        3.0,
+        "A frame that has not arrived this long after its time is LOST; one older when its turn comes is LATE.",
+        unit="s",
+        low=0.05,
+        high=600.0,
+    )
+    min_confidence: float = param(0.0, "An answer of lower confidence is UNCERTAIN; 0: off.", low=0.0, high=1.0)
+    fusion_form: str = param(
+        "code", "Fused reward of the official code, (c+1)/2, or of the paper, signed c.", choices=FUSION_FORMS
+    )
+    fusion_weights: list[float] = param(  # noqa: RUF009
+        [1 / 3, 1 / 3, 1 / 3], "Weights of contrastive, progress and completion; they sum to 1.", low=0.0, high=1.0
+    )
+    buffer_s: float = param(5.0, "Frames are kept this long.", unit="s", low=0.1, high=600.0)
+    buffer_mb: int = param(256, "Frames are kept up to this size.", unit="MB", low=1, high=65536)
+    queue_size: int = param(16, "Queries that may wait for the model; the oldest gives way.", low=1, high=1024)
+    min_camera_hz: float = param(1.0, "Slower frames are a warning in diagnostics.", unit="Hz", low=0.0, high=1000.0)
+    state_dir: str = param(
+        "~/.ros/lrm", "Folder for what a restarted node needs to go on with its episode. Empty: nothing is kept."
+    )

@@ -1,0 +1,1 @@
+"""The reward model on ROS 2 topics."""

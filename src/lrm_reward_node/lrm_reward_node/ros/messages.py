@@ -1,0 +1,56 @@
+"""Between the messages of ``lrm_msgs`` and the types of this package."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from builtin_interfaces.msg import Time
+
+from lrm_core.errors import BadInput
+from lrm_core.rewards import RewardEstimate
+from lrm_core.ros import stamps
+from lrm_msgs.msg import EpisodeStatus, Reward
+from lrm_reward_node.schedule import EpisodePlan, Query
+
+
+def plan_of(msg: EpisodeStatus, query_rate_hz: float = 0.0) -> EpisodePlan:
+    """The plan of a started episode; ``query_rate_hz`` above 0 replaces the policy's call interval.
+
+    Raises:
+        BadInput: the task is empty, or a rate makes no sense.
+    """
+    if not (math.isfinite(msg.control_period_s) and msg.control_period_s > 0.0):
+        raise BadInput("EpisodeStatus.control_period_s", msg.control_period_s, "a number of seconds above 0")
+    # A float32 period of 0.1 is off by 1.5 ns: whole microseconds bring back what was meant.
+    period_ns = round(msg.control_period_s * 1e6) * 1000
+    return EpisodePlan(
+        episode_id=msg.episode_id,
+        task=msg.task,
+        start_ns=stamps.to_ns(msg.start_stamp),
+        interval_ns=round(1e9 / query_rate_hz) if query_rate_hz > 0.0 else msg.call_interval * period_ns,
+        tolerance_ns=period_ns // 2,
+        limit_ns=msg.max_steps * period_ns,
+    )
+
+
+def reward_of(query: Query, estimate: RewardEstimate, model_latency_s: float) -> Reward:
+    """The reward message of one estimate; the header is that of the scored image."""
+    frame = query.current
+    msg = Reward(episode_id=query.plan.episode_id, head=estimate.head.value, episode_end=query.final)
+    msg.header.stamp = stamps.from_ns(query.stamp_ns)
+    msg.header.frame_id = frame.frame_id if frame else ""
+    msg.value, msg.status = float(estimate.value), int(estimate.status)
+    msg.uncertainty, msg.confidence = float(estimate.uncertainty), float(estimate.confidence)
+    msg.reference_stamp = stamps.from_ns(estimate.reference_stamp_ns) if estimate.reference_stamp_ns else Time()
+    msg.transport_latency_s = frame.transport_s if frame else math.nan
+    msg.model_latency_s = model_latency_s
+    msg.model_fingerprint, msg.raw_text = estimate.fingerprint, estimate.raw_text
+    return msg
+
+
+def state_path(state_dir: str, namespace: str) -> Path | None:
+    """File of the episode memory of the robot in ``namespace``; None when nothing is to be kept."""
+    if not state_dir:
+        return None
+    return Path(state_dir).expanduser() / f"reward{namespace.rstrip('/').replace('/', '.')}.npz"

@@ -1,0 +1,83 @@
+"""The reward node: ``configure`` loads the model and fails when it cannot, ``activate`` listens and publishes."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from lrm_core.errors import BadInput
+from lrm_core.rewards import MODEL_HEADS
+from lrm_core.ros.lifecycle import LrmLifecycleNode, run
+from lrm_reward_node.model import RewardModel
+from lrm_reward_node.params import RewardParams
+from lrm_reward_node.pipeline import Fusion, RewardPipeline
+from lrm_reward_node.ros.publishers import RewardPublishers
+from lrm_reward_node.ros.session import ScoringSession
+
+ModelFactory = Callable[[RewardParams], RewardModel]
+
+
+class RewardNode(LrmLifecycleNode[RewardParams]):
+    """Scores one camera.
+
+    Args:
+        model_factory: loads the model that the parameters name; raises :class:`LrmError` when it cannot.
+    """
+
+    params_class = RewardParams
+
+    def __init__(self, model_factory: ModelFactory, **node_arguments: Any) -> None:
+        super().__init__("reward", **node_arguments)
+        self._model_factory = model_factory
+        self._pipeline: RewardPipeline | None = None
+        self._publishers_of_rewards: RewardPublishers | None = None
+        self._session: ScoringSession | None = None
+
+    def configure_node(self, params: RewardParams) -> None:
+        """Load the model and create the publishers."""
+        fusion = Fusion(params.fusion_form, _weights(params.fusion_weights))
+        started_s = time.monotonic()
+        model = self._model_factory(params)
+        self.get_logger().info(f"reward model {model.fingerprint} loaded in {time.monotonic() - started_s:.1f} s")
+        self._pipeline = RewardPipeline(model, fusion, params.min_confidence)
+        self._publishers_of_rewards = RewardPublishers(self)
+
+    def activate_node(self) -> None:
+        """Listen to camera and episodes."""
+        assert self._pipeline is not None
+        assert self._publishers_of_rewards is not None
+        self._session = ScoringSession(self, self.params, self._pipeline, self._publishers_of_rewards)
+
+    def deactivate_node(self) -> None:
+        """Stop listening; what the model works on is still published."""
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+
+    def cleanup_node(self) -> None:
+        """Give back the model and the publishers."""
+        if self._publishers_of_rewards is not None:
+            self._publishers_of_rewards.destroy()
+        self._publishers_of_rewards = self._pipeline = None
+
+
+def _weights(weights: list[float]) -> dict[Any, float]:
+    if len(weights) != len(MODEL_HEADS):
+        raise BadInput("parameter fusion_weights", weights, "three numbers: contrastive, progress, completion")
+    return dict(zip(MODEL_HEADS, weights, strict=True))
+
+
+def load_model(params: RewardParams) -> RewardModel:
+    """The vision-language reward model that ``params`` name."""
+    raise NotImplementedError
+
+
+def main() -> None:
+    """Console script ``lrm_reward_node``."""
+    sys.exit(run(lambda: RewardNode(load_model)))
+
+
+if __name__ == "__main__":
+    main()
