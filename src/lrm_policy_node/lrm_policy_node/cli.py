@@ -1,0 +1,60 @@
+"""Commands of this package: ``lrm train policy``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrm_core.errors import BadInput
+
+if TYPE_CHECKING:
+    from lrm_policy_node.lerobot.demonstrations import Demonstrations
+
+
+def configure_train(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``lrm train policy``."""
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--dataset", type=Path, help="LeRobotDataset folder (lrm record-demos writes one)")
+    data.add_argument("--source", metavar="MODULE:FUNCTION", help="function that gives lrm_core.episodes.EpisodeRecord")
+    parser.add_argument("--source-args", type=json.loads, default={}, metavar="JSON", help="keyword arguments of --source")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the policy; an interrupted training resumes in it")
+    parser.add_argument("--steps", type=int, default=12_000, help="gradient steps")
+    parser.add_argument("--batch", type=int, default=128, help="frames per step")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time; what there is is saved")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Run ``lrm train policy``; returns the exit code."""
+    import torch
+
+    from lrm_policy_node.lerobot.train import TrainSettings, train
+
+    name = args.device if args.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    if args.steps < 1 or args.batch < 1:
+        raise BadInput("--steps, --batch", (args.steps, args.batch), "at least 1")
+    settings = TrainSettings(steps=args.steps, batch_size=args.batch, seconds=args.seconds, seed=args.seed)
+    data = _demonstrations(args)
+    print(f"{data.episodes} demonstrations, {len(data.states)} frames, device {name}", flush=True)
+    loss = train(data, args.out, settings, torch.device(name))
+    print(f"{args.out}: L1 of normalised actions {loss:.4f}")
+    return 0
+
+
+def _demonstrations(args: argparse.Namespace) -> Demonstrations:
+    from lrm_policy_node.lerobot import demonstrations
+
+    if args.dataset is not None:
+        return demonstrations.from_dataset(args.dataset)
+    return demonstrations.from_source(args.source, args.source_args)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``python -m lrm_policy_node.lerobot.train``: the same command without the ``lrm`` program."""
+    parser = argparse.ArgumentParser(description="Train an ACT policy on demonstrations.")
+    configure_train(parser)
+    return run_train(parser.parse_args(argv))
