@@ -1,0 +1,72 @@
+"""Intervals for shares: how sure a measured success rate is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+_Z95 = 1.959963984540054
+
+
+def wilson(successes: int, n: int, z: float = _Z95) -> tuple[float, float]:
+    """Confidence interval of a share (Wilson 1927; holds for small n and shares near 0 or 1).
+
+    Args:
+        successes: number of successes, 0 ≤ successes ≤ n.
+        n: number of trials.
+        z: standard normal quantile; the default gives 95 %.
+
+    Returns:
+        (low, high) in [0, 1]; (NaN, NaN) when n is 0.
+    """
+    if n == 0:
+        return math.nan, math.nan
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low = 0.0 if successes == 0 else max(0.0, centre - half)
+    high = 1.0 if successes == n else min(1.0, centre + half)
+    return low, high
+
+
+def paired_difference(before: Sequence[bool], after: Sequence[bool]) -> tuple[float, float, float]:
+    """Difference of two success rates measured on the same scenes, with its 95 % interval.
+
+    Interval: Newcombe's square-and-add of the two Wilson intervals with the correlation of the pairs (Newcombe 1998,
+    method 10 without continuity correction).
+
+    Returns:
+        (difference, low, high) in [-1, 1]; NaN where there are no pairs.
+    """
+    if len(before) != len(after):
+        raise ValueError(f"pairs need equal lengths, got {len(before)} and {len(after)}")
+    n = len(before)
+    if n == 0:
+        return math.nan, math.nan, math.nan
+    first, second = sum(before) / n, sum(after) / n
+    low1, high1 = wilson(sum(before), n)
+    low2, high2 = wilson(sum(after), n)
+    phi = _phi(np.asarray(before, bool), np.asarray(after, bool))
+    difference = second - first
+
+    def spread(a: float, b: float) -> float:
+        return math.sqrt(max(0.0, a * a - 2 * phi * a * b + b * b))
+
+    low = difference - spread(second - low2, high1 - first)
+    high = difference + spread(high2 - second, first - low1)
+    return difference, max(-1.0, low), min(1.0, high)
+
+
+def _phi(before: np.ndarray, after: np.ndarray) -> float:
+    """Correlation of the two outcomes over the pairs; 0 when one of them never varies."""
+    if before.all() or after.all() or not before.any() or not after.any():
+        return 0.0
+    return float(np.corrcoef(before, after)[0, 1])
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """Quantile of the finite values; NaN when there are none."""
+    finite = [value for value in values if math.isfinite(value)]
+    return float(np.quantile(finite, q)) if finite else math.nan

@@ -1,0 +1,70 @@
+"""Confidence intervals."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrm_bringup.report.statistics import paired_difference, quantile, wilson
+
+PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60)
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [(0, 10, 0.0, 0.2775), (10, 10, 0.7225, 1.0), (25, 50, 0.3664, 0.6336), (81, 263, 0.2553, 0.3662)],
+)
+def test_wilson_equals_published_values(successes: int, n: int, low: float, high: float) -> None:
+    assert wilson(successes, n) == (pytest.approx(low, abs=1e-4), pytest.approx(high, abs=1e-4))
+
+
+@given(st.integers(1, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_wilson_holds_the_share_and_stays_a_share(case: tuple[int, int]) -> None:
+    low, high = wilson(*case)
+    assert 0.0 <= low <= case[0] / case[1] <= high <= 1.0
+
+
+def test_no_trials_is_nan() -> None:
+    assert all(math.isnan(end) for end in wilson(0, 0))
+    assert all(math.isnan(value) for value in paired_difference([], []))
+
+
+@given(PAIRS)
+def test_the_paired_interval_holds_the_difference(rows: list[tuple[bool, bool]]) -> None:
+    difference, low, high = paired_difference([a for a, _ in rows], [b for _, b in rows])
+    assert -1.0 <= low <= difference + 1e-12
+    assert difference - 1e-12 <= high <= 1.0
+
+
+@given(PAIRS)
+def test_the_paired_interval_turns_round_with_the_order(rows: list[tuple[bool, bool]]) -> None:
+    before, after = [a for a, _ in rows], [b for _, b in rows]
+    difference, low, high = paired_difference(before, after)
+    assert paired_difference(after, before) == pytest.approx((-difference, -high, -low))
+
+
+def test_pairs_that_agree_make_the_interval_narrower() -> None:
+    first = [True] * 25 + [False] * 25
+    same = first[:20] + [True] * 5 + first[25:45] + [True] * 5
+    mixed = [True] * 15 + [False] * 10 + [True] * 15 + [False] * 10
+    assert sum(same) == sum(mixed)
+    widths = [high - low for _, low, high in (paired_difference(first, same), paired_difference(first, mixed))]
+    assert widths[0] < widths[1]
+
+
+def test_newcombe_1998_example() -> None:
+    # Newcombe 1998, table II, first row: a=36, b=12, c=2, d=0 gives 0.2000 with (0.0569, 0.3404), method 10 without
+    # its continuity correction for phi.
+    before = [True] * 36 + [False] * 12 + [True] * 2
+    after = [True] * 36 + [True] * 12 + [False] * 2
+    difference, low, high = paired_difference(before, after)
+    assert difference == pytest.approx(0.2)
+    assert (low, high) == (pytest.approx(0.0569, abs=0.02), pytest.approx(0.3404, abs=0.02))
+
+
+def test_quantiles_leave_out_what_is_not_known() -> None:
+    assert quantile([1.0, math.nan, 3.0, math.inf], 0.5) == 2.0
+    assert math.isnan(quantile([math.nan], 0.5))
