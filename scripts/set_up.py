@@ -142,7 +142,8 @@ class SetUp:
             print("set-up: uv cannot be installed here; plain pip takes over and needs longer.", flush=True)
             fetch([*pip, "-r", requirements], self.root, dict(os.environ))
             return
-        uv = [self.python, "-m", "uv", "pip", "install", "--python", self.python]
+        # The one source distribution is built with the locked setuptools, not with the newest.
+        uv = [self.python, "-m", "uv", "pip", "install", "--python", self.python, "--build-constraints", requirements]
         fetch([*uv, "-r", requirements], self.root, mirror(self.python))
 
     def _link_packages(self) -> None:

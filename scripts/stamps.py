@@ -1,8 +1,8 @@
 """Remembers which set-up step was done for which inputs, and which step was cut short.
 
 A step owns two files in the stamp folder: ``<step>`` holds the key of its inputs once it has finished,
-``<step>.started`` exists while it runs. A ``.started`` file at the next call means that the step was killed and that its
-output cannot be trusted.
+``<step>.started`` exists while it runs. A ``.started`` file at the next call means that the step was killed and that
+its output cannot be trusted.
 """
 
 from __future__ import annotations
