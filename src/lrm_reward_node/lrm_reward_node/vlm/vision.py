@@ -44,7 +44,7 @@ def encode_images(visual: Any, patches: Tensor, rows: int, columns: int) -> tupl
     weight = visual.patch_embed.proj.weight
     hidden = functional.linear(patches, weight.flatten(1), visual.patch_embed.proj.bias)
     mixing, cos, sin = (t.to(weight.device) for t in _positions(config, rows, columns, visual.pos_embed.num_embeddings))
-    hidden = hidden + mixing.to(visual.pos_embed.weight.dtype) @ visual.pos_embed.weight
+    hidden = hidden.to(weight.dtype) + mixing.to(weight.dtype) @ visual.pos_embed.weight
     deepstack = []
     for index, block in enumerate(visual.blocks):
         hidden = hidden + _attention(block.attn, block.norm1(hidden), cos, sin)

@@ -1,0 +1,53 @@
+"""Lengths and sizes of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lrm_reward_node.training.loop import StageParams
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One training run.
+
+    Attributes:
+        episodes: training episodes asked of the source.
+        evaluation_episodes: episodes per held-out split.
+        see, read, adapt: the stages; ``adapt`` is run once per head.
+        lora_rank: rank of the adapters; alpha is twice that.
+        query_gap_frames: frames of an episode between two reward queries (K control steps).
+    """
+
+    episodes: int
+    evaluation_episodes: int
+    see: StageParams
+    read: StageParams
+    adapt: StageParams
+    lora_rank: int = 16
+    query_gap_frames: int = 2
+
+
+PRESETS = {
+    "gpu": Preset(
+        episodes=3000,
+        evaluation_episodes=200,
+        see=StageParams(3000, 768, 1e-3, minutes=1.2),
+        read=StageParams(9000, 768, 8e-4, minutes=4.5),
+        adapt=StageParams(1200, 512, 1e-3, minutes=0.5),
+    ),
+    "cpu": Preset(
+        episodes=900,
+        evaluation_episodes=100,
+        see=StageParams(1500, 32, 1e-3, minutes=6.0),
+        read=StageParams(4000, 32, 8e-4, minutes=24.0),
+        adapt=StageParams(400, 32, 1e-3, minutes=2.5),
+    ),
+    "smoke": Preset(
+        episodes=12,
+        evaluation_episodes=6,
+        see=StageParams(3, 8, 1e-3),
+        read=StageParams(3, 20, 8e-4),
+        adapt=StageParams(2, 10, 1e-3),
+    ),
+}
