@@ -7,3 +7,8 @@ Dependencies point one way::
 
 The learning packages never import this one: they meet it through ROS 2 topics and dataset files alone.
 """
+
+import os
+
+# Rendering is off screen; MuJoCo reads this when it is first imported.
+os.environ.setdefault("MUJOCO_GL", "egl")

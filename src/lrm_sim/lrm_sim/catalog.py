@@ -97,4 +97,5 @@ CONTAINERS: dict[str, Container] = {
     "orange tray": Container((0.95, 0.45, 0.05), _rectangle(0.066, 0.052), 0.027),
 }
 
-assert tuple(PRISMS) == tasks.OBJECTS and tuple(CONTAINERS) == tasks.CONTAINERS
+assert tuple(PRISMS) == tasks.OBJECTS
+assert tuple(CONTAINERS) == tasks.CONTAINERS

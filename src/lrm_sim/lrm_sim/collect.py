@@ -61,7 +61,7 @@ class EpisodeSpec:
 def reward_specs(
     n: int, seed: int = REWARD_TRAIN_SEEDS, pairs: Sequence[tuple[str, str]] = tasks.TRAIN_PAIRS
 ) -> list[EpisodeSpec]:
-    """``n`` episodes for the reward model: scene seeds from ``seed`` on, ``pairs`` in turn, half of them meant to succeed."""
+    """``n`` episodes for the reward model: scene seeds from ``seed`` on, ``pairs`` in turn, half meant to succeed."""
     rng = np.random.default_rng(seed)
     good = [(Kind.SUCCESS, Style()), (Kind.SUCCESS, SLOPPY), (Kind.RECOVERED, Style())]
     specs = []
@@ -105,7 +105,7 @@ def run_episode(env: PickPlaceEnv, spec: EpisodeSpec, every: int = 1) -> Episode
     env.render_every = every
     observation, info = env.reset(seed=spec.seed, options={"task": spec.task})
     expert = Expert(env, spec.kind, rng, spec.style)
-    rows, actions = [(observation, info)], []
+    rows, actions = [(observation, info)], list[np.ndarray]()
     left = int(rng.integers(*TAIL_STEPS)) + (20 if spec.kind is Kind.NEVER_MOVED else 0)
     while left and len(actions) < MAX_STEPS:
         actions.append(expert.act())

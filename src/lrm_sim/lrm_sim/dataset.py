@@ -7,6 +7,7 @@ never half a dataset.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -27,7 +28,7 @@ FACTS_FILE = "lrm_episodes.jsonl"
 
 
 def write(records: Iterable[EpisodeRecord], folder: Path, *, use_videos: bool = False) -> int:
-    """Write ``records`` to the new dataset ``folder``; returns how many. What an interrupted write left is started anew.
+    """Write ``records`` to the new dataset ``folder``; returns how many. An interrupted write is started anew.
 
     Args:
         records: episodes at :data:`FPS`, all with images of one size, at least one.
@@ -38,7 +39,7 @@ def write(records: Iterable[EpisodeRecord], folder: Path, *, use_videos: bool = 
         BadInput: ``folder`` exists, or there are no records.
     """
     if folder.exists():
-        raise BadInput("dataset folder", str(folder), "a folder that does not exist yet", "Choose another, or remove it.")
+        raise BadInput("dataset folder", str(folder), "a new folder", "Choose another, or remove it.")
     partial = _partial(folder)
     shutil.rmtree(partial, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -68,12 +69,10 @@ def read(folder: Path) -> Iterator[EpisodeRecord]:
 def open_dataset(folder: Path) -> Any:
     """The ``LeRobotDataset`` in ``folder``; raises :class:`BadInput` as :func:`read` does."""
     if not folder.exists() and _partial(folder).exists():
-        raise BadInput("dataset folder", str(folder), "a complete dataset", "Its write was interrupted: record it again.")
+        raise BadInput("dataset folder", str(folder), "a complete dataset", "Its write was interrupted: do it again.")
     if not (folder / "meta" / FACTS_FILE).is_file():
-        raise BadInput("dataset folder", str(folder), f"a folder with meta/{FACTS_FILE}", "Write one: lrm record-demos.")
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
-
-    return LeRobotDataset(f"local/{folder.name}", root=folder, video_backend="pyav")
+        raise BadInput("dataset folder", str(folder), f"a folder with meta/{FACTS_FILE}", "Try lrm record-demos.")
+    return _lerobot_dataset()(f"local/{folder.name}", root=folder, video_backend="pyav")
 
 
 def features(image_size: int, use_videos: bool) -> dict[str, dict[str, Any]]:
@@ -94,6 +93,14 @@ def features(image_size: int, use_videos: bool) -> dict[str, dict[str, Any]]:
     }
 
 
+def _lerobot_dataset() -> Any:
+    # Without FFmpeg on the machine its import warns with a page of traces; pyav, which reads videos, brings its own.
+    logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    return LeRobotDataset
+
+
 def _partial(folder: Path) -> Path:
     return folder.with_name(folder.name + ".partial")
 
@@ -101,11 +108,14 @@ def _partial(folder: Path) -> Path:
 def _write_episodes(
     records: Iterable[EpisodeRecord], root: Path, name: str, use_videos: bool
 ) -> list[dict[str, object]]:
+    from datasets import disable_progress_bars
     from lerobot.configs.video import RGBEncoderConfig
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    LeRobotDataset = _lerobot_dataset()
 
     # Full chroma: half of it turns the edges of 20-pixel objects into another colour (errors of 150 in 255).
     encoder = RGBEncoderConfig(vcodec="h264", pix_fmt="yuv444p", crf=14) if use_videos else None
+    disable_progress_bars()
     dataset, facts = None, []
     for record in records:
         if dataset is None:

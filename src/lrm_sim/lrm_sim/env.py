@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import mujoco
@@ -13,7 +13,7 @@ from lrm_sim import judge, tasks
 from lrm_sim.catalog import PRISMS
 from lrm_sim.placement import Pose2, sample_layout
 from lrm_sim.rendering import Cameras
-from lrm_sim.scene import JOINTS, PHYSICS_STEP_S, build_model, yaw_quat
+from lrm_sim.scene import CAMERAS, JOINTS, PHYSICS_STEP_S, build_model, yaw_quat
 
 CONTROL_PERIOD_S = 0.1
 HOME = np.array([0.0, -0.211, 1.733, np.pi + 0.211 - 1.733, 0.0, 0.07])
@@ -42,7 +42,7 @@ class PickPlaceEnv(gymnasium.Env):
             0: never, images are black.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 10}
 
     def __init__(
         self,
@@ -122,6 +122,11 @@ class PickPlaceEnv(gymnasium.Env):
     def close(self) -> None:
         """Free the renderer."""
         self.cameras.close()
+
+    @property
+    def fovy_deg(self) -> dict[str, float]:
+        """Vertical field of view of each camera, degrees."""
+        return {name: float(self.model.camera(name).fovy[0]) for name in CAMERAS}
 
     @property
     def tcp(self) -> np.ndarray:

@@ -44,7 +44,8 @@ class TopDownArm:
         distance = math.hypot(radius_m, rise)
         a, b = self.upper_arm_m, self.forearm_m
         if not abs(a - b) < distance < a + b:
-            raise BadInput("radius_m, height_m", (radius_m, height_m), f"a position within {a + b:.3f} m of the shoulder")
+            allowed = f"a position within {a + b:.3f} m of the shoulder"
+            raise BadInput("radius_m, height_m", (radius_m, height_m), allowed)
         elbow = math.pi - math.acos((a * a + b * b - distance * distance) / (2 * a * b))
         inner = math.acos((a * a + distance * distance - b * b) / (2 * a * distance))
         lift = math.atan2(radius_m, rise) - inner

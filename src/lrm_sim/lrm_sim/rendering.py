@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import mujoco
 import numpy as np
 
+from lrm_core.errors import LrmError
 from lrm_sim.placement import Layout
 from lrm_sim.scene import CAMERAS
 
@@ -51,7 +54,11 @@ class Cameras:
 
     def _open(self) -> mujoco.Renderer:
         # The first image opens the context, so that physics alone needs no OpenGL.
-        self._renderer = mujoco.Renderer(self._model, self._size, self._size)
+        try:
+            self._renderer = mujoco.Renderer(self._model, self._size, self._size)
+        except (ImportError, AttributeError, RuntimeError, mujoco.FatalError) as error:
+            fix = "Install libegl1 and libgl1-mesa-dri, or set MUJOCO_GL=osmesa and install libosmesa6."
+            raise LrmError(f"no off-screen OpenGL (MUJOCO_GL={os.environ.get('MUJOCO_GL')}): {error}. {fix}") from error
         flags = self._renderer.scene.flags
         flags[mujoco.mjtRndFlag.mjRND_SHADOW] = flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         return self._renderer

@@ -109,11 +109,11 @@ def _add_container(world: mujoco.MjsBody, name: str, container: Container) -> No
         where = [out * math.cos(wall.angle_rad), out * math.sin(wall.angle_rad), container.rim_m / 2]
         half = [WALL_M / 2, wall.half_length_m + WALL_M / 2, container.rim_m / 2]
         _add_box(body, where, half, wall.angle_rad, container.rgb)
-    floor_rgb = tuple(0.6 * c for c in container.rgb)
+    red, green, blue = container.rgb
     spans = container.walls[:1] if len(container.walls) == 4 else container.walls[: len(container.walls) // 2]
     for wall in spans:
         half = [wall.apothem_m, wall.half_length_m, FLOOR_M / 2]
-        _add_box(body, [0.0, 0.0, FLOOR_M / 2], half, wall.angle_rad, floor_rgb)
+        _add_box(body, [0.0, 0.0, FLOOR_M / 2], half, wall.angle_rad, (0.6 * red, 0.6 * green, 0.6 * blue))
 
 
 def _add_box(body: mujoco.MjsBody, pos: list[float], half: list[float], yaw_rad: float, rgb: Rgb) -> None:
