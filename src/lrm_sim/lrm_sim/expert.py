@@ -15,6 +15,7 @@ import numpy as np
 from lrm_sim.catalog import CONTAINERS, PRISMS
 from lrm_sim.env import CONTROL_PERIOD_S, HOME, PickPlaceEnv
 from lrm_sim.kinematics import TopDownArm, roll_for
+from lrm_sim.placement import OBJECT_MAX_Y_M, X_M
 
 OPEN_M = 0.07
 CLOSED_M = 0.028
@@ -175,7 +176,9 @@ class Expert:
             out = container.outer_radius_m + self.rng.uniform(0.03, 0.05)
             spot = centre + out * np.array([math.cos(angle), math.sin(angle)])
             room = min(math.dist(spot, env.data.body(name).xpos[:2]) - keep for name, keep in keep_off.items())
-            if _RADIUS_LIMITS_M[0] < np.linalg.norm(spot) < _RADIUS_LIMITS_M[1] and min(room, 0.0) > best_room:
+            reachable = _RADIUS_LIMITS_M[0] < np.linalg.norm(spot) < _RADIUS_LIMITS_M[1]
+            in_view = X_M[0] < spot[0] and abs(spot[1]) < OBJECT_MAX_Y_M
+            if reachable and in_view and min(room, 0.0) > best_room:
                 best, best_room = spot, min(room, 0.0)
         return best
 

@@ -9,10 +9,9 @@ import numpy as np
 
 from lrm_sim.catalog import CONTAINERS
 
-CONTAINER_RING_M = (0.20, 0.30)
-OBJECT_RING_M = (0.17, 0.33)
 X_M = (0.13, 0.31)
-MAX_Y_M = 0.165
+OBJECT_RING_M, OBJECT_MAX_Y_M = (0.17, 0.33), 0.165
+CONTAINER_RING_M, CONTAINER_MAX_Y_M = (0.20, 0.30), 0.145
 OBJECT_RADIUS_M = 0.042
 """Room around the centre of an object: its own size and that of an open finger beside it."""
 
@@ -63,18 +62,22 @@ def _sample_places(rng: np.random.Generator, *container_radii_m: float) -> list[
     while True:
         placed: list[tuple[float, float, float]] = []
         for radius in container_radii_m:
-            _try_place(rng, placed, radius, CONTAINER_RING_M)
+            _try_place(rng, placed, radius, CONTAINER_RING_M, CONTAINER_MAX_Y_M)
         for _ in range(2):
-            _try_place(rng, placed, OBJECT_RADIUS_M, OBJECT_RING_M)
+            _try_place(rng, placed, OBJECT_RADIUS_M, OBJECT_RING_M, OBJECT_MAX_Y_M)
         if len(placed) == 4:
             return [(x, y) for x, y, _ in placed]
 
 
 def _try_place(
-    rng: np.random.Generator, placed: list[tuple[float, float, float]], radius: float, ring_m: tuple[float, float]
+    rng: np.random.Generator,
+    placed: list[tuple[float, float, float]],
+    radius: float,
+    ring_m: tuple[float, float],
+    max_y_m: float,
 ) -> None:
     for _ in range(40):
-        x, y = rng.uniform(*X_M), rng.uniform(-MAX_Y_M, MAX_Y_M)
+        x, y = rng.uniform(*X_M), rng.uniform(-max_y_m, max_y_m)
         reachable = ring_m[0] <= math.hypot(x, y) <= ring_m[1]
         if reachable and all(math.hypot(x - px, y - py) >= radius + pr for px, py, pr in placed):
             placed.append((x, y, radius))

@@ -22,8 +22,8 @@ SCENE_CONTACTS = {"contype": 2, "conaffinity": 3}
 """Scene geoms meet each other and the arm; arm geoms (contype 1, conaffinity 2) meet the scene only."""
 
 FRONT_POSITION_M = (0.60, 0.0, 0.50)
-FRONT_TARGET_M = (0.195, 0.0, 0.015)
-FRONT_FOVY_DEG = 40.5
+FRONT_TARGET_M = (0.178, 0.0, 0.015)
+FRONT_FOVY_DEG = 40.0
 
 
 def build_model() -> mujoco.MjModel:
