@@ -1,4 +1,4 @@
-"""Episodes for the reward model, by split: what ``lrm train reward-model`` and the reward bench ask for."""
+"""Simulated episodes for training and evaluating the reward model; ``lrm train reward-model`` finds them by name."""
 
 from __future__ import annotations
 
@@ -9,23 +9,27 @@ from lrm_core.errors import BadInput
 from lrm_sim import tasks
 from lrm_sim.collect import REWARD_HELD_OUT_SEEDS, REWARD_TRAIN_SEEDS, SEED_RANGE, collect, reward_specs
 
-_SPLITS = {
+SPLITS = {
     "train": (REWARD_TRAIN_SEEDS, tasks.TRAIN_PAIRS),
     "held_out_seeds": (REWARD_HELD_OUT_SEEDS, tasks.TRAIN_PAIRS),
     "held_out_pairs": (REWARD_HELD_OUT_SEEDS + SEED_RANGE // 2, tasks.HELD_OUT_PAIRS),
 }
+"""Split -> first scene seed and the (object, container) pairs in it."""
 
 
-def reward_episodes(split: str, episodes: int, workers: int, every: int = 5) -> Iterator[EpisodeRecord]:
-    """Expert episodes, half of them meant to succeed.
+def reward_episodes(split: str, episodes: int, workers: int, every: int = 2) -> Iterator[EpisodeRecord]:
+    """Episodes of one split, the same ones every time.
 
     Args:
-        split: ``train``; ``held_out_seeds`` (fresh scenes, trained pairs) or ``held_out_pairs`` (pairs never trained).
+        split: a name in :data:`SPLITS`.
         episodes: how many.
-        workers: processes.
-        every: keep each n-th control step, and the last.
+        workers: processes that simulate.
+        every: keep each n-th control step.
+
+    Raises:
+        BadInput: there is no such split.
     """
-    if split not in _SPLITS:
-        raise BadInput("split", split, f"one of {sorted(_SPLITS)}")
-    seed, pairs = _SPLITS[split]
-    return collect(reward_specs(episodes, seed, pairs), workers, every)
+    if split not in SPLITS:
+        raise BadInput("split", split, f"one of {list(SPLITS)}")
+    first_seed, pairs = SPLITS[split]
+    return collect(reward_specs(episodes, first_seed, pairs), workers, every)
