@@ -26,7 +26,7 @@ EVALUATION_SEEDS = 5 * SEED_RANGE
 MAX_STEPS = 120
 TAIL_STEPS = (2, 12)
 """The arm holds still for a random number of steps in this range after its motion."""
-SLOPPY = Style(place_noise_m=0.03, grasp_noise_m=0.006)
+SLOPPY = Style(place_noise_m=0.035, grasp_noise_m=0.006)
 """Near misses and lucky hits around the rim."""
 
 _EXPECTED = {
@@ -67,7 +67,7 @@ def reward_specs(
     specs = []
     for i in range(n):
         if rng.random() < 0.5:
-            kind, style = good[rng.choice(3, p=(0.6, 0.2, 0.2))]
+            kind, style = good[rng.choice(3, p=(0.45, 0.4, 0.15))]
         else:
             kind, style = FAILURES[rng.integers(len(FAILURES))], Style()
         specs.append(EpisodeSpec(seed + i, tasks.sentence(*pairs[i % len(pairs)]), kind, style))

@@ -173,7 +173,7 @@ class Expert:
         keep_off = {env.distractor_container: other.outer_radius_m + 0.03, env.distractor_object: 0.06}
         best, best_room = centre, -math.inf
         for angle in self.rng.uniform(-math.pi, math.pi, 24):
-            out = container.outer_radius_m + self.rng.uniform(0.03, 0.05)
+            out = container.outer_radius_m + self.rng.uniform(0.015, 0.06)
             spot = centre + out * np.array([math.cos(angle), math.sin(angle)])
             room = min(math.dist(spot, env.data.body(name).xpos[:2]) - keep for name, keep in keep_off.items())
             reachable = _RADIUS_LIMITS_M[0] < np.linalg.norm(spot) < _RADIUS_LIMITS_M[1]

@@ -17,14 +17,14 @@ SPLITS = {
 """Split -> first scene seed and the (object, container) pairs in it."""
 
 
-def reward_episodes(split: str, episodes: int, workers: int, every: int = 2) -> Iterator[EpisodeRecord]:
+def reward_episodes(split: str, episodes: int, workers: int, every: int = 5) -> Iterator[EpisodeRecord]:
     """Episodes of one split, the same ones every time.
 
     Args:
         split: a name in :data:`SPLITS`.
         episodes: how many.
         workers: processes that simulate.
-        every: keep each n-th control step.
+        every: keep each n-th control step; 5 makes two frames per reward query.
 
     Raises:
         BadInput: there is no such split.
