@@ -56,7 +56,7 @@ def check(params: Any, prefix: str = "") -> None:
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
+    return field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc,operator]
 
 
 def _typed(name: str, value: Any, field: dataclasses.Field[Any]) -> Any:
