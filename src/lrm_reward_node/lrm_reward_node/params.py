@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lrm_core.params import param
 from lrm_reward_node.pipeline import FUSION_FORMS
+from lrm_reward_node.readout import READOUTS
 
 
 @dataclass(frozen=True)
@@ -19,11 +20,7 @@ class RewardParams:
     adapters: str = param("", "Folder with contrastive/, progress/, completion/. Empty: those of the checkpoint.")
     device: str = param("cpu", "Device of the model, for example cpu or cuda:0.")
     dtype: str = param("float32", "Number format of the model.", choices=("float32", "bfloat16", "float16"))
-    readout: str = param(
-        "distribution",
-        "Expected value over the legal answers, or generated text.",
-        choices=("distribution", "generate"),
-    )
+    readout: str = param("logits", "Expected value over the legal answers, or generated text.", choices=READOUTS)
     torch_threads: int = param(1, "Threads of one forward pass; 0: the library's choice.", low=0, high=256)
     query_rate_hz: float = param(
         0.0, "Queries per second of the stamps; 0: the call interval of the policy.", unit="Hz", low=0.0, high=100.0

@@ -125,7 +125,9 @@ class Scorer:
         if self._too_old(query):
             return without_score(query, RewardStatus.LATE, fingerprint)
         try:
-            return ScoredQuery(query, score(self._pipeline, query), time.monotonic())
+            estimates = score(self._pipeline, query)
+            failed = (e.raw_text for e in estimates if e.status is RewardStatus.MODEL_ERROR)
+            return ScoredQuery(query, estimates, time.monotonic(), next(failed, ""))
         except Exception as error:  # Whatever a model raises, its frame is UNKNOWN and the node lives on.
             return without_score(query, RewardStatus.MODEL_ERROR, fingerprint, f"{type(error).__name__}: {error}")
 

@@ -7,15 +7,19 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from lrm_core.errors import BadInput
-from lrm_core.rewards import MODEL_HEADS
+from lrm_core.resources import model_path
+from lrm_core.rewards import MODEL_HEADS, RewardStatus
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
-from lrm_reward_node.model import RewardModel
+from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.params import RewardParams
 from lrm_reward_node.pipeline import Fusion, RewardPipeline
 from lrm_reward_node.ros.publishers import RewardPublishers
 from lrm_reward_node.ros.session import ScoringSession
 
+SHIPPED_MODEL = "lrm-tiny"
 ModelFactory = Callable[[RewardParams], RewardModel]
 
 
@@ -40,6 +44,7 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
         fusion = Fusion(params.fusion_form, _weights(params.fusion_weights))
         started_s = time.monotonic()
         model = self._model_factory(params)
+        _prove(model)
         self.get_logger().info(f"reward model {model.fingerprint} loaded in {time.monotonic() - started_s:.1f} s")
         self._pipeline = RewardPipeline(model, fusion, params.min_confidence)
         self._publishers_of_rewards = RewardPublishers(self)
@@ -69,9 +74,30 @@ def _weights(weights: list[float]) -> dict[Any, float]:
     return dict(zip(MODEL_HEADS, weights, strict=True))
 
 
+def _prove(model: RewardModel) -> None:
+    """Ask every head once: the first real frame meets a warm model, and one that cannot run fails here."""
+    black = np.zeros((128, 128, 3), np.uint8)
+    for estimate in model.score(
+        [RewardQuery(head, "put the cube in the bowl", black, 1, black, 1) for head in MODEL_HEADS]
+    ):
+        if estimate.status is RewardStatus.MODEL_ERROR:
+            raise BadInput(f"answer of the {estimate.head.value} head", estimate.raw_text, "an answer to a black image")
+
+
 def load_model(params: RewardParams) -> RewardModel:
-    """The vision-language reward model that ``params`` name."""
-    raise NotImplementedError
+    """The vision-language reward model that ``params`` name.
+
+    Raises:
+        BadInput: the checkpoint or an adapter is missing, damaged or did not load.
+    """
+    import torch
+
+    from lrm_reward_node.vlm.qwen import load
+
+    if params.torch_threads:
+        torch.set_num_threads(params.torch_threads)
+    path = params.model or str(model_path(SHIPPED_MODEL))
+    return load(path, params.adapters or None, params.device, params.dtype, params.readout)
 
 
 def main() -> None:

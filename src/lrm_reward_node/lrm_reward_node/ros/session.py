@@ -54,6 +54,7 @@ class ScoringSession:
         self._closed_id = ""
         self._newest_ns = 0
         self._bad_images = self._bad_images_reported = 0
+        self._bad_image = ""
         self._complaint = ""
         self._listen()
 
@@ -95,7 +96,8 @@ class ScoringSession:
 
     def _on_bad_image(self, error: BadInput) -> None:
         self._bad_images += 1
-        self._complain(str(error))
+        self._bad_image = str(error)
+        self._complain(self._bad_image)
 
     def _on_frame(self, frame: CameraFrame, transport_s: float) -> None:
         arrived = ArrivedFrame(
@@ -221,7 +223,7 @@ class ScoringSession:
         report = self._camera_task()
         report.values |= {"bad_images": self._bad_images, "dropped_frames": self._frames.dropped}
         if self._bad_images > self._bad_images_reported:
-            report.raise_to(ERROR, f"images cannot be used: {self._complaint}")
+            report.raise_to(ERROR, f"images cannot be used: {self._bad_image}")
         self._bad_images_reported = self._bad_images
         return report
 
