@@ -39,8 +39,10 @@ def episode(phase: str, seed: int, success: bool | None, predicted: float = math
     return EpisodeEnded(phase, 0, f"{phase}-{seed}", seed, "t", 10, reason, 0, 1_000_000_000, 0, predicted, success)
 
 
-def reward(head: str, value: float, status: str = "OK", transport: float = 0.01, model: float = 0.1) -> RewardSeen:
-    return RewardSeen("e", head, value, status, 1, 0, 0.9, False, transport, model, "f")
+def reward(
+    head: str, value: float, status: str = "OK", transport: float = 0.01, model: float = 0.1, stamp_ns: int = 1
+) -> RewardSeen:
+    return RewardSeen("e", head, value, status, stamp_ns, 0, 0.9, False, transport, model, "f")
 
 
 def test_success_rates_count_the_truth_and_not_the_prediction(tmp_path: Path) -> None:
@@ -63,10 +65,15 @@ def test_the_difference_pairs_by_seed(tmp_path: Path) -> None:
 
 
 def test_unknown_rewards_are_counted_by_status_and_head_and_never_as_scored(tmp_path: Path) -> None:
-    rows = [reward("progress", 0.5), reward("progress", math.nan, "LATE"), reward("fused", math.nan, "LATE")]
+    rows = [reward("progress", 0.5), reward("progress", math.nan, "LATE", stamp_ns=2), reward("fused", math.nan, "LATE")]
     found = summarise(read_run(journal(tmp_path, *rows)))["reward"]
     assert (found["scored"], found["unknown"]) == (1, 2)
     assert found["unknown_by_status"] == {"LATE": {"fused": 1, "progress": 1}}
+
+
+def test_a_reward_published_again_at_the_end_of_an_episode_counts_once(tmp_path: Path) -> None:
+    rows = [reward("progress", 0.5), reward("progress", 0.5)]
+    assert summarise(read_run(journal(tmp_path, *rows)))["reward"]["scored"] == 1
 
 
 def test_latency_is_transport_plus_model_of_rewards_a_model_ran_for(tmp_path: Path) -> None:

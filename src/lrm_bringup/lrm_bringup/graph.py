@@ -21,7 +21,7 @@ class NodeProcess:
         executable: console script.
         module: the same program for ``python -m``.
         config: parameter file in ``config/``.
-        arguments: deployment argument -> parameter of this node that it sets.
+        accepts: deployment arguments that are parameters of this node.
     """
 
     name: str
@@ -29,16 +29,22 @@ class NodeProcess:
     executable: str
     module: str
     config: str
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    accepts: tuple[str, ...] = ()
 
 
-SIM = NodeProcess("sim", "lrm_sim", "lrm_sim_node", "lrm_sim.ros.node", "sim.yaml")
+SIM = NodeProcess("sim", "lrm_sim", "lrm_sim_node", "lrm_sim.ros.node", "sim.yaml", ("lockstep",))
 SAFETY = NodeProcess(
-    "safety", "lrm_policy_node", "lrm_safety_node", "lrm_policy_node.safety.ros.node", "safety.yaml"
+    "safety", "lrm_policy_node", "lrm_safety_node", "lrm_policy_node.safety.ros.node", "safety.yaml",
+    ("lockstep", "robot"),
+)  # fmt: skip
+REWARD = NodeProcess(
+    "reward", "lrm_reward_node", "lrm_reward_node", "lrm_reward_node.ros.node", "reward.yaml", ("lockstep", "model")
 )
-REWARD = NodeProcess("reward", "lrm_reward_node", "lrm_reward_node", "lrm_reward_node.ros.node", "reward.yaml")
 LEARNER = NodeProcess("learner", "lrm_policy_node", "lrm_learner", "lrm_policy_node.learner.ros.node", "learner.yaml")
-POLICY = NodeProcess("policy", "lrm_policy_node", "lrm_policy_node", "lrm_policy_node.ros.node", "policy.yaml")
+POLICY = NodeProcess(
+    "policy", "lrm_policy_node", "lrm_policy_node", "lrm_policy_node.ros.node", "policy.yaml",
+    ("lockstep", "robot", "policy"),
+)  # fmt: skip
 RECORDER = NodeProcess("recorder", "lrm_bringup", "lrm_recorder", "lrm_bringup.recorder.ros.node", "recorder.yaml")
 
 GRAPHS: dict[str, tuple[NodeProcess, ...]] = {
@@ -64,7 +70,8 @@ class Deployment:
     Attributes:
         namespace: namespace of every node; empty: none.
         log_level: debug, info, warn, error or fatal.
-        parameters: deployment argument (see :class:`NodeProcess`) -> value; None keeps the parameter file's value.
+        parameters: ``autostart`` and ``use_sim_time`` for every node, others for the nodes that accept them; None keeps
+            the parameter file's value.
     """
 
     namespace: str = ""
@@ -74,9 +81,8 @@ class Deployment:
 
 def overrides(node: NodeProcess, deployment: Deployment) -> dict[str, Any]:
     """Parameters that ``deployment`` sets on ``node``."""
-    chosen = {node.arguments[k]: v for k, v in deployment.parameters.items() if k in node.arguments and v is not None}
-    everywhere = {k: deployment.parameters[k] for k in ("autostart", "use_sim_time") if k in deployment.parameters}
-    return everywhere | chosen
+    accepted = ("autostart", "use_sim_time", *node.accepts)
+    return {name: value for name, value in deployment.parameters.items() if name in accepted and value is not None}
 
 
 def ros_arguments(

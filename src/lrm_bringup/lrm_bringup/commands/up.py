@@ -23,9 +23,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="a parameter file read after the shipped ones; may be repeated")
     parser.add_argument("--namespace", default="", help="namespace of every node, for a second robot")
     parser.add_argument("--record", action="store_true", help="start the recorder too")
-    parser.add_argument("--sim", choices=("lockstep", "realtime"), help="how simulated time runs")
+    parser.add_argument("--sim", choices=("lockstep", "realtime"), default="lockstep",
+                        help="simulated time waits for the policy, or follows the wall clock (default: lockstep)")
+    parser.add_argument("--robot", help="robot description: a name in config/robots or a YAML file")
     parser.add_argument("--model", help="reward model: a local folder or a hub name")
-    parser.add_argument("--use-sim-time", action=argparse.BooleanOptionalAction, help="time comes from /clock")
+    parser.add_argument("--use-sim-time", action=argparse.BooleanOptionalAction, help="time comes from /clock (default: in lock-step)")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warn", "error", "fatal"))
     parser.add_argument("--logs", type=Path, default=Path("out/up") / time.strftime("%Y%m%d-%H%M%S"), metavar="DIR",
                         help="folder of the log files (default: out/up/<time>)")
@@ -33,9 +35,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Start the graph and keep it up until Ctrl-C, SIGTERM or a process that ends for good."""
-    sim_time = args.graph == "sim" if args.use_sim_time is None else args.use_sim_time
-    parameters = {"autostart": True, "use_sim_time": sim_time, "sim": args.sim, "model": args.model}
-    deployment = Deployment(args.namespace, args.log_level, parameters)
+    lockstep = args.graph == "sim" and args.sim == "lockstep"
+    deployment = Deployment(
+        args.namespace,
+        args.log_level,
+        {
+            "autostart": True,
+            "use_sim_time": lockstep if args.use_sim_time is None else args.use_sim_time,
+            "lockstep": lockstep,
+            "model": args.model,
+            "robot": args.robot,
+        },
+    )
     nodes = processes(args.graph, args.record)
     specs = process_specs(nodes, deployment, args.logs, run_environment(None), args.params)
     console = Console(highlight=False)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from lrm_bringup.report.journal import AFTER, BEFORE, REFINE, EpisodeEnded, Run
-from lrm_bringup.report.summary import PREDICTED_SUCCESS, judged
+from lrm_bringup.report.summary import judged
 
 
 def examples(run: Run) -> list[tuple[str, EpisodeEnded]]:
@@ -20,7 +21,7 @@ def examples(run: Run) -> list[tuple[str, EpisodeEnded]]:
         ("before: the base policy succeeds", _first(e for e in before if e.success)),
         ("during refinement", refine[len(refine) // 2] if refine else None),
         ("after: a failure that remains", _first(e for e in after if not e.success)),
-        ("the reward model was wrong", _first(e for e in [*after, *before, *refine] if _misjudged(e))),
+        ("the reward model was wrong", _first(e for e in [*after, *before, *refine] if misjudged(run, e))),
     ]
     seen: set[str] = set()
     kept = []
@@ -35,5 +36,8 @@ def _first(episodes: Iterable[EpisodeEnded]) -> EpisodeEnded | None:
     return next(iter(episodes), None)
 
 
-def _misjudged(episode: EpisodeEnded) -> bool:
-    return (episode.predicted >= PREDICTED_SUCCESS) != bool(episode.success)
+def misjudged(run: Run, episode: EpisodeEnded) -> bool:
+    """True when the reward model took a failure for a success, or a success for a failure."""
+    if episode.success is None or math.isnan(episode.predicted):
+        return False
+    return (episode.predicted >= run.started.success_threshold) != episode.success

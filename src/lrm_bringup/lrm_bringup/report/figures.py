@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from lrm_bringup.report.journal import AFTER, BEFORE, REFINE, EpisodeEnded, RewardSeen, Run
-from lrm_bringup.report.summary import PREDICTED_SUCCESS, complete, judged, model_rewards
+from lrm_bringup.report.summary import complete, judged, model_rewards
 from lrm_bringup.report.svg import Chart, Point, ticks
 from lrm_core.rewards import RewardHead, RewardStatus
 
@@ -56,7 +56,7 @@ def learning_curve(run: Run) -> str:
             chart.text(i + 0.6, -0.1, f"v{versions[i]}")
     for i, episode in enumerate(episodes, 1):
         _episode_dots(chart, i, episode)
-    truth, called = moving_mean([_truth(e) for e in episodes]), moving_mean([_called(e) for e in episodes])
+    truth, called = moving_mean([_truth(e) for e in episodes]), moving_mean([_called(e, run.started.success_threshold) for e in episodes])
     chart.band([(i + 1.0, low, high) for i, (_, low, high) in enumerate(truth) if not math.isnan(low)], TRUTH)
     chart.line([(i + 1.0, mean) for i, (mean, _, _) in enumerate(truth)], TRUTH, width=4)
     chart.line([(i + 1.0, mean) for i, (mean, _, _) in enumerate(called)], PREDICTED, width=1.8)
@@ -81,8 +81,8 @@ def _truth(episode: EpisodeEnded) -> float:
     return math.nan if episode.success is None else float(episode.success)
 
 
-def _called(episode: EpisodeEnded) -> float:
-    return math.nan if math.isnan(episode.predicted) else float(episode.predicted >= PREDICTED_SUCCESS)
+def _called(episode: EpisodeEnded, threshold: float) -> float:
+    return math.nan if math.isnan(episode.predicted) else float(episode.predicted >= threshold)
 
 
 def moving_mean(values: Sequence[float], window: int = WINDOW) -> list[tuple[float, float, float]]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from lrm_bringup.report import figures
-from lrm_bringup.report.examples import examples
+from lrm_bringup.report.examples import examples, misjudged
 from lrm_bringup.report.journal import AFTER, BEFORE, PHASES, EpisodeEnded, Run, read_run
 from lrm_bringup.report.markup import card, chips, duration, legend, number, percent, table, tag
 from lrm_bringup.report.strips import film_strip, find_bag
-from lrm_bringup.report.summary import PREDICTED_SUCCESS, write_summary
+from lrm_bringup.report.summary import write_summary
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 
 REPORT = "report.html"
@@ -221,7 +221,7 @@ def _episodes(run: Run, summary: dict[str, Any]) -> str:
         for episode in run.phase(phase):
             bag = find_bag(summary["bags"], episode.episode_id)
             rows.append([
-                phase, str(episode.index + 1), str(episode.seed), _verdict(episode), number(episode.predicted),
+                phase, str(episode.index + 1), str(episode.seed), _verdict(run, episode), number(episode.predicted),
                 str(episode.steps), escape(episode.reason.replace("_", " ")), str(episode.weights_version),
                 f'<a href="{escape(bag)}">{escape(episode.episode_id)}</a>' if bag else escape(episode.episode_id),
             ])  # fmt: skip
@@ -231,11 +231,10 @@ def _episodes(run: Run, summary: dict[str, Any]) -> str:
     return card("Every episode", folded)
 
 
-def _verdict(episode: EpisodeEnded) -> str:
+def _verdict(run: Run, episode: EpisodeEnded) -> str:
     if episode.success is None:
         return '<span class="muted">unknown</span>'
-    wrong = not math.isnan(episode.predicted) and (episode.predicted >= PREDICTED_SUCCESS) != episode.success
-    mark = " ≠" if wrong else ""
+    mark = " ≠" if misjudged(run, episode) else ""
     return f'<span class="{"good" if episode.success else "bad"}">{escape(episode.outcome.replace("_", " "))}{mark}</span>'
 
 

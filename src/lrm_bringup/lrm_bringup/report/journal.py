@@ -11,6 +11,7 @@ import json
 import math
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,8 @@ class RunStarted:
     command: list[str]
     versions: dict[str, str]
     fingerprints: dict[str, str]
+    success_threshold: float = 0.5
+    """Completion score from which on the reward model calls an episode successful."""
 
 
 @dataclass(frozen=True)
@@ -223,15 +226,17 @@ def read_run(folder: Path) -> Run:
     lists: dict[type[Any], list[Any]] = {
         EpisodeEnded: run.episodes, LearnerSeen: run.learner, SafetySeen: run.safety, ProcessSeen: run.processes,
     }  # fmt: skip
+    rewards: defaultdict[str, dict[tuple[str, int], RewardSeen]] = defaultdict(dict)
     for entry in entries[1:]:
         if isinstance(entry, RewardSeen):
-            run.rewards.setdefault(entry.episode_id, []).append(entry)
+            # The last query of an episode may be published again, marked as its end: the newer entry replaces.
+            rewards[entry.episode_id][entry.head, entry.stamp_ns] = entry
         elif isinstance(entry, RunEnded):
             run.ended = entry
         elif type(entry) in lists:
             lists[type(entry)].append(entry)
-    for rewards in run.rewards.values():
-        rewards.sort(key=lambda reward: reward.stamp_ns)
+    for episode_id, found in rewards.items():
+        run.rewards[episode_id] = sorted(found.values(), key=lambda reward: reward.stamp_ns)
     return run
 
 

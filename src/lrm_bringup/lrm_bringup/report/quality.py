@@ -22,8 +22,8 @@ def reward_quality(run: Run) -> dict[str, float | int]:
         "progress_pearson": _mean(pearsons),
         "completion_auc": _auc(scores, labels),
         "direction_accuracy": _mean(directions),
-        "false_success_rate": _mean((scores[~labels] >= 0.5).tolist()) if len(scores) else math.nan,
-        "success_recall": _mean((scores[labels] >= 0.5).tolist()) if len(scores) else math.nan,
+        "false_success_rate": _mean((scores[~labels] >= run.started.success_threshold).tolist()) if len(scores) else math.nan,
+        "success_recall": _mean((scores[labels] >= run.started.success_threshold).tolist()) if len(scores) else math.nan,
         "trajectories": len(episodes),
     }
 

@@ -19,8 +19,6 @@ from lrm_core.rewards import RewardHead, RewardStatus
 
 SUMMARY = "summary.json"
 SCHEMA_VERSION = 1
-PREDICTED_SUCCESS = 0.5
-"""Completion score from which on the reward model calls an episode successful."""
 _CUT_SHORT = ("cancelled", "shutdown")
 
 
@@ -95,13 +93,14 @@ def _success(run: Run) -> dict[str, Any]:
     before, after = pairs(run)
     value, low, high = paired_difference(before, after)
     difference = {"value": value, "ci95": [low, high], "pairs": len(before)}
-    return {name: _rate(run.phase(name)) for name in PHASES} | {"difference": difference}
+    threshold = run.started.success_threshold
+    return {name: _rate(run.phase(name), threshold) for name in PHASES} | {"difference": difference}
 
 
-def _rate(episodes: Sequence[EpisodeEnded]) -> dict[str, Any]:
+def _rate(episodes: Sequence[EpisodeEnded], threshold: float) -> dict[str, Any]:
     known = judged(episodes)
     successes = sum(bool(e.success) for e in known)
-    predictions = [e.predicted >= PREDICTED_SUCCESS for e in complete(episodes) if not math.isnan(e.predicted)]
+    predictions = [e.predicted >= threshold for e in complete(episodes) if not math.isnan(e.predicted)]
     return {
         "rate": successes / len(known) if known else math.nan,
         "n": len(known),

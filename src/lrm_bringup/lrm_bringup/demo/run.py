@@ -1,0 +1,265 @@
+"""One run of the demo from the first process to the report. Owns the order of things; everything else has a module."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lrm_bringup.demo.collector import Collector
+from lrm_bringup.demo.identity import fingerprints, versions
+from lrm_bringup.demo.nodes import demo_specs, success_threshold
+from lrm_bringup.demo.options import DemoOptions
+from lrm_bringup.demo.plan import REPORT_RESERVE_S, Goal, Plan
+from lrm_bringup.demo.seeding import prepare_demonstrations
+from lrm_bringup.environment import DomainClaim, run_environment
+from lrm_bringup.live import View
+from lrm_bringup.processes import EventKind, ProcessEvent, Supervisor
+from lrm_bringup.report.html import REPORT, write_report
+from lrm_bringup.report.journal import (
+    AFTER,
+    BEFORE,
+    JOURNAL,
+    REFINE,
+    EpisodeEnded,
+    JournalWriter,
+    ProcessSeen,
+    RunEnded,
+    RunStarted,
+)
+from lrm_bringup.report.markup import percent
+from lrm_bringup.report.summary import complete
+from lrm_core.errors import LrmError
+
+if TYPE_CHECKING:
+    from lrm_bringup.ros.driver import Driver, GoalResult
+
+READY_TIMEOUT_S = 120.0
+BACK_TIMEOUT_S = 60.0
+FRUITLESS_GOALS = 5
+"""So many goals in a row without one complete episode end the run."""
+INTERRUPTED = 130
+
+
+class StopRequest:
+    """Set by the first Ctrl-C or SIGTERM. The second ends the program at once, and Linux the processes with it."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def __bool__(self) -> bool:
+        return self._event.is_set()
+
+    def _on_signal(self, _number: int, _frame: object) -> None:
+        if self._event.is_set():
+            os._exit(INTERRUPTED)
+        self._event.set()
+
+
+class Interrupted(LrmError):
+    """A person or the system asked the run to end."""
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Run the demo; returns the exit code: 0, 1 when it could not go on, 130 when it was interrupted."""
+    options.check()
+    folder = new_run_folder(options.out)
+    claim = DomainClaim()
+    env = run_environment(claim.domain_id) | {"ROS_LOG_DIR": str(folder / "logs" / "ros")}
+    os.environ.update(env)  # the driver node lives in this process
+    try:
+        return DemoRun(options, folder, claim.domain_id, env).run()
+    finally:
+        claim.release()
+
+
+def new_run_folder(out: Path) -> Path:
+    """Create ``out/<time>/``; ``out/latest`` points to it from now on."""
+    folder = out.resolve() / time.strftime("%Y%m%d-%H%M%S")
+    try:
+        folder.mkdir(parents=True)
+        for name in ("bags", "checkpoints", "logs"):
+            (folder / name).mkdir()
+        link = folder.parent / f".latest-{os.getpid()}"
+        link.symlink_to(folder.name)
+        link.replace(folder.parent / "latest")
+    except OSError as error:
+        raise LrmError(f"cannot write the run folder {folder}: {error.strerror}") from error
+    return folder
+
+
+class DemoRun:
+    """One run.
+
+    Args:
+        options: what was asked for.
+        folder: run folder.
+        domain_id: DDS domain of the run.
+        env: environment of its processes.
+    """
+
+    def __init__(self, options: DemoOptions, folder: Path, domain_id: int, env: dict[str, str]) -> None:
+        from lrm_sim.seeds import EVALUATION_SEEDS, REFINE_SEEDS
+
+        self._options, self._folder, self._domain_id, self._env = options, folder, domain_id, env
+        self._start_s = time.monotonic()
+        offset = options.seed * 1_000
+        self._plan = Plan(options.size, {BEFORE: EVALUATION_SEEDS + offset, REFINE: REFINE_SEEDS + offset})
+        self._journal = JournalWriter(folder / JOURNAL)
+        self._collector = Collector(self._journal.write, self._on_episode)
+        self._collector.scene.task = options.task
+        self._view = View(self._collector.scene, lambda: self._plan.remaining_s(self._elapsed_s()), options.live)
+        self._stop = StopRequest()
+
+    def run(self) -> int:
+        """Everything, and the report of whatever there is."""
+        self._journal.write(self._started())
+        code, reason = 1, ""
+        with self._view:
+            try:
+                reason = self._run_episodes()
+                code = 0
+            except Interrupted:
+                code, reason = INTERRUPTED, "interrupted"
+            except LrmError as error:
+                reason = str(error)
+                self._view.say(f"stopped: {reason}")
+            self._view.now("writing the report")
+            self._journal.write(RunEnded(code == 0, reason, round(self._elapsed_s(), 1)))
+            self._journal.close()
+            summary = write_report(self._folder)
+            self._view.now("")
+        self._say_result(summary)
+        return code
+
+    def _run_episodes(self) -> str:
+        demonstrations = prepare_demonstrations(
+            self._options, self._folder, self._env, self._view.now, self._check_stop
+        )
+        specs = demo_specs(self._options, self._folder, self._env, demonstrations)
+        with Supervisor(specs, on_event=self._on_process) as supervisor:
+            from lrm_bringup.ros.driver import Driver
+
+            driver = Driver(self._collector, self._domain_id)
+            try:
+                self._await_ready(supervisor, driver)
+                self._pursue(supervisor, driver)
+            finally:
+                self._view.now("stopping the processes")
+                self._collector.close()
+                supervisor.stop()
+                driver.close()
+        return self._completed()
+
+    def _await_ready(self, supervisor: Supervisor, driver: Driver, since_s: float = 0.0) -> None:
+        """Wait until every node has said in /diagnostics that it works."""
+        names = list(supervisor.restarts())
+        deadline_s = time.monotonic() + (BACK_TIMEOUT_S if since_s else READY_TIMEOUT_S)
+        while missing := [name for name in names if not driver.heard_from(name, since_s)]:
+            self._view.now(f"waiting for {', '.join(missing)}")
+            self._check_stop()
+            supervisor.check()
+            if time.monotonic() > deadline_s:
+                raise LrmError(f"{', '.join(missing)}: no sign of life; see {self._folder / 'logs'}")
+            time.sleep(0.05)
+        for name in names:
+            supervisor.mark_ready(name)
+        self._view.now("")
+
+    def _pursue(self, supervisor: Supervisor, driver: Driver) -> None:
+        fruitless = 0
+        while (goal := self._plan.next_goal(self._elapsed_s())) is not None:
+            result, gained = self._run_goal(goal, supervisor, driver)
+            self._check_stop()
+            fruitless = 0 if gained else fruitless + 1
+            if result.reason == "completed":
+                continue
+            if fruitless >= FRUITLESS_GOALS:
+                raise LrmError(f"{fruitless} goals in a row gave no episode; last: {result.reason}: {result.message}")
+            if not self._out_of_time():
+                self._view.say(f"goal {result.reason}: {result.message}; the remaining episodes are sent again")
+                self._await_ready(supervisor, driver, time.monotonic())
+
+    def _run_goal(self, goal: Goal, supervisor: Supervisor, driver: Driver) -> tuple[GoalResult, int]:
+        done, total = len(self._plan.done[goal.phase]), self._planned(goal.phase)
+        self._collector.begin(goal.phase, done, total)
+        before, start_s = len(self._collector.scene.episodes), time.monotonic()
+        policy = supervisor.pid("policy")
+        result = driver.run_goal(
+            goal.phase == REFINE,
+            goal.first_seed,
+            goal.episodes,
+            self._options.task,
+            cancel=lambda: bool(self._stop or supervisor.failure or self._out_of_time()),
+            lost=lambda: supervisor.pid("policy") != policy,
+        )
+        supervisor.check()
+        driver.settle(self._collector)
+        seeds = [entry.seed for entry in complete(self._collector.scene.episodes[before:])]
+        self._plan.record(goal.phase, seeds, time.monotonic() - start_s)
+        return result, len(seeds)
+
+    def _planned(self, phase: str) -> int:
+        return self._options.size.episodes if phase == REFINE else self._plan.scenes(self._elapsed_s())
+
+    def _completed(self) -> str:
+        done, size = self._plan.done, self._options.size
+        if not done[AFTER] and size.episodes:
+            raise LrmError(f"{size.seconds:g} s were too short to refine and measure again")
+        if len(done[REFINE]) < size.episodes or len(done[BEFORE]) < size.eval_episodes:
+            return (
+                f"completed; the time allowed {len(done[REFINE])} of {size.episodes} refined episodes and "
+                f"{len(done[BEFORE])} of {size.eval_episodes} scenes"
+            )
+        return "completed"
+
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._start_s
+
+    def _out_of_time(self) -> bool:
+        """The last seconds belong to the report."""
+        return self._elapsed_s() > self._options.size.seconds - 0.6 * REPORT_RESERVE_S
+
+    def _check_stop(self) -> None:
+        if self._stop:
+            raise Interrupted("interrupted")
+
+    def _on_process(self, event: ProcessEvent) -> None:
+        self._collector.process(ProcessSeen(event.name, event.kind.value, event.message))
+        if event.kind in (EventKind.CRASHED, EventKind.RESTARTED):
+            self._view.say(f"{event.name} {event.kind.value}{': ' + event.message if event.message else ''}")
+
+    def _on_episode(self, entry: EpisodeEnded) -> None:
+        self._view.episode(entry)
+
+    def _started(self) -> RunStarted:
+        options = self._options
+        return RunStarted(
+            run_id=self._folder.name,
+            seed=options.seed,
+            task=options.task,
+            reward_source=options.reward,
+            speed=options.speed,
+            seconds=options.size.seconds,
+            episodes_planned=options.size.episodes,
+            eval_episodes_planned=options.size.eval_episodes,
+            started_at=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            command=list(options.command),
+            versions=versions(),
+            fingerprints=fingerprints(options),
+            success_threshold=success_threshold(),
+        )
+
+    def _say_result(self, summary: dict[str, Any]) -> None:
+        success, reward = summary["success"], summary["reward"]
+        self._view.say(
+            f"success {percent(success[BEFORE]['rate'])} → {percent(success[AFTER]['rate'])} "
+            f"({success[BEFORE]['n']} and {success[AFTER]['n']} episodes), {summary['episodes']} episodes refined, "
+            f"{reward['scored']} rewards, {reward['unknown']} unknown"
+        )
+        self._view.say(f"report: {self._folder / REPORT}")

@@ -1,0 +1,172 @@
+"""What a person sees while the demo runs: one screen in a terminal, one line per episode everywhere else."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from lrm_bringup.demo.collector import Scene
+from lrm_bringup.report.journal import EpisodeEnded, RewardSeen
+from lrm_bringup.report.markup import duration
+from lrm_core.rewards import MODEL_HEADS, RewardHead, RewardStatus
+
+_BAR = 24
+_REFRESH_HZ = 4.0
+_PHASES = {"before": "measuring the base policy", "refine": "refining from rewards", "after": "measuring again"}
+
+
+class View:
+    """Shows a :class:`Scene`.
+
+    Args:
+        scene: filled by the collector.
+        remaining_s: gives the expected seconds left; NaN: not known yet.
+        live: redraw one screen; False: plain lines.
+        console: where to.
+    """
+
+    def __init__(
+        self, scene: Scene, remaining_s: Callable[[], float], live: bool = True, console: Console | None = None
+    ) -> None:
+        self._scene, self._remaining_s = scene, remaining_s
+        self._console = console or Console(highlight=False)
+        self._live: Live | None = None
+        if live and self._console.is_terminal:
+            self._live = Live(
+                get_renderable=self._screen, console=self._console, refresh_per_second=_REFRESH_HZ, transient=True
+            )
+        self._start_s = time.monotonic()
+
+    def __enter__(self) -> View:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def say(self, text: str) -> None:
+        """A line that stays: above the screen, or as a plain line."""
+        self._console.print(f"[{duration(time.monotonic() - self._start_s):>12}] {text}", markup=False)
+
+    def now(self, text: str) -> None:
+        """What is being done while no episode runs; plain lines show it once."""
+        if text != self._scene.message and text and self._live is None:
+            self.say(text)
+        self._scene.message = text
+
+    def episode(self, entry: EpisodeEnded) -> None:
+        """An episode ended: a line where there is no screen."""
+        if self._live is None:
+            self.say(episode_line(entry, self._scene, self._remaining_s()))
+
+    def _screen(self) -> RenderableType:
+        return screen(self._scene, self._remaining_s(), time.monotonic() - self._start_s)
+
+
+def episode_line(entry: EpisodeEnded, scene: Scene, remaining_s: float) -> str:
+    """One line about an episode that ended."""
+    truth = "unknown" if entry.success is None else entry.outcome.replace("_", " ")
+    said = "unknown" if math.isnan(entry.predicted) else f"{entry.predicted:.2f}"
+    rates = success_so_far(scene.episodes, entry.phase)
+    return (
+        f"{entry.phase} {scene.phase_done}/{scene.phase_total}: model says {said}, truth {truth}, {entry.steps} steps, "
+        f"weights v{entry.weights_version}; so far {rates}; {duration(remaining_s)} left"
+    )
+
+
+def success_so_far(episodes: Sequence[EpisodeEnded], phase: str) -> str:
+    """True successes of a phase as text, for example ``7/10 (70 %)``."""
+    known = [episode.success for episode in episodes if episode.phase == phase and episode.success is not None]
+    return f"{sum(known)}/{len(known)} ({100 * sum(known) / len(known):.0f} %)" if known else "–"
+
+
+def screen(scene: Scene, remaining_s: float, elapsed_s: float) -> RenderableType:
+    """The whole screen as of now."""
+    title = Text.assemble(("lrm demo  ", "bold"), (scene.task, "bold cyan"))
+    clock = f"{duration(elapsed_s)} gone, {duration(remaining_s)} left" if math.isfinite(remaining_s) else duration(elapsed_s)
+    head = Table.grid(expand=True)
+    head.add_column()
+    head.add_column(justify="right")
+    head.add_row(title, Text(clock, style="dim"))
+    body: list[RenderableType] = [head, Text()]
+    if scene.message:
+        body.append(Text(scene.message, style="yellow"))
+    if scene.phase:
+        body += [_phase(scene), Text(), _rewards(scene), Text()]
+    body.append(_facts(scene))
+    return Panel(Group(*body), border_style="dim", padding=(0, 1))
+
+
+def _phase(scene: Scene) -> RenderableType:
+    row = Table.grid(padding=(0, 2))
+    bar = ProgressBar(total=max(1, scene.phase_total), completed=scene.phase_done, width=_BAR)
+    seen = scene.episode
+    at = f"step {seen.step}/{seen.max_steps} {seen.state.value}" if seen else ""
+    count = f"episode {min(scene.phase_done + 1, scene.phase_total)}/{scene.phase_total}"
+    row.add_row(Text(_PHASES.get(scene.phase, scene.phase), style="bold"), bar, Text(count), Text(at, style="dim"))
+    if scene.waiting_for:
+        row.add_row(Text("waiting for", style="dim"), Text(scene.waiting_for, style="yellow"))
+    return row
+
+
+def _rewards(scene: Scene) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    for head in (*MODEL_HEADS, RewardHead.FUSED):
+        reward = scene.rewards.get(head.value)
+        table.add_row(Text(head.value), *_reward_cells(head, reward))
+    return table
+
+
+def _reward_cells(head: RewardHead, reward: RewardSeen | None) -> tuple[RenderableType, RenderableType]:
+    if reward is None:
+        return Text("·" * _BAR, style="dim"), Text("")
+    if reward.status != RewardStatus.OK.name:
+        return Text("·" * _BAR, style="red"), Text(f"UNKNOWN: {reward.status.lower()}", style="red")
+    low = -1.0 if head is RewardHead.CONTRASTIVE else 0.0
+    share = min(1.0, max(0.0, (reward.value - low) / (1.0 - low)))
+    return ProgressBar(total=1.0, completed=share, width=_BAR, complete_style="cyan"), Text(f"{reward.value:+.2f}")
+
+
+def _facts(scene: Scene) -> RenderableType:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in facts(scene):
+        table.add_row(name, value)
+    return table
+
+
+def facts(scene: Scene) -> list[tuple[str, str]]:
+    """(name, value) lines below the bars."""
+    rows = [(f"success {phase} (audit)", success_so_far(scene.episodes, phase)) for phase in _PHASES
+            if any(episode.phase == phase for episode in scene.episodes)]  # fmt: skip
+    predicted = [e.predicted for e in scene.episodes if e.phase == scene.phase and not math.isnan(e.predicted)]
+    if predicted:
+        rows.append(("completion score", f"{statistics.fmean(predicted):.2f} on average at the end of an episode"))
+    if scene.learner:
+        learner = scene.learner
+        loss = "–" if math.isnan(learner.critic_loss) else f"{learner.critic_loss:.3g}"
+        rows.append(("learner", f"weights v{learner.weights_version}, {learner.updates} updates on {learner.transitions} + "
+                     f"{learner.demo_transitions} transitions, loss {loss}"))  # fmt: skip
+    if scene.safety:
+        safety = scene.safety
+        why = f": {safety.reason}" if safety.reason else ""
+        rows.append(("safety", f"{safety.state.lower()}{why} ({safety.limited} limited, {safety.rejected} rejected)"))
+    unknown = ", ".join(f"{count} {status.lower()}" for status, count in sorted(scene.unknown.items())) or "none"
+    latency = f", latency p50 {duration(statistics.median(scene.latencies_s))}" if scene.latencies_s else ""
+    rows.append(("UNKNOWN", unknown + latency))
+    if scene.restarts:
+        rows.append(("restarts", ", ".join(f"{name} {count}" for name, count in sorted(scene.restarts.items()))))
+    return rows

@@ -1,0 +1,1 @@
+"""The ``lrm`` program as a ROS 2 node."""
