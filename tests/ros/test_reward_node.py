@@ -159,7 +159,7 @@ class SlowModel(FakeRewardModel):
 
 
 def test_a_slow_model_never_blocks_the_node_and_its_queue_is_bounded(bench: Bench) -> None:
-    SlowModel.permission = threading.Semaphore(0)
+    SlowModel.permission = threading.Semaphore(1)  # for the proof at configure
     with in_process(bench, SlowModel, queue_size=2, deadline_s=30.0):
         bench.status(RUNNING)
         for step in range(0, 61, 10):
