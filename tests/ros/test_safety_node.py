@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from policy_harness import NodeProcess, Watcher, free_domain
 from sensor_msgs.msg import JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lrm_core.ros import qos, stamps
 from lrm_msgs.msg import SafetyStatus
+from policy_harness import NodeProcess, Watcher, free_domain
 
 NAMES = ["joint", "gripper"]
 ROBOT = """
@@ -38,7 +38,10 @@ class Bench(Watcher):
 
     def ready(self) -> None:
         """Wait until both directions are matched."""
-        matched = lambda: self.statuses and self.proposals.get_subscription_count() and self.joints.get_subscription_count()  # noqa: E731
+
+        def matched():
+            return self.statuses and self.proposals.get_subscription_count() and self.joints.get_subscription_count()
+
         self.until(matched, 20.0, "the safety stage is up")
 
     def now_ns(self) -> int:
@@ -88,18 +91,21 @@ def realtime(tmp_path: Path, robot: Path) -> Iterator[Bench]:
 
 
 def positions(command: JointTrajectory) -> list[float]:
-    assert len(command.points) == 1 and list(command.joint_names) == NAMES
+    assert len(command.points) == 1
+    assert list(command.joint_names) == NAMES
     return list(command.points[0].positions)
 
 
 def test_commands_pass_with_their_stamp_and_bad_ones_become_holds(lockstep: Bench) -> None:
     bench = lockstep
-    assert bench.statuses[-1].state == SafetyStatus.HOLDING and "no command yet" in bench.statuses[-1].reason
+    assert bench.statuses[-1].state == SafetyStatus.HOLDING
+    assert "no command yet" in bench.statuses[-1].reason
     assert positions(bench.step((0.05, 0.05))) == [0.05, 0.05]
     bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING)
     assert positions(bench.step((math.nan, 0.05), measured=(0.03, 0.05))) == [0.03, 0.05]
     bench.until(lambda: "not finite" in bench.statuses[-1].reason)
-    assert bench.statuses[-1].state == SafetyStatus.HOLDING and bench.statuses[-1].rejected == 1
+    assert bench.statuses[-1].state == SafetyStatus.HOLDING
+    assert bench.statuses[-1].rejected == 1
     jump = positions(bench.step((0.9, 0.05), measured=(0.03, 0.05)))
     assert jump[0] == pytest.approx(0.03 + 2.0 * 0.1)
     bench.until(lambda: bench.statuses[-1].state == SafetyStatus.LIMITING)
@@ -138,7 +144,9 @@ def test_fuzz_through_dds_only_safe_commands_come_out(lockstep: Bench) -> None:
     for _ in range(150):
         wanted = np.where(random.random(2) < 0.3, random.choice(strange, 2), random.uniform(-1.2, 1.2, 2))
         out = np.array(positions(bench.step(tuple(wanted.tolist()), tuple(measured.tolist()))))
-        assert np.isfinite(out).all() and (out >= [-1.0, 0.0]).all() and (out <= [1.0, 0.08]).all()
+        assert np.isfinite(out).all()
+        assert (out >= [-1.0, 0.0]).all()
+        assert (out <= [1.0, 0.08]).all()
         assert (np.abs(out - measured) <= np.array([2.0, 0.5]) * 0.45 + 1e-9).all()
         measured = measured + 0.6 * (out - measured)
     last = bench.statuses
@@ -181,5 +189,7 @@ def test_a_bad_robot_description_ends_the_process_with_one_clear_message(tmp_pat
     path = tmp_path / "broken.yaml"
     path.write_text(text)
     with free_domain() as domain, NodeProcess(MODULE, domain, tmp_path / "safety.log", {"robot": path}) as node:
-        assert node.process is not None and node.process.wait(20) == 1
-        assert word in node.text() and "Traceback" not in node.text()
+        assert node.process is not None
+        assert node.process.wait(20) == 1
+        assert word in node.text()
+        assert "Traceback" not in node.text()

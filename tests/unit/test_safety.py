@@ -41,7 +41,8 @@ def decide(stage: SafetyFilter, wanted: tuple[float, ...], measured: tuple[float
 
 def test_a_good_command_passes_unchanged() -> None:
     decision = decide(new_filter(), (0.12, -0.25, 0.05), HOME)
-    assert decision.verdict is Verdict.PASS and decision.reason == ""
+    assert decision.verdict is Verdict.PASS
+    assert decision.reason == ""
     assert decision.positions.tolist() == [0.12, -0.25, 0.05]
 
 
@@ -49,12 +50,14 @@ def test_a_position_beyond_its_limit_is_clamped_and_named() -> None:
     decision = decide(new_filter(), (0.1, -0.2, -0.01), (0.1, -0.2, 0.001))
     assert decision.verdict is Verdict.LIMIT
     assert decision.positions[2] == 0.0
-    assert "gripper" in decision.reason and "[0, 0.08]" in decision.reason
+    assert "gripper" in decision.reason
+    assert "[0, 0.08]" in decision.reason
 
 
 def test_the_first_command_far_away_is_approached_slowly() -> None:
     decision = decide(new_filter(), (1.4, 1.9, 0.08), HOME)
-    assert decision.verdict is Verdict.LIMIT and "faster than" in decision.reason
+    assert decision.verdict is Verdict.LIMIT
+    assert "faster than" in decision.reason
     assert (np.abs(decision.positions - HOME) <= MAX_STEP + 1e-12).all()
 
 
@@ -98,7 +101,8 @@ def test_after_a_reset_elsewhere_the_old_target_is_forgotten() -> None:
 )
 def test_a_bad_command_is_replaced_by_a_hold(command: JointPositions, word: str) -> None:
     decision = new_filter().filter(command, at((0.3, 0.3, 0.02)), at(HOME).stamp_ns)
-    assert decision.verdict is Verdict.HOLD and word in decision.reason
+    assert decision.verdict is Verdict.HOLD
+    assert word in decision.reason
     assert decision.positions.tolist() == [0.3, 0.3, 0.02]
 
 
@@ -114,14 +118,17 @@ def test_a_bad_joint_state_holds_at_the_last_good_one(measured: JointPositions, 
     stage = new_filter()
     decide(stage, HOME, HOME)
     decision = stage.filter(at(HOME, 1), measured, at(HOME, 1).stamp_ns)
-    assert decision.verdict is Verdict.HOLD and word in decision.reason
+    assert decision.verdict is Verdict.HOLD
+    assert word in decision.reason
     assert np.isfinite(decision.positions).all()
 
 
 def test_nothing_is_sent_before_any_joint_state() -> None:
     for measured in (None, at((math.nan, 0.0, 0.0))):
         decision = new_filter().filter(at(HOME), measured, at(HOME).stamp_ns)
-        assert decision.verdict is Verdict.REJECT and decision.positions is None and decision.reason
+        assert decision.verdict is Verdict.REJECT
+        assert decision.positions is None
+        assert decision.reason
 
 
 def test_a_hold_does_not_follow_an_arm_that_sags() -> None:
@@ -156,27 +163,36 @@ NUMBERS = st.one_of(
     st.floats(-3.0, 3.0), st.floats(allow_nan=True, allow_infinity=True), st.sampled_from([0.0, 1.5, -2.0, 0.08])
 )
 VECTORS = st.one_of(
-    st.tuples(NUMBERS, NUMBERS, NUMBERS), st.tuples(*[st.floats(-2.0, 2.0)] * 3), st.lists(NUMBERS, max_size=4).map(tuple)
+    st.tuples(NUMBERS, NUMBERS, NUMBERS),
+    st.tuples(*[st.floats(-2.0, 2.0)] * 3),
+    st.lists(NUMBERS, max_size=4).map(tuple),
 )
-NAME_SETS = st.one_of(st.just(NAMES), st.just(NAMES), st.lists(st.sampled_from([*NAMES, "wheel"]), max_size=4).map(tuple))
+NAME_SETS = st.one_of(
+    st.just(NAMES), st.just(NAMES), st.lists(st.sampled_from([*NAMES, "wheel"]), max_size=4).map(tuple)
+)
 STAMPS_NS = st.one_of(st.integers(8, 14).map(lambda n: n * PERIOD_NS), st.integers(-(2**40), 2**62))
 MESSAGES = st.builds(JointPositions, NAME_SETS, VECTORS, STAMPS_NS)
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(MESSAGES, st.one_of(st.none(), MESSAGES), STAMPS_NS, st.booleans()), max_size=12))
-def test_whatever_comes_in_what_goes_out_is_safe(steps: list[tuple[JointPositions, JointPositions | None, int, bool]]) -> None:
+def test_whatever_comes_in_what_goes_out_is_safe(
+    steps: list[tuple[JointPositions, JointPositions | None, int, bool]],
+) -> None:
     stage, last, here = new_filter(), None, None
     for command, measured, now_ns, watchdog in steps:
         decision = stage.hold("watchdog", now_ns, measured) if watchdog else stage.filter(command, measured, now_ns)
         good = measured is not None and _valid(measured)
         here = _clipped(measured) if good else here
         if decision.positions is None:
-            assert decision.verdict is Verdict.REJECT and here is None
+            assert decision.verdict is Verdict.REJECT
+            assert here is None
             continue
         target = decision.positions
-        assert here is not None and np.isfinite(target).all()
-        assert (target >= LIMITS.position_low).all() and (target <= LIMITS.position_high).all()
+        assert here is not None
+        assert np.isfinite(target).all()
+        assert (target >= LIMITS.position_low).all()
+        assert (target <= LIMITS.position_high).all()
         window = LIMITS.velocity_max * TIMEOUT_S
         assert (np.abs(target - here) <= window + MAX_STEP + 1e-9).all(), "too far ahead of the arm"
         base = here if last is None else last

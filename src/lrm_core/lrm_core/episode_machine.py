@@ -62,7 +62,7 @@ class EpisodeMachine:
         self.steps += 1
 
     def end(self, reason: TerminationReason, stamp_ns: int) -> None:
-        """Running → ending: the last frame is the one stamped ``stamp_ns``. An episode that never ran is ended at once."""
+        """Running → ending: ``stamp_ns`` is the stamp of the last frame. An episode that never ran is ended at once."""
         ran = self.state is not EpisodeState.RESETTING
         if ran and stamp_ns < self.start_stamp_ns:
             raise IllegalTransition(f"end stamp {stamp_ns} is before the start {self.start_stamp_ns}")

@@ -15,6 +15,7 @@ class TerminationReason(str, Enum):
     """The completion head said "complete" in several queries in a row."""
     MAX_STEPS = "max_steps"
     CANCELLED = "cancelled"
+    RESET_FAILED = "reset_failed"
     CAMERA_LOST = "camera_lost"
     JOINT_STATES_INVALID = "joint_states_invalid"
     REWARD_LOST = "reward_lost"

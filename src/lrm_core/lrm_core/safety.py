@@ -1,8 +1,8 @@
 """The safety stage as pure logic: what comes in is anything, what goes out is finite, within limits and slow enough.
 
-A command is good when it names the joints in order, is finite, and was computed from a recent observation. A good command
-is clamped into the position limits and into the reach of the velocity limits; anything else is replaced by a hold at the
-measured position. With no position ever measured there is nothing safe to send, and the command is rejected.
+A command is good when it names the joints in order, is finite, and was computed from a recent observation. A good
+command is clamped into the position limits and into the reach of the velocity limits; anything else is replaced by a
+hold at the measured position. With no position ever measured there is nothing safe to send: the command is rejected.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ class SafetyLimits:
             BadInput: a key is missing, a list has another length than ``joint_names``, or a limit makes no sense.
         """
         names = tuple(str(name) for name in _entry(robot, "joint_names"))
-        low, high, velocity = (_vector(robot, key, len(names)) for key in ("position_low", "position_high", "velocity_max"))
+        low, high, velocity = (
+            _vector(robot, key, len(names)) for key in ("position_low", "position_high", "velocity_max")
+        )
         for name, lowest, highest, speed in zip(names, low, high, velocity, strict=True):
             if not lowest < highest:
                 raise BadInput(f"position_low of {name}", lowest, f"less than position_high ({highest})")

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
-import yaml
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from lrm_core import resources
-from lrm_core.errors import BadInput
 from lrm_core.ros import qos, stamps
 from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
-from lrm_core.safety import Decision, JointPositions, SafetyFilter, SafetyLimits, Verdict
+from lrm_core.safety import Decision, JointPositions, SafetyFilter, Verdict
 from lrm_msgs.msg import SafetyStatus
+from lrm_policy_node.robot import load_limits
 from lrm_policy_node.safety.params import SafetyParams
 
 _STATE = {Verdict.PASS: SafetyStatus.PASSING, Verdict.LIMIT: SafetyStatus.LIMITING}
-
-
-def load_limits(robot: str) -> SafetyLimits:
-    """Limits from the description of ``robot``: a name in ``config/robots`` or the path of a YAML file."""
-    path = Path(robot) if robot.endswith((".yaml", ".yml")) else resources.config_path(f"robots/{robot}.yaml")
-    try:
-        description = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise BadInput("parameter robot", str(path), "a readable YAML file", str(error)) from None
-    if not isinstance(description, dict):
-        raise BadInput(f"robot description {path}", type(description).__name__, "a mapping")
-    return SafetyLimits.from_mapping(description)
 
 
 class SafetyNode(LrmLifecycleNode[SafetyParams]):
@@ -96,7 +81,9 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
             self.__dict__.pop("_diagnostics").destroy()
 
     def _on_joint_state(self, message: JointState) -> None:
-        self._measured = JointPositions(tuple(message.name), tuple(message.position), stamps.to_ns(message.header.stamp))
+        self._measured = JointPositions(
+            tuple(message.name), tuple(message.position), stamps.to_ns(message.header.stamp)
+        )
         if self._pending is not None and not self._ahead(self._pending):
             command, self._pending = self._pending, None
             self._decide(command)
@@ -117,7 +104,9 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
     def _decide(self, command: JointTrajectory) -> None:
         now_ns = self._now_ns()
         if len(command.points) != 1:
-            decision = self._filter.hold(f"command has {len(command.points)} points: expected 1", now_ns, self._measured)
+            decision = self._filter.hold(
+                f"command has {len(command.points)} points: expected 1", now_ns, self._measured
+            )
         else:
             positions = tuple(command.points[0].positions)
             wanted = JointPositions(tuple(command.joint_names), positions, stamps.to_ns(command.header.stamp))

@@ -1,0 +1,117 @@
+"""The policy node: base policy, refinement and control loop behind the action ``run_episodes``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lrm_core.episode_machine import EpisodeMachine
+from lrm_core.errors import BadInput
+from lrm_core.protocols import Policy
+from lrm_core.ros.diagnostics import OK, Diagnostics, Report
+from lrm_core.ros.lifecycle import LrmLifecycleNode, run
+from lrm_msgs.srv import SetTask
+from lrm_policy_node.kinematics import ResidualKinematics
+from lrm_policy_node.rl.actor import ResidualPolicy
+from lrm_policy_node.robot import load_robot
+from lrm_policy_node.ros.inputs import Inputs
+from lrm_policy_node.ros.robot_world import RobotWorld
+from lrm_policy_node.ros.run_server import RunServer
+from lrm_policy_node.runtime.decisions import ChunkPlanner
+from lrm_policy_node.runtime.inbox import Inbox
+from lrm_policy_node.runtime.loading import load_base_policy
+from lrm_policy_node.runtime.loop import EpisodeLoop
+from lrm_policy_node.runtime.params import PolicyParams
+from lrm_policy_node.runtime.run import Run, RunOrder, RunResult, check_task
+from lrm_policy_node.runtime.weights import WeightsBox
+from lrm_policy_node.runtime.world import EpisodeOrder
+
+PolicyLoader = Callable[[str, str], Policy]
+
+
+class PolicyNode(LrmLifecycleNode[PolicyParams]):
+    """Callbacks fill a mailbox; the thread of a run reads it, plans and commands. See ``docs/architecture.md``.
+
+    Real time: planning must take less than a control period, or steps are skipped (the step of a chunk follows the
+    stamps); beyond the safety stage's time-out the arm is held until the plan is there.
+
+    Args:
+        load_policy: loads the base policy from its name and device.
+    """
+
+    params_class = PolicyParams
+
+    def __init__(self, load_policy: PolicyLoader = load_base_policy, **node_arguments: Any) -> None:
+        self._load_policy = load_policy
+        super().__init__("policy", **node_arguments)
+
+    def configure_node(self, params: PolicyParams) -> None:
+        """Load robot and policy, open topics, services and the action."""
+        robot = load_robot(params.robot)
+        self._task = check_task(params.task) if params.task else ""
+        kinematics = ResidualKinematics(
+            robot.model_path,
+            robot.tcp_site,
+            robot.joint_names[: robot.arm_joints],
+            bound_m=params.residual_bound_m,
+            ramp_steps=params.residual_ramp_steps,
+        )
+        base = self._load_policy(params.policy, params.device)
+        planner = ChunkPlanner(base, ResidualPolicy(), kinematics, params.call_interval, params.max_steps)
+        weights = WeightsBox()
+        self._inbox = Inbox(params, robot.joint_names)
+        self._world = RobotWorld(self, params, robot.joint_names, self._inbox, weights)
+        self._loop = EpisodeLoop(params, self._world, planner)
+        self._run = Run(params, self._world, self._loop)
+        self._diagnostics = Diagnostics(self, params.policy)
+        self._diagnostics.add("run", self._report)
+        self._inputs = Inputs(self, params, self._inbox, weights, self._diagnostics)
+        self._set_task = self.create_service(SetTask, "set_task", self._on_set_task)
+        self._server = RunServer(self, self._inbox, self._execute, lambda: self.active)
+        self._world.on_show = lambda machine, done: self._server.feedback(machine, done, planner.residual.version)
+        self._tick = self.create_timer(1.0 / params.control_rate_hz, self._inbox.tick)
+
+    def activate_node(self) -> None:
+        """Say that no episode runs, which also tells the others that an earlier one is over."""
+        order = EpisodeOrder("", refine=False, seed=-1, task=self._task)
+        self._world.show(EpisodeMachine(self.params.max_steps), order, 0)
+
+    def deactivate_node(self) -> None:
+        """End the run; the arm is held."""
+        self._server.stop()
+
+    def cleanup_node(self) -> None:
+        """Close what is open."""
+        for name in ("_server", "_inputs", "_world", "_diagnostics"):
+            if name in self.__dict__:
+                self.__dict__.pop(name).destroy()
+        if "_set_task" in self.__dict__:
+            self.destroy_service(self.__dict__.pop("_set_task"))
+        if "_tick" in self.__dict__:
+            self.destroy_timer(self.__dict__.pop("_tick"))
+
+    def _execute(self, order: RunOrder) -> RunResult:
+        task = order.task or self._task
+        return self._run.execute(RunOrder(order.run_id, order.refine, order.episodes, order.first_seed, task))
+
+    def _on_set_task(self, request: SetTask.Request, response: SetTask.Response) -> SetTask.Response:
+        try:
+            self._task = check_task(request.task)
+            response.accepted = True
+        except BadInput as error:
+            response.accepted, response.message = False, str(error)
+        return response
+
+    def _report(self) -> Report:
+        machine = self._loop.machine
+        values = {"episode": machine.episode_id, "step": machine.steps, "task": self._task}
+        return Report(OK, machine.state.value, values)
+
+
+def main() -> int:
+    """Entry point of ``lrm_policy_node``."""
+    return run(PolicyNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

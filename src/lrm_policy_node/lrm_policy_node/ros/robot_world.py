@@ -1,0 +1,161 @@
+"""The robot and the listeners of the control loop on ROS 2 topics and services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from trajectory_msgs.msg import JointTrajectory
+
+from lrm_core.episode_machine import EpisodeMachine
+from lrm_core.episodes import TerminationReason
+from lrm_core.ros import qos, stamps
+from lrm_core.transitions import Transition
+from lrm_msgs.msg import EpisodeStatus, RefinementStatus
+from lrm_msgs.msg import Transition as TransitionMessage
+from lrm_msgs.srv import Reset
+from lrm_policy_node.rl.actor import ResidualPolicy
+from lrm_policy_node.ros import conversions
+from lrm_policy_node.runtime.inbox import Inbox
+from lrm_policy_node.runtime.observation import Observation
+from lrm_policy_node.runtime.params import PolicyParams
+from lrm_policy_node.runtime.rewards import FrameScores
+from lrm_policy_node.runtime.weights import WeightsBox
+from lrm_policy_node.runtime.world import EpisodeCut, EpisodeOrder, RunProgress
+
+_RESEND_S = 0.5  # a safety stage that restarts loses one command; in lock-step time would then stand still for ever
+
+
+class RobotWorld:
+    """:class:`lrm_policy_node.runtime.world.World` on a node; used by the thread of the control loop.
+
+    Args:
+        node: creates publishers and the reset client on it.
+        params: of the policy node.
+        joint_names: joints in command order.
+        inbox: what arrives.
+        weights: what the learner hands over.
+    """
+
+    def __init__(
+        self, node: Node, params: PolicyParams, joint_names: Sequence[str], inbox: Inbox, weights: WeightsBox
+    ) -> None:
+        self._node, self._params, self._names = node, params, tuple(joint_names)
+        self._inbox, self._weights = inbox, weights
+        self._reset_client = node.create_client(Reset, "reset")
+        self._proposals = node.create_publisher(JointTrajectory, "proposed_command", qos.COMMAND)
+        self._episodes = node.create_publisher(EpisodeStatus, "episode_status", qos.STATUS)
+        self._transitions = node.create_publisher(TransitionMessage, "transition", qos.TRANSITION)
+        self._refinement = node.create_publisher(RefinementStatus, "refinement_status", qos.STATUS)
+        self._sent: JointTrajectory | None = None
+        self._progress: RunProgress | None = None
+        self._waiting = ""
+        self.on_show: Callable[[EpisodeMachine, int], None] = lambda machine, done: None
+        """Called with the episodes done at every change of the episode, on the thread of the loop."""
+
+    def reset(self, seed: int, task: str) -> tuple[int, str]:
+        """Call the reset service of the robot."""
+        timeout_s = self._params.reset_timeout_s
+        self._sent = None
+        self._inbox.begin_reset()
+        if self._inbox.wait(lambda: self._reset_client.service_is_ready() or None, timeout_s) is None:
+            name = self._reset_client.srv_name
+            raise EpisodeCut(TerminationReason.RESET_FAILED, f"No robot offers the service {name}. Is it running?")
+        future = self._reset_client.call_async(Reset.Request(seed=seed, task=task))
+        future.add_done_callback(lambda _: self._inbox.wake())
+        response = self._inbox.wait(lambda: future.result() if future.done() else None, timeout_s)
+        if response is None:
+            self._reset_client.remove_pending_request(future)
+            raise EpisodeCut(TerminationReason.RESET_FAILED, f"The reset took longer than {timeout_s} s.")
+        if not response.accepted:
+            raise EpisodeCut(TerminationReason.RESET_FAILED, f"The robot refused the reset: {response.message}")
+        return stamps.to_ns(response.stamp), response.task or task
+
+    def observe(self, after_ns: int) -> Observation:
+        """The next observation; in lock-step the command is sent again when nothing comes."""
+        timeout_s = self._params.camera_timeout_s
+        for _ in range(max(1, round(timeout_s / _RESEND_S))):
+            observation = self._inbox.observe(after_ns, _RESEND_S)
+            if observation is not None:
+                return observation
+            if self._params.lockstep and self._sent is not None:
+                self._proposals.publish(self._sent)
+        raise self._inbox.lost(after_ns, timeout_s)
+
+    def newest(self) -> Observation | None:
+        """The newest observation, without waiting."""
+        return self._inbox.newest()
+
+    def command(self, positions: np.ndarray, stamp_ns: int) -> None:
+        """Publish ``proposed_command``."""
+        self._sent = conversions.command(self._names, positions, stamp_ns, 1.0 / self._params.control_rate_hz)
+        self._proposals.publish(self._sent)
+
+    def hold(self) -> None:
+        """Propose the measured position. In lock-step the arm stands as soon as nobody commands."""
+        observation = self._inbox.newest()
+        if observation is not None and not self._params.lockstep:
+            self.command(observation.joints, observation.stamp_ns)
+
+    def await_reward_node(self) -> None:
+        """Wait until the reward node lives."""
+        self._inbox.await_reward_node(lambda: self._show_waiting("the reward node"))
+        self._show_waiting("")
+
+    def await_reward(self, episode_id: str, stamp_ns: int) -> FrameScores | None:
+        """Wait for the rewards of a frame."""
+        what = f"reward of frame {stamps.seconds(stamp_ns)}"
+        frame = self._inbox.await_reward(episode_id, stamp_ns, lambda: self._show_waiting(what))
+        self._show_waiting("")
+        if frame is None:
+            self._node.get_logger().warning(f"{what} did not come: the loop goes on without it")
+        return frame
+
+    def adopt_weights(self, residual: ResidualPolicy) -> None:
+        """Load the newest weights."""
+        self._weights.adopt(residual)
+
+    def await_learner(self, episode_id: str) -> None:
+        """Wait until the learner has trained on an episode."""
+        self._show_waiting(f"learner, episode {episode_id}")
+        if not self._inbox.await_learner(episode_id, lambda: self._weights.version):
+            late = f"the learner was not done with {episode_id} within {self._params.learner_sync_timeout_s} s"
+            self._node.get_logger().warning(f"{late}: the loop goes on")
+        self._show_waiting("")
+
+    def publish(self, transition: Transition) -> None:
+        """Publish ``transition``."""
+        self._transitions.publish(conversions.transition(transition))
+
+    def show(self, machine: EpisodeMachine, order: EpisodeOrder, weights_version: int) -> None:
+        """Publish ``episode_status``."""
+        newest = self._inbox.newest()
+        newest_ns = newest.stamp_ns if newest else 0
+        status = conversions.episode_status(machine, order, self._params, weights_version, newest_ns)
+        self._episodes.publish(status)
+        self.on_show(machine, self._progress.done if self._progress else 0)
+
+    def show_run(self, progress: RunProgress) -> None:
+        """Publish ``refinement_status``."""
+        self._progress, self._waiting = progress, ""
+        self._publish_run()
+
+    def _show_waiting(self, what: str) -> None:
+        if self._progress is not None and what != self._waiting:
+            self._waiting = what
+            self._publish_run()
+
+    def _publish_run(self) -> None:
+        assert self._progress is not None
+        message = conversions.refinement_status(self._progress, self._weights.version, self._waiting)
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        self._refinement.publish(message)
+
+    def destroy(self) -> None:
+        """Close publishers and the client."""
+        entities: list[Any] = [self._proposals, self._episodes, self._transitions, self._refinement]
+        for publisher in entities:
+            self._node.destroy_publisher(publisher)
+        self._node.destroy_client(self._reset_client)

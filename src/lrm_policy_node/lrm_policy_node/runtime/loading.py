@@ -1,0 +1,47 @@
+"""Finds, loads and tries a base policy, so that a node that could not work fails before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lrm_core import resources
+from lrm_core.errors import BadInput
+from lrm_core.protocols import Policy
+
+
+def load_base_policy(name: str, device: str) -> Policy:
+    """An ACT policy that has planned once.
+
+    Args:
+        name: a LeRobot folder, a name in ``models/``, or a model hub name ``owner/name``.
+        device: torch device.
+
+    Raises:
+        BadInput: there is no such policy, or it does not load or plan.
+    """
+    from lrm_policy_node.lerobot.policy import ActPolicy
+
+    policy = ActPolicy(_folder(name), device)
+    image = np.zeros(policy.image_shape, np.uint8)
+    chunk = policy.chunk({"front": image, "wrist": image, "state": np.zeros(policy.joints, np.float32)})
+    if chunk.shape != (policy.chunk_steps, policy.joints) or not np.isfinite(chunk).all():
+        raise BadInput(
+            "policy", name, f"a finite plan of shape {(policy.chunk_steps, policy.joints)}", f"Got {chunk.shape}."
+        )
+    return policy
+
+
+def _folder(name: str) -> Path:
+    if Path(name).is_dir():
+        return Path(name)
+    if name.count("/") != 1 or name.startswith((".", "/")):
+        return resources.model_path(name)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name))
+    except Exception as error:  # the hub has a dozen ways to fail: offline, unknown, private …
+        reason = " ".join(str(error).split())[:200]
+        raise BadInput("parameter policy", name, "a folder, a name in models/, or a hub name", reason) from None

@@ -1,0 +1,174 @@
+"""One episode: reset, chunks behind the reward gate, end. Blocking style; runs on a thread of its own."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lrm_core.episode_machine import EpisodeMachine
+from lrm_core.episodes import EpisodeState, TerminationReason
+from lrm_core.errors import LrmError
+from lrm_core.rewards import RewardHead
+from lrm_core.transitions import Scores, Transition
+from lrm_policy_node.runtime.decisions import ChunkPlanner
+from lrm_policy_node.runtime.observation import Observation
+from lrm_policy_node.runtime.params import PolicyParams
+from lrm_policy_node.runtime.rewards import SuccessConfirmation
+from lrm_policy_node.runtime.world import EpisodeCut, EpisodeOrder, World
+
+REGULAR_ENDS = frozenset({TerminationReason.SUCCESS_CONFIRMED, TerminationReason.MAX_STEPS})
+"""Ends after which the next episode may start; any other ends the run."""
+
+
+@dataclass
+class EpisodeOutcome:
+    """How an episode went.
+
+    Attributes:
+        order: what was asked.
+        reason: why it ended.
+        message: cause and fix when it was cut short.
+        steps: control steps executed.
+        completion: newest completion score; NaN when unknown.
+        scores: known scores of each query in order; None where the query was lost.
+    """
+
+    order: EpisodeOrder
+    reason: TerminationReason
+    message: str = ""
+    steps: int = 0
+    completion: float = math.nan
+    scores: list[Scores | None] = field(default_factory=list)
+
+
+class EpisodeLoop:
+    """Runs episodes, one at a time.
+
+    Args:
+        params: of the policy node.
+        world: robot, rewards and listeners.
+        planner: base policy, residual and kinematics.
+    """
+
+    def __init__(self, params: PolicyParams, world: World, planner: ChunkPlanner) -> None:
+        self._params, self._world, self._planner = params, world, planner
+        self.machine = EpisodeMachine(params.max_steps)
+        self._success = SuccessConfirmation(params.success_threshold, params.success_confirmations)
+
+    def run(self, order: EpisodeOrder) -> EpisodeOutcome:
+        """Run one episode to its end. Never raises for what may happen to a robot: every end has a reason."""
+        self.machine.begin(order.episode_id)
+        self._success.reset()
+        self._order = order
+        self._outcome = EpisodeOutcome(order, TerminationReason.SHUTDOWN)
+        self._newest_ns = 0
+        try:
+            self._end(*self._chunks(self._reset()))
+        except EpisodeCut as cut:
+            self._cut(cut.reason, str(cut))
+        except LrmError as error:
+            self._cut(TerminationReason.POLICY_ERROR, str(error))
+        except (
+            Exception
+        ) as error:  # a policy is other people's code: whatever it raises, the arm holds and the node lives
+            self._cut(TerminationReason.POLICY_ERROR, f"{type(error).__name__}: {error}")
+        self._outcome.steps = self.machine.steps
+        return self._outcome
+
+    def _reset(self) -> Observation:
+        order = self._order
+        self._world.adopt_weights(self._planner.residual)
+        self._show()
+        if self._params.use_reward:
+            self._world.await_reward_node()
+        stamp_ns, task = self._world.reset(order.seed, order.task)
+        if not task:
+            fix = "Give one in the goal, or call set_task."
+            raise EpisodeCut(TerminationReason.RESET_FAILED, f"There is no task sentence. {fix}")
+        self._order = self._outcome.order = EpisodeOrder(order.episode_id, order.refine, order.seed, task)
+        observation = self._observe(stamp_ns - 1)
+        self._planner.begin(order.episode_id, np.random.default_rng([self._params.exploration_seed, order.seed + 1]))
+        self.machine.start(observation.stamp_ns)
+        self._show()
+        return observation
+
+    def _chunks(self, observation: Observation) -> tuple[TerminationReason, Observation]:
+        while True:
+            asked_ns = observation.stamp_ns
+            targets, ended = self._planner.plan(observation, self.machine.steps, self._order.refine)
+            self._publish(ended)
+            if self.machine.steps:
+                self._show()
+            observation = self._execute(targets, observation)
+            if self._success.add(self._score(asked_ns)):
+                return TerminationReason.SUCCESS_CONFIRMED, observation
+            if self.machine.out_of_steps:
+                return TerminationReason.MAX_STEPS, observation
+            observation = self._aligned(observation)
+
+    def _execute(self, targets: np.ndarray, observation: Observation) -> Observation:
+        """Command a chunk. The step follows the stamps, so that a control step that came too late is skipped."""
+        start_ns, index = observation.stamp_ns, 0
+        while index < len(targets) and not self.machine.out_of_steps:
+            self._world.command(targets[index], observation.stamp_ns)
+            self._planner.sent(targets[index])
+            observation = self._observe(observation.stamp_ns)
+            self.machine.step()
+            index = self._periods(start_ns, observation.stamp_ns)
+        return observation
+
+    def _aligned(self, observation: Observation) -> Observation:
+        """The next observation on the grid of the reward queries; ``observation`` itself when no time was lost."""
+        observation = self._world.newest() or observation
+        while self._periods(self.machine.start_stamp_ns, observation.stamp_ns) % self._params.call_interval:
+            observation = self._observe(observation.stamp_ns)
+        return observation
+
+    def _periods(self, since_ns: int, stamp_ns: int) -> int:
+        return round((stamp_ns - since_ns) * self._params.control_rate_hz / 1e9)
+
+    def _observe(self, after_ns: int) -> Observation:
+        observation = self._world.observe(after_ns)
+        self._newest_ns = observation.stamp_ns
+        return observation
+
+    def _score(self, stamp_ns: int) -> float:
+        """Wait for the reward of a frame; returns its completion score, NaN when unknown."""
+        if not self._params.use_reward:
+            return math.nan
+        frame = self._world.await_reward(self._order.episode_id, stamp_ns)
+        self._outcome.scores.append(frame.scores() if frame else None)
+        self._outcome.completion = frame.score(RewardHead.COMPLETION) if frame else math.nan
+        return self._outcome.completion
+
+    def _publish(self, transition: Transition | None) -> None:
+        if transition is not None and self._order.refine:
+            self._world.publish(transition)
+
+    def _end(self, reason: TerminationReason, last: Observation) -> None:
+        if self._order.refine:
+            terminated = reason is TerminationReason.SUCCESS_CONFIRMED
+            self._publish(self._planner.finish(last, self.machine.steps, terminated))
+        self.machine.end(reason, last.stamp_ns)
+        self._outcome.reason = reason
+        self._show()
+        self._score(last.stamp_ns)
+        self.machine.complete()
+        self._show()
+
+    def _cut(self, reason: TerminationReason, message: str) -> None:
+        """End at once: the arm holds, the open decision is dropped, the forced query is not waited for."""
+        self._outcome.message = message
+        if self.machine.state in (EpisodeState.RESETTING, EpisodeState.RUNNING):
+            self._outcome.reason = reason
+            self._world.hold()
+            self.machine.end(reason, self._newest_ns)
+            self._show()
+        if self.machine.state is EpisodeState.ENDING:
+            self.machine.complete()
+            self._show()
+
+    def _show(self) -> None:
+        self._world.show(self.machine, self._order, self._planner.residual.version)
