@@ -9,10 +9,12 @@ from importlib.metadata import packages_distributions
 from xml.etree import ElementTree
 
 import pytest
+
 from source_tree import PYTHON_PACKAGES, ROOT, SRC, imports_of
 from test_imports import is_ros
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DISTRIBUTIONS = packages_distributions()
 LOCK = (ROOT / "requirements.lock").read_text().splitlines()
 ONLY_WITH_ROS_INSTALLED = {"launch", "launch_ros", "cv_bridge"}
 """No wheels exist; imported only by what runs on a machine that has ROS 2 installed."""
@@ -46,13 +48,12 @@ def test_imported_ros_packages_are_in_the_manifest(package: str) -> None:
 @pytest.mark.parametrize("package", PYTHON_PACKAGES)
 def test_imported_python_packages_are_in_pyproject(package: str) -> None:
     tops = {i.top for i in imports_of(package)} - set(sys.stdlib_module_names) - set(PYTHON_PACKAGES)
-    distributions = packages_distributions()
     undeclared = {
         top
         for top in tops
         if not is_ros(top)
         and top not in PULLED_IN
-        and not declared_distributions() & {normal(d) for d in distributions.get(top, [])}
+        and not declared_distributions() & {normal(d) for d in DISTRIBUTIONS.get(top, [])}
     }
     assert undeclared == set()
 
