@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lrm_reward_node.training.loop import StageParams
 
@@ -27,14 +27,24 @@ class Preset:
     lora_rank: int = 16
     query_gap_frames: int = 2
 
+    def within(self, minutes: float) -> Preset:
+        """The same run with a time budget for all stages together, shared as 1 : 4 : 1 (the adapters' third each)."""
+        share = minutes / 6.0
+        return replace(
+            self,
+            see=replace(self.see, minutes=share),
+            read=replace(self.read, minutes=4.0 * share),
+            adapt=replace(self.adapt, minutes=share / 3.0),
+        )
+
 
 PRESETS = {
     "gpu": Preset(
-        episodes=3000,
+        episodes=4000,
         evaluation_episodes=200,
-        see=StageParams(3000, 768, 1e-3, minutes=1.2),
-        read=StageParams(9000, 768, 8e-4, minutes=4.5),
-        adapt=StageParams(1200, 512, 1e-3, minutes=0.5),
+        see=StageParams(3000, 768, 1e-3, minutes=1.0),
+        read=StageParams(9000, 768, 8e-4, minutes=4.2),
+        adapt=StageParams(1000, 512, 8e-4, minutes=0.35),
     ),
     "cpu": Preset(
         episodes=900,

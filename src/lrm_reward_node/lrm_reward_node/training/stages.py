@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,7 +163,9 @@ class Training:
         for head, shares in ADAPTER_SHARES.items():
             peft.set_adapter(head.value)
             self._stage(f"adapt_{head.value}", self.preset.adapt, peft, self._loss(shares, train_vision=False))
-        peft.save_pretrained(self.out, selected_adapters=[head.value for head in MODEL_HEADS])
+        peft.save_pretrained(self.work / "adapters", selected_adapters=[head.value for head in MODEL_HEADS])
+        for head in MODEL_HEADS:  # PEFT also writes a model card of its own, which is left behind
+            shutil.copytree(self.work / "adapters" / head.value, self.out / head.value, dirs_exist_ok=True)
 
     def _stage(self, name: str, params: StageParams, module: nn.Module, loss: Any) -> None:
         if self.resume and self.runner.finished(name):

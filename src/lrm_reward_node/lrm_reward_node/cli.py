@@ -1,0 +1,49 @@
+"""Command line of the reward model: ``lrm score`` and ``lrm train reward-model``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def configure_train(parser: argparse.ArgumentParser) -> None:
+    """Options of ``lrm train reward-model``."""
+    add = parser.add_argument
+    add("--out", type=Path, default=Path("models/lrm-tiny"), help="folder of the finished checkpoint")
+    add("--work", type=Path, default=Path("out/train-reward"), help="folder of logs and checkpoints on the way")
+    add("--preset", default="cpu", help="gpu, cpu (about 40 minutes on two cores) or smoke (seconds)")
+    add("--source", default="lrm_sim.reward_data:reward_episodes", metavar="MODULE:FUNCTION",
+        help="yields the episodes: function(split, episodes, workers, ...)")
+    add("--source-args", default="{}", metavar="JSON", help='further arguments of it, for example \'{"every": 5}\'')
+    add("--episodes-npz", type=Path, metavar="FOLDER", help="read episodes from FOLDER/<split>/*.npz instead")
+    add("--keep-episodes", type=Path, metavar="FOLDER", help="also write the episodes to FOLDER/<split>/*.npz")
+    add("--episodes", type=int, default=0, help="training episodes; 0: as the preset says")
+    add("--evaluation-episodes", type=int, default=-1, help="episodes per held-out split; 0: none, -1: as the preset says")
+    add("--workers", type=int, default=1, help="processes that collect episodes")
+    add("--device", default="", help="torch device; empty: a GPU when there is one")
+    add("--seed", type=int, default=0, help="seed of weights, batches and augmentation")
+    add("--minutes", type=float, default=0.0, help="time budget of all training stages together; 0: as the preset says")
+    add("--resume", action="store_true", help="go on where the run in --work stopped")
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """Train; see :mod:`lrm_reward_node.training.command`."""
+    from lrm_reward_node.training.command import Options, train
+
+    names = vars(args).keys() & Options.__dataclass_fields__.keys()
+    return train(Options(**{name: getattr(args, name) for name in names}))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """``python -m lrm_reward_node.training``, for machines without the ``lrm`` program."""
+    from lrm_core.errors import LrmError
+
+    parser = argparse.ArgumentParser(prog="python -m lrm_reward_node.training", description=run_train.__doc__)
+    configure_train(parser)
+    try:
+        return run_train(parser.parse_args(argv))
+    except LrmError as error:
+        print(f"lrm: {error}", file=sys.stderr)
+        return 2

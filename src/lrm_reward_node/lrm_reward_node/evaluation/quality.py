@@ -1,0 +1,138 @@
+"""One table of figures that says how good a reward model is, from scored episodes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from lrm_core.rewards import RewardHead
+from lrm_reward_node.evaluation.episodes import ScoredEpisode
+from lrm_reward_node.evaluation.statistics import expected_calibration_error, mean, pearson, roc_auc
+
+TIE = 0.03
+"""Comparisons of frames whose privileged progress differs by less are left out."""
+CONFIRM = 2
+"""Completed queries in a row that make a success."""
+THRESHOLD = 0.5
+INTERVAL_SIGMAS = 1.645
+"""Half width of the progress interval whose coverage is measured: nominally 90 %."""
+BARS = {"progress_pearson": 0.85, "completion_auc": 0.95, "direction_accuracy": 0.90, "false_success_rate": 0.02}
+"""What the shipped model has to reach; the false success rate is an upper bound, at a recall of at least 0.9."""
+MIN_RECALL = 0.9
+
+
+def quality(episodes: Sequence[ScoredEpisode]) -> dict[str, float]:
+    """Figures over held-out episodes; shares in [0, 1], NaN where one is not defined.
+
+    ``progress_pearson``: mean per-trajectory Pearson of progress. ``completion_auc``: success of the last frame against
+    its completion score; ``completion_frame_auc``: the same over all frames. ``direction_accuracy``: sign of contrastive
+    over consecutive queries. ``false_success_rate`` and ``recall``: see :func:`confirmation_rates`, at
+    the best threshold with a recall of at least 0.9;
+    ``..._fixed``: at the threshold 0.5. ``progress_coverage``: share of frames whose privileged progress lies in the
+    90 % interval. ``completion_ece``: calibration error.
+    """
+    last = np.array([e.column(RewardHead.COMPLETION)[-1] for e in episodes])
+    done = np.array([bool(e.success[-1]) for e in episodes])
+    completion = _all(episodes, RewardHead.COMPLETION)
+    success = np.concatenate([e.success for e in episodes])
+    progress, truth = _all(episodes, RewardHead.PROGRESS), np.concatenate([e.progress for e in episodes])
+    spread = np.concatenate([e.column(RewardHead.PROGRESS, "uncertainty") for e in episodes])
+    threshold, false_success, recall = best_threshold(episodes)
+    false_fixed, recall_fixed = confirmation_rates(episodes, THRESHOLD)
+    return {
+        "episodes": float(len(episodes)),
+        "queries": float(sum(len(e.frames) for e in episodes)),
+        "unknown": float(sum(e.unknown for e in episodes)),
+        "progress_pearson": mean([pearson(e.column(RewardHead.PROGRESS), e.progress) for e in episodes if len(e.frames) > 2]),
+        "progress_error": float(np.nanmean(np.abs(progress - truth))),
+        "progress_coverage": float(np.mean(np.abs(progress - truth) <= INTERVAL_SIGMAS * spread)),
+        "completion_auc": roc_auc(last, done),
+        "completion_frame_auc": roc_auc(completion, success),
+        "completion_ece": expected_calibration_error(completion, success),
+        "direction_accuracy": direction_accuracy(episodes),
+        "false_success_rate": false_success,
+        "recall": recall,
+        "threshold": threshold,
+        "false_success_rate_fixed": false_fixed,
+        "recall_fixed": recall_fixed,
+    }
+
+
+def direction_accuracy(episodes: Sequence[ScoredEpisode]) -> float:
+    """Share of consecutive queries, ties left out, where contrastive has the sign of the change of progress."""
+    right = []
+    for episode in episodes:
+        change = np.diff(episode.progress)
+        scores = episode.column(RewardHead.CONTRASTIVE)[1:]
+        clear = np.abs(change) >= TIE
+        right.append(np.sign(scores[clear]) == np.sign(change[clear]))
+    joined = np.concatenate(right) if right else np.array([])
+    return float(np.mean(joined)) if len(joined) else math.nan
+
+
+def confirmation_rates(episodes: Sequence[ScoredEpisode], threshold: float) -> tuple[float, float]:
+    """(false success rate, recall) of "``CONFIRM`` queries in a row at or above ``threshold``".
+
+    A false success is a confirmation at a frame where the task is not done, too early ones included; their number is
+    divided by the number of failed episodes. Recall is over the episodes whose success lasts ``CONFIRM`` queries.
+    """
+    false, failed, found, lasting = 0, 0, 0, 0
+    for episode in episodes:
+        at = _confirmed_at(episode.column(RewardHead.COMPLETION) >= threshold)
+        right = at is not None and bool(episode.success[at])
+        false += at is not None and not right
+        failed += not episode.success.any()
+        if _confirmed_at(episode.success) is not None:
+            lasting += 1
+            found += right
+    return _ratio(false, failed), _ratio(found, lasting)
+
+
+def best_threshold(episodes: Sequence[ScoredEpisode]) -> tuple[float, float, float]:
+    """(threshold, false success rate, recall) with the fewest false successes at a recall of at least 0.9."""
+    rates = [(t, *confirmation_rates(episodes, t)) for t in np.linspace(0.02, 0.98, 49)]
+    allowed = [rate for rate in rates if rate[2] >= MIN_RECALL]
+    return min(allowed, key=lambda rate: (rate[1], -rate[2])) if allowed else (math.nan, math.nan, math.nan)
+
+
+def tolerance_curve(episodes: Sequence[ScoredEpisode]) -> list[tuple[float, float]]:
+    """Share of frames with |p - p*| <= tolerance, for 0, 0.1 .. 1.0 (the paper's figure 2)."""
+    error = np.abs(_all(episodes, RewardHead.PROGRESS) - np.concatenate([e.progress for e in episodes]))
+    return [(i / 10, float(np.mean(error <= i / 10 + 1e-9))) for i in range(11)]
+
+
+def rounded(figures: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
+    """For JSON: four decimals, and null for what is not defined."""
+    return {
+        split: {name: None if math.isnan(value) else round(value, 4) for name, value in row.items()}
+        for split, row in figures.items()
+    }
+
+
+def missed_bars(figures: dict[str, float]) -> list[str]:
+    """Names of the bars that are not reached; NaN does not reach."""
+    upper = {"false_success_rate"}
+    return [
+        name
+        for name, bar in BARS.items()
+        if not (figures[name] <= bar if name in upper else figures[name] >= bar)
+    ]
+
+
+def _confirmed_at(complete: np.ndarray) -> int | None:
+    run = 0
+    for index, one in enumerate(complete):
+        run = run + 1 if one else 0
+        if run == CONFIRM:
+            return index
+    return None
+
+
+def _all(episodes: Sequence[ScoredEpisode], head: RewardHead) -> np.ndarray:
+    return np.concatenate([e.column(head) for e in episodes])
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
