@@ -42,9 +42,9 @@ PRESETS = {
     "gpu": Preset(
         episodes=4000,
         evaluation_episodes=200,
-        see=StageParams(3000, 768, 1e-3, minutes=1.0),
-        read=StageParams(9000, 768, 8e-4, minutes=4.2),
-        adapt=StageParams(1000, 512, 8e-4, minutes=0.35),
+        see=StageParams(6000, 768, 1e-3, minutes=1.0),
+        read=StageParams(16000, 768, 8e-4, minutes=4.2),
+        adapt=StageParams(3000, 512, 8e-4, minutes=0.35),
     ),
     "cpu": Preset(
         episodes=900,
