@@ -71,7 +71,8 @@ class SetUp:
         machine.check_tools(os.environ)
         if self.stamps.interrupted("packages") or not self._usable():
             machine.check_venv_module()
-            shutil.rmtree(self.venv, ignore_errors=True)
+            for folder in (self.venv, self.root / "build"):  # a build remembers paths of its environment
+                shutil.rmtree(folder, ignore_errors=True)
             machine.check_disk(self.root)
             with step("environment in .venv"):
                 venv.create(self.venv, with_pip=True, symlinks=True, system_site_packages=self.ros_setup is not None)
