@@ -59,7 +59,13 @@ def write_run(
 
 
 def _episode(
-    writer: JournalWriter, rng: np.random.Generator, phase: str, index: int, start_ns: int, rate: float, bags: Path | None
+    writer: JournalWriter,
+    rng: np.random.Generator,
+    phase: str,
+    index: int,
+    start_ns: int,
+    rate: float,
+    bags: Path | None,
 ) -> int:
     success = bool(rng.random() < rate)
     steps = 60
@@ -82,7 +88,12 @@ def _episode(
 
 
 def _rewards(
-    writer: JournalWriter, rng: np.random.Generator, episode_id: str, stamps: list[int], truth: np.ndarray, success: bool
+    writer: JournalWriter,
+    rng: np.random.Generator,
+    episode_id: str,
+    stamps: list[int],
+    truth: np.ndarray,
+    success: bool,
 ) -> float:
     previous, completion = 0, math.nan
     for i, (stamp_ns, true) in enumerate(zip(stamps, truth, strict=True)):

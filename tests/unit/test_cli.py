@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 import sys
 import time
@@ -9,16 +11,20 @@ import time
 import pytest
 
 from lrm_bringup import cli
+from lrm_bringup.commands import report
 from lrm_core.errors import BadInput
+
+HEAVY = {"torch", "transformers", "lerobot", "mujoco", "rclpy", "matplotlib", "numpy"}
+
+
+def python(program: str, *words: str) -> subprocess.CompletedProcess[str]:
+    env = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))
+    command = [sys.executable, "-c", program, *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=env, check=False)
 
 
 def lrm(*words: str) -> subprocess.CompletedProcess[str]:
-    program = "import sys; from lrm_bringup.cli import main; sys.exit(main())"
-    env_path = {"PYTHONPATH": ":".join(sys.path)}
-    import os
-
-    command = [sys.executable, "-c", program, *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, env=dict(os.environ, **env_path))
+    return python("import sys; from lrm_bringup.cli import main; sys.exit(main())", *words)
 
 
 def test_help_names_every_command() -> None:
@@ -26,17 +32,13 @@ def test_help_names_every_command() -> None:
     assert all(command.words[0] in text for command in cli.COMMANDS)
 
 
-def test_help_imports_no_heavy_library() -> None:
+@pytest.mark.parametrize("words", [["--help"], ["demo", "--help"]], ids=" ".join)
+def test_help_imports_no_heavy_library(words: list[str]) -> None:
     program = (
-        "import sys; from lrm_bringup import cli\n"
-        "try: cli.main(['--help'])\nexcept SystemExit: pass\n"
-        "print('HEAVY', sorted({'torch', 'transformers', 'lerobot', 'mujoco', 'rclpy', 'matplotlib'} & set(sys.modules)))"
+        f"import sys; from lrm_bringup import cli\ntry: cli.main({words})\nexcept SystemExit: pass\n"
+        f"print('HEAVY', sorted({HEAVY} & set(sys.modules)))"
     )
-    command = [sys.executable, "-c", program]
-    import os
-
-    env = dict(os.environ, PYTHONPATH=":".join(sys.path))
-    assert "HEAVY []" in subprocess.run(command, capture_output=True, text=True, env=env).stdout
+    assert "HEAVY []" in python(program).stdout
 
 
 def test_help_comes_within_400_ms() -> None:
@@ -54,16 +56,13 @@ def test_every_command_teaches_with_an_example(command: cli.Command, capsys: pyt
     with pytest.raises(SystemExit) as end:
         cli.main([*command.words, "--help"])
     assert end.value.code == 0
-    text = capsys.readouterr().out
-    assert f"example:\n  {command.example}" in text
+    assert f"example:\n  {command.example}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS, ids=lambda command: "-".join(command.words))
 def test_every_example_is_accepted_by_its_own_parser(command: cli.Command) -> None:
-    import shlex
-
     words = shlex.split(command.example)[1:]
-    assert callable(cli._parser(words).parse_args(words).run)
+    assert callable(cli.parser(words).parse_args(words).run)
 
 
 @pytest.mark.parametrize("words", [(), ("dmeo",), ("train",), ("demo", "--seconds", "soon"), ("report",)])
@@ -78,11 +77,27 @@ def test_wrong_usage_is_one_line_with_the_way_out(words: tuple[str, ...]) -> Non
 def test_a_known_error_is_one_line_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from lrm_bringup.commands import report
-
     def fail(_: object) -> int:
         raise BadInput("run folder", "x", "a folder")
 
     monkeypatch.setattr(report, "run", fail)
     assert cli.main(["report", "x"]) == 2
     assert capsys.readouterr().err == "lrm: run folder is 'x': expected a folder.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--seconds", "5"), "--seconds is 5.0: expected at least 60"),
+        (("--episodes", "-1"), "--episodes"),
+        (("--eval-episodes", "0"), "--eval-episodes"),
+        (("--seed", "-3"), "--seed"),
+        (("--task", " "), "--task"),
+        (("--task", "make tea"), "task is 'make tea'"),
+    ],
+)
+def test_a_demo_that_cannot_be_run_is_refused_before_anything_starts(words: tuple[str, ...], named: str) -> None:
+    result = lrm("demo", *words, "--out", os.devnull)
+    assert result.returncode == 2
+    assert named in result.stderr
+    assert len(result.stderr.splitlines()) == 1

@@ -13,8 +13,10 @@ from lrm_bringup.report.journal import AFTER, BEFORE, REFINE
 SEEDS = {BEFORE: 5000, REFINE: 9000}
 
 
-def play(size: DemoSize, episode_s: float, start_s: float = 30.0, spread: float = 0.0) -> tuple[list[Goal], float, Plan]:
-    """Run a plan on a machine of constant speed, ``spread`` slower after the first goal; (goals, time at the end, plan)."""
+def play(
+    size: DemoSize, episode_s: float, start_s: float = 30.0, spread: float = 0.0
+) -> tuple[list[Goal], float, Plan]:
+    """Run a plan on a steady machine, ``spread`` slower after the first goal: (goals, end, plan)."""
     plan, goals, now_s = Plan(size, SEEDS), [], start_s
     while (goal := plan.next_goal(now_s)) is not None:
         took_s = goal.episodes * episode_s * (1.0 + (spread if goals else 0.0))

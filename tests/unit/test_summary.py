@@ -35,7 +35,9 @@ def journal(folder: Path, *entries: object) -> Path:
     return folder
 
 
-def episode(phase: str, seed: int, success: bool | None, predicted: float = math.nan, reason: str = "max_steps") -> EpisodeEnded:
+def episode(
+    phase: str, seed: int, success: bool | None, predicted: float = math.nan, reason: str = "max_steps"
+) -> EpisodeEnded:
     return EpisodeEnded(phase, 0, f"{phase}-{seed}", seed, "t", 10, reason, 0, 1_000_000_000, 0, predicted, success)
 
 
@@ -65,7 +67,11 @@ def test_the_difference_pairs_by_seed(tmp_path: Path) -> None:
 
 
 def test_unknown_rewards_are_counted_by_status_and_head_and_never_as_scored(tmp_path: Path) -> None:
-    rows = [reward("progress", 0.5), reward("progress", math.nan, "LATE", stamp_ns=2), reward("fused", math.nan, "LATE")]
+    rows = [
+        reward("progress", 0.5),
+        reward("progress", math.nan, "LATE", stamp_ns=2),
+        reward("fused", math.nan, "LATE"),
+    ]
     found = summarise(read_run(journal(tmp_path, *rows)))["reward"]
     assert (found["scored"], found["unknown"]) == (1, 2)
     assert found["unknown_by_status"] == {"LATE": {"fused": 1, "progress": 1}}

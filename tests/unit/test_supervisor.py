@@ -115,7 +115,10 @@ def test_a_process_that_ignores_sigint_and_sigterm_is_killed(tmp_path: Path) -> 
 
 
 def test_stopping_takes_the_children_of_a_child_with_it(tmp_path: Path) -> None:
-    code = f"import subprocess, sys, time; p = subprocess.Popen([sys.executable, '-S', '-c', {SLEEP!r}]); print(p.pid, flush=True); time.sleep(60)"
+    code = (
+        f"import subprocess, sys, time\np = subprocess.Popen([sys.executable, '-S', '-c', {SLEEP!r}])\n"
+        "print(p.pid, flush=True)\ntime.sleep(60)"
+    )
     log = tmp_path / "child.log"
     with Supervisor([spec(tmp_path, code)], FAST):
         wait_for(lambda: log.exists() and log.read_text().strip())
@@ -127,7 +130,8 @@ def test_stopping_takes_the_children_of_a_child_with_it(tmp_path: Path) -> None:
 def test_no_process_outlives_a_killed_program(tmp_path: Path) -> None:
     program = (
         "import sys, time\nfrom pathlib import Path\nfrom lrm_bringup.processes import ProcessSpec, Supervisor\n"
-        f"s = Supervisor([ProcessSpec('child', (sys.executable, '-S', '-c', {SLEEP!r}), Path({str(tmp_path / 'c.log')!r}))])\n"
+        f"command = (sys.executable, '-S', '-c', {SLEEP!r})\n"
+        f"s = Supervisor([ProcessSpec('child', command, Path({str(tmp_path / 'c.log')!r}))])\n"
         "s.start()\nwhile not s.pid('child'): time.sleep(0.01)\nprint(s.pid('child'), flush=True)\ntime.sleep(60)"
     )
     env = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path))

@@ -38,25 +38,63 @@ class Command:
 
 
 COMMANDS = (
-    Command(("demo",), "run the whole loop in simulation and write a report", "lrm demo --seconds 600 --seed 1",
-            "lrm_bringup.commands.demo"),
-    Command(("up",), "start the nodes of a robot or the simulator, without ROS launch", "lrm up sim --record",
-            "lrm_bringup.commands.up"),
-    Command(("score",), "score picture files with the reward model",
-            'lrm score --task "put the red cube in the blue bowl" --initial first.png last.png --json',
-            "lrm_reward_node.cli", "configure_score", "run_score"),
-    Command(("train", "reward-model"), "train the tiny reward model that ships with the repository",
-            "lrm train reward-model --out models/reward/tiny", "lrm_reward_node.cli", "configure_train", "run_train"),
-    Command(("train", "policy"), "train the base policy on recorded demonstrations",
-            "lrm train policy --dataset out/demos --out models/policy/act", "lrm_policy_node.cli",
-            "configure_train", "run_train"),
-    Command(("record-demos",), "record demonstrations of the scripted expert as a LeRobotDataset",
-            "lrm record-demos --episodes 50 --out out/demos", "lrm_sim.cli", "configure_record", "run_record"),
-    Command(("report",), "write the report of a finished run again, or check it", "lrm report out/demo/latest --check",
-            "lrm_bringup.commands.report"),
+    Command(
+        ("demo",),
+        "run the whole loop in simulation and write a report",
+        "lrm demo --seconds 600 --seed 1",
+        "lrm_bringup.commands.demo",
+    ),
+    Command(
+        ("up",),
+        "start the nodes of a robot or the simulator, without ROS launch",
+        "lrm up sim --record",
+        "lrm_bringup.commands.up",
+    ),
+    Command(
+        ("score",),
+        "score picture files with the reward model",
+        'lrm score --task "put the red cube in the blue bowl" --initial first.png last.png --json',
+        "lrm_reward_node.cli",
+        "configure_score",
+        "run_score",
+    ),
+    Command(
+        ("train", "reward-model"),
+        "train the tiny reward model that ships with the repository",
+        "lrm train reward-model --out models/reward/tiny",
+        "lrm_reward_node.cli",
+        "configure_train",
+        "run_train",
+    ),
+    Command(
+        ("train", "policy"),
+        "train the base policy on recorded demonstrations",
+        "lrm train policy --dataset out/demos --out models/policy/act",
+        "lrm_policy_node.cli",
+        "configure_train",
+        "run_train",
+    ),
+    Command(
+        ("record-demos",),
+        "record demonstrations of the scripted expert as a LeRobotDataset",
+        "lrm record-demos --episodes 50 --out out/demos",
+        "lrm_sim.cli",
+        "configure_record",
+        "run_record",
+    ),
+    Command(
+        ("report",),
+        "write the report of a finished run again, or check it",
+        "lrm report out/demo/latest --check",
+        "lrm_bringup.commands.report",
+    ),
     Command(("doctor",), "check what this machine has and lacks", "lrm doctor", "lrm_bringup.commands.doctor"),
-    Command(("params",), "list the parameters of every node", "lrm params --write docs/parameters.md",
-            "lrm_bringup.commands.params"),
+    Command(
+        ("params",),
+        "list the parameters of every node",
+        "lrm params --write docs/parameters.md",
+        "lrm_bringup.commands.params",
+    ),
 )
 GROUPS = {"train": "train the reward model or the base policy"}
 
@@ -72,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Known errors become one line on standard error and code 2."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = _parser(words).parse_args(words)
+        args = parser(words).parse_args(words)
         run: Callable[[argparse.Namespace], int] = args.run
         return run(args)
     except LrmError as error:
@@ -86,11 +124,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
+def parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """The parser, with the options of the one command that ``words`` names: the others stay unimported."""
     style = argparse.RawDescriptionHelpFormatter
-    parser = _Parser(prog="lrm", description=DESCRIPTION, epilog=EPILOG, formatter_class=style)
-    commands = parser.add_subparsers(metavar="<command>", required=True)
+    root = _Parser(prog="lrm", description=DESCRIPTION, epilog=EPILOG, formatter_class=style)
+    commands = root.add_subparsers(metavar="<command>", required=True)
     groups = {}
     for name, text in GROUPS.items():
         group = commands.add_parser(name, help=text, description=text.capitalize() + ".")
@@ -108,7 +146,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
             module = importlib.import_module(command.module)
             getattr(module, command.configure)(sub)
             sub.set_defaults(run=getattr(module, command.run))
-    return parser
+    return root
 
 
 if __name__ == "__main__":

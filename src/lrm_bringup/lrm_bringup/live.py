@@ -40,19 +40,21 @@ class View:
     ) -> None:
         self._scene, self._remaining_s = scene, remaining_s
         self._console = console or Console(highlight=False)
+        self._start_s = time.monotonic()
         self._live: Live | None = None
         if live and self._console.is_terminal:
             self._live = Live(
                 get_renderable=self._screen, console=self._console, refresh_per_second=_REFRESH_HZ, transient=True
             )
-        self._start_s = time.monotonic()
 
     def __enter__(self) -> View:
         if self._live:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
 
@@ -95,7 +97,11 @@ def success_so_far(episodes: Sequence[EpisodeEnded], phase: str) -> str:
 def screen(scene: Scene, remaining_s: float, elapsed_s: float) -> RenderableType:
     """The whole screen as of now."""
     title = Text.assemble(("lrm demo  ", "bold"), (scene.task, "bold cyan"))
-    clock = f"{duration(elapsed_s)} gone, {duration(remaining_s)} left" if math.isfinite(remaining_s) else duration(elapsed_s)
+    clock = (
+        f"{duration(elapsed_s)} gone, {duration(remaining_s)} left"
+        if math.isfinite(remaining_s)
+        else duration(elapsed_s)
+    )
     head = Table.grid(expand=True)
     head.add_column()
     head.add_column(justify="right")
@@ -158,8 +164,10 @@ def facts(scene: Scene) -> list[tuple[str, str]]:
     if scene.learner:
         learner = scene.learner
         loss = "–" if math.isnan(learner.critic_loss) else f"{learner.critic_loss:.3g}"
-        rows.append(("learner", f"weights v{learner.weights_version}, {learner.updates} updates on {learner.transitions} + "
-                     f"{learner.demo_transitions} transitions, loss {loss}"))  # fmt: skip
+        seen = f"{learner.transitions} + {learner.demo_transitions} transitions"
+        rows.append(
+            ("learner", f"weights v{learner.weights_version}, {learner.updates} updates on {seen}, loss {loss}")
+        )
     if scene.safety:
         safety = scene.safety
         why = f": {safety.reason}" if safety.reason else ""

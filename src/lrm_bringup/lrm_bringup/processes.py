@@ -7,6 +7,7 @@ prctl(2)). That signal follows the *thread* that forked, which is why the watchi
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -94,10 +95,10 @@ class _Child:
 
 
 class Supervisor:
-    """Keeps the processes of ``specs`` running, started in that order and stopped in the reverse one.
+    """Keeps the processes of ``specs`` running: started in that order, stopped in the reverse one.
 
-    A process that exits with code 1 before :meth:`mark_ready` was called for it has refused its configuration: it is not
-    started again, and :attr:`failure` holds the last clear line it wrote. Any other death is a crash.
+    A process that exits with code 1 before :meth:`mark_ready` was called for it has refused its configuration: it is
+    not started again, and :attr:`failure` holds the last clear line it wrote. Any other death is a crash.
 
     Args:
         specs: processes, in starting order.
@@ -268,7 +269,5 @@ def _has_exited(pid: int) -> bool:
 
 
 def _kill_group(pid: int, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        pass

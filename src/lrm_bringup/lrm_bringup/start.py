@@ -21,7 +21,7 @@ def process_specs(
     extra_files: Sequence[Path] = (),
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[ProcessSpec]:
-    """One command per node: shipped parameter file, ``extra_files``, deployment, ``parameters`` (by node name); later wins.
+    """One command per node: shipped file, ``extra_files``, deployment, ``parameters`` by node name; later wins.
 
     Raises:
         BadInput: an extra parameter file does not exist.
@@ -32,7 +32,12 @@ def process_specs(
     return [
         ProcessSpec(
             node.name,
-            (sys.executable, "-m", node.module, *_arguments(node, deployment, extra_files, (parameters or {}).get(node.name, {}))),
+            (
+                sys.executable,
+                "-m",
+                node.module,
+                *_arguments(node, deployment, extra_files, (parameters or {}).get(node.name, {})),
+            ),
             log_dir / f"{node.name}.log",
             env,
         )

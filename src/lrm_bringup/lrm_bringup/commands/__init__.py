@@ -1,1 +1,1 @@
-"""The sub-commands of ``lrm`` that live here. Each module offers ``configure(parser)`` and ``run(args) -> exit code``."""
+"""The sub-commands of ``lrm`` of this package: each module offers ``configure(parser)`` and ``run(args)``."""

@@ -10,8 +10,11 @@ from pathlib import Path
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("folder", type=Path, metavar="DIR", help="run folder, for example out/demo/latest")
-    parser.add_argument("--check", action="store_true",
-                        help="write nothing; check summary.json, report.html and the bags; exit code 1 when one is wrong")
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="write nothing; check summary.json, report.html and the bags; exit code 1 when one is wrong",
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -18,19 +18,39 @@ from lrm_bringup.start import process_specs
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("graph", choices=sorted(GRAPHS), help="which processes: the simulator's whole graph, a robot's, …")
-    parser.add_argument("--params", metavar="FILE", action="append", default=[], type=Path,
-                        help="a parameter file read after the shipped ones; may be repeated")
+    parser.add_argument(
+        "graph", choices=sorted(GRAPHS), help="which processes: the simulator's whole graph, a robot's, …"
+    )
+    parser.add_argument(
+        "--params",
+        metavar="FILE",
+        action="append",
+        default=[],
+        type=Path,
+        help="a parameter file read after the shipped ones; may be repeated",
+    )
     parser.add_argument("--namespace", default="", help="namespace of every node, for a second robot")
     parser.add_argument("--record", action="store_true", help="start the recorder too")
-    parser.add_argument("--sim", choices=("lockstep", "realtime"), default="lockstep",
-                        help="simulated time waits for the policy, or follows the wall clock (default: lockstep)")
+    parser.add_argument(
+        "--sim",
+        choices=("lockstep", "realtime"),
+        default="lockstep",
+        help="simulated time waits for the policy, or follows the wall clock (default: lockstep)",
+    )
     parser.add_argument("--robot", help="robot description: a name in config/robots or a YAML file")
-    parser.add_argument("--model", help="reward model: a local folder or a hub name")
-    parser.add_argument("--use-sim-time", action=argparse.BooleanOptionalAction, help="time comes from /clock (default: in lock-step)")
+    parser.add_argument("--model", help="reward model: a folder or a hub name")
+    parser.add_argument("--policy", help="base policy: a LeRobot folder or a hub name")
+    parser.add_argument(
+        "--use-sim-time", action=argparse.BooleanOptionalAction, help="time comes from /clock (default: in lock-step)"
+    )
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warn", "error", "fatal"))
-    parser.add_argument("--logs", type=Path, default=Path("out/up") / time.strftime("%Y%m%d-%H%M%S"), metavar="DIR",
-                        help="folder of the log files (default: out/up/<time>)")
+    parser.add_argument(
+        "--logs",
+        type=Path,
+        default=Path("out/up") / time.strftime("%Y%m%d-%H%M%S"),
+        metavar="DIR",
+        help="folder of the log files (default: out/up/<time>)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
             "lockstep": lockstep,
             "model": args.model,
             "robot": args.robot,
+            "policy": args.policy,
         },
     )
     nodes = processes(args.graph, args.record)

@@ -88,6 +88,11 @@ class Collector:
         self._final: dict[str, RewardSeen] = {}
         self.scene = Scene()
 
+    @property
+    def open(self) -> bool:
+        """True while the truth or the last score of an episode that has ended is still missing."""
+        return self._ending is not None
+
     def begin(self, phase: str, done: int, total: int) -> None:
         """The episodes from now on belong to ``phase``."""
         with self._lock:

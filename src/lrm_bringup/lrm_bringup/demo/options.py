@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lrm_bringup.demo.plan import MAX_SCENES, DemoSize
 from lrm_core.errors import BadInput
+from lrm_sim import tasks
 
 REWARDS = ("lrm", "privileged", "sparse")
 """What the learner learns from: the reward model; the simulator's progress; the simulator's success alone."""
@@ -46,10 +47,14 @@ class DemoOptions:
         """Raise :class:`BadInput` for what cannot be run."""
         if self.size.seconds < MIN_SECONDS:
             raise BadInput("--seconds", self.size.seconds, f"at least {MIN_SECONDS:g}")
-        for name, value, low in (("--episodes", self.size.episodes, 0), ("--eval-episodes", self.size.eval_episodes, 1)):
+        for name, value, low in (
+            ("--episodes", self.size.episodes, 0),
+            ("--eval-episodes", self.size.eval_episodes, 1),
+        ):
             if not low <= value <= MAX_SCENES:
                 raise BadInput(name, value, f"{low} to {MAX_SCENES}")
         if not 0 <= self.seed < MAX_SCENES:
             raise BadInput("--seed", self.seed, f"0 to {MAX_SCENES - 1}")
         if not self.task.strip():
             raise BadInput("--task", self.task, "a task sentence")
+        tasks.parse(self.task)

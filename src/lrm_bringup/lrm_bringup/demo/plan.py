@@ -74,10 +74,14 @@ class Plan:
     def next_goal(self, elapsed_s: float) -> Goal | None:
         """The next goal at ``elapsed_s`` of the run; None when all that fits is done."""
         left_s = self.size.seconds - REPORT_RESERVE_S - elapsed_s
-        return self._evaluate(BEFORE, self.scenes(elapsed_s), left_s) or self._refine(left_s) or self._evaluate_again(left_s)
+        return (
+            self._evaluate(BEFORE, self.scenes(elapsed_s), left_s)
+            or self._refine(left_s)
+            or self._evaluate_again(left_s)
+        )
 
     def scenes(self, elapsed_s: float = 0.0) -> int:
-        """Scenes each evaluation can afford: what was asked for, fewer on a slow machine; fixed once refinement began."""
+        """Scenes of each evaluation: what was asked for, fewer on a slow machine; fixed once refinement began."""
         done = len(self.done[BEFORE])
         if self.done[REFINE] or self.done[AFTER]:
             return done

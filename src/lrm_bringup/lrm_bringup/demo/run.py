@@ -13,7 +13,7 @@ from lrm_bringup.demo.collector import Collector
 from lrm_bringup.demo.identity import fingerprints, versions
 from lrm_bringup.demo.nodes import demo_specs, success_threshold
 from lrm_bringup.demo.options import DemoOptions
-from lrm_bringup.demo.plan import REPORT_RESERVE_S, Goal, Plan
+from lrm_bringup.demo.plan import MAX_SCENES, REPORT_RESERVE_S, Goal, Plan
 from lrm_bringup.demo.seeding import prepare_demonstrations
 from lrm_bringup.environment import DomainClaim, run_environment
 from lrm_bringup.live import View
@@ -104,11 +104,11 @@ class DemoRun:
     """
 
     def __init__(self, options: DemoOptions, folder: Path, domain_id: int, env: dict[str, str]) -> None:
-        from lrm_sim.seeds import EVALUATION_SEEDS, REFINE_SEEDS
+        from lrm_sim.collect import EVALUATION_SEEDS, REFINE_SEEDS
 
         self._options, self._folder, self._domain_id, self._env = options, folder, domain_id, env
         self._start_s = time.monotonic()
-        offset = options.seed * 1_000
+        offset = options.seed * MAX_SCENES
         self._plan = Plan(options.size, {BEFORE: EVALUATION_SEEDS + offset, REFINE: REFINE_SEEDS + offset})
         self._journal = JournalWriter(folder / JOURNAL)
         self._collector = Collector(self._journal.write, self._on_episode)

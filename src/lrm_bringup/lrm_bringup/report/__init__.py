@@ -1,1 +1,1 @@
-"""From the journal of a run to its summary and its picture book. Everything here is a pure function of the run folder."""
+"""From the journal of a run to its summary and its page: pure functions of the run folder."""

@@ -16,7 +16,9 @@ from lrm_bringup.report.summary import SUMMARY, summarise
 
 def schema() -> dict[str, Any]:
     """The JSON schema of ``summary.json``."""
-    loaded: dict[str, Any] = json.loads(resources.files("lrm_bringup.report").joinpath("schema.json").read_text("utf-8"))
+    loaded: dict[str, Any] = json.loads(
+        resources.files("lrm_bringup.report").joinpath("schema.json").read_text("utf-8")
+    )
     return loaded
 
 

@@ -1,4 +1,4 @@
-"""Which episodes a person should look at: the same scene before and after, and where policy or reward model were wrong."""
+"""Episodes a person should look at: the same scene before and after, and where policy or reward model fail."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def success_bars(summary: dict[str, Any]) -> str:
             chart.text(0.02, row + 0.4, "not measured")
             continue
         low, high = rate["ci95"]
-        title = f"{name}: {_percent(rate['rate'])} of {rate['n']} episodes, 95 % between {_percent(low)} and {_percent(high)}"
+        title = f"{name}: {_percent(rate['rate'])} of {rate['n']}, 95 % between {_percent(low)} and {_percent(high)}"
         chart.bar(0, rate["rate"], row + 0.22, row + 0.78, colour, title)
         chart.line([(low, row + 0.5), (high, row + 0.5)], "--text", width=1.6)
         for end in (low, high):
@@ -56,7 +56,10 @@ def learning_curve(run: Run) -> str:
             chart.text(i + 0.6, -0.1, f"v{versions[i]}")
     for i, episode in enumerate(episodes, 1):
         _episode_dots(chart, i, episode)
-    truth, called = moving_mean([_truth(e) for e in episodes]), moving_mean([_called(e, run.started.success_threshold) for e in episodes])
+    truth, called = (
+        moving_mean([_truth(e) for e in episodes]),
+        moving_mean([_called(e, run.started.success_threshold) for e in episodes]),
+    )
     chart.band([(i + 1.0, low, high) for i, (_, low, high) in enumerate(truth) if not math.isnan(low)], TRUTH)
     chart.line([(i + 1.0, mean) for i, (mean, _, _) in enumerate(truth)], TRUTH, width=4)
     chart.line([(i + 1.0, mean) for i, (mean, _, _) in enumerate(called)], PREDICTED, width=1.8)
@@ -86,7 +89,7 @@ def _called(episode: EpisodeEnded, threshold: float) -> float:
 
 
 def moving_mean(values: Sequence[float], window: int = WINDOW) -> list[tuple[float, float, float]]:
-    """(mean, mean − σ, mean + σ) over the last ``window`` values, σ the standard error; NaN while fewer than 3 are known."""
+    """(mean, mean − σ, mean + σ) over the last ``window`` values, σ the standard error; NaN below 3 known ones."""
     rows = []
     for end in range(1, len(values) + 1):
         known = [value for value in values[max(0, end - window) : end] if not math.isnan(value)]
@@ -97,9 +100,16 @@ def moving_mean(values: Sequence[float], window: int = WINDOW) -> list[tuple[flo
 
 
 def timeline(run: Run, episode: EpisodeEnded) -> str:
-    """The three heads over one episode, the true progress as a thin line, UNKNOWN as crosses; contrastive as bars below."""
+    """The three heads over one episode, true progress as a thin line, UNKNOWN as crosses, contrastive as bars."""
     end_s = max(0.1, (episode.end_ns - episode.start_ns) / _NS)
-    chart = Chart((-0.02 * end_s, 1.02 * end_s), (-0.78, 1.05), 520, 190, f"rewards of episode {episode.episode_id}", (34, 6, 8, 32))
+    chart = Chart(
+        (-0.02 * end_s, 1.02 * end_s),
+        (-0.78, 1.05),
+        520,
+        190,
+        f"rewards of episode {episode.episode_id}",
+        (34, 6, 8, 32),
+    )
     chart.axes(ticks(0, end_s, 8), [0, 0.5, 1], "seconds since the reset")
     chart.text(0, -0.17, "closer than the frame before (contrastive)?")
 
@@ -182,7 +192,9 @@ def thin(points: Sequence[Point], limit: int = 300) -> list[Point]:
 
 def outcomes(run: Run) -> str:
     """What the physics showed at the end of the episodes, before and after."""
-    names = [name for name, _ in Counter(e.outcome for p in (BEFORE, AFTER) for e in judged(run.phase(p))).most_common(7)]
+    names = [
+        name for name, _ in Counter(e.outcome for p in (BEFORE, AFTER) for e in judged(run.phase(p))).most_common(7)
+    ]
     if not names:
         return ""
     chart = Chart((0, 1), (0, len(names)), 520, 28 + 34 * len(names), "outcomes", (128, 4, 40, 24))

@@ -82,9 +82,9 @@ def _top(run: Run, summary: dict[str, Any]) -> str:
 
 def _lead(summary: dict[str, Any]) -> str:
     source = {
-        "lrm": "A pick-and-place policy, refined from the rewards of a vision-language model that sees the camera alone.",
-        "privileged": "A pick-and-place policy, refined from the simulator's own progress: the ceiling for a learned reward.",
-        "sparse": "A pick-and-place policy, refined from the simulator's success alone.",
+        "lrm": "A policy, refined from the rewards of a vision-language model that sees the camera alone.",
+        "privileged": "A policy, refined from the simulator's own progress: the ceiling for a learned reward.",
+        "sparse": "A policy, refined from the simulator's success alone.",
     }[summary["reward_source"]]
     return f'<p class="lead">{source}</p>'
 
@@ -121,14 +121,16 @@ def _learning(run: Run) -> str:
 def _timelines(run: Run, summary: dict[str, Any]) -> str:
     shown = [_one_timeline(run, summary, why, episode) for why, episode in examples(run)]
     body = f'{legend(_HEAD_KEYS)}<div class="pairs">{"".join(shown)}</div>' if shown else ""
-    return card("What the reward model saw and said", body, "Film strips: the very frames that were scored, from the bags.")
+    return card(
+        "What the reward model saw and said", body, "Film strips: the very frames that were scored, from the bags."
+    )
 
 
 def _one_timeline(run: Run, summary: dict[str, Any], why: str, episode: EpisodeEnded) -> str:
     bag = find_bag(summary["bags"], episode.episode_id)
     link = f' <a href="{escape(bag)}">bag</a>' if bag else ""
     said = "unknown" if math.isnan(episode.predicted) else f"{episode.predicted:.2f}"
-    facts = f'seed {episode.seed} · {episode.reason.replace("_", " ")} · model says {said} ·{link or " no bag"}'
+    facts = f"seed {episode.seed} · {episode.reason.replace('_', ' ')} · model says {said} ·{link or ' no bag'}"
     truth = _truth_tag(episode)
     return (
         f'<div class="episode"><h3>{escape(why)}{truth}</h3><span class="note">{facts}</span>'
@@ -165,31 +167,35 @@ def _quality(summary: dict[str, Any]) -> str:
         ("finds the successes", "recall", percent(reward["success_recall"]), "≥ 90 %"),
     ]
     note = f"Against the truth, over {reward['trajectories']} episodes of this run."
-    body = table(("question", "measure", "here", "wanted"), [[escape(c) for c in row] for row in rows], frozenset({2, 3}))
+    body = table(
+        ("question", "measure", "here", "wanted"), [[escape(c) for c in row] for row in rows], frozenset({2, 3})
+    )
     return card("How good the rewards were", body, note, "half")
 
 
 def _latency(run: Run, summary: dict[str, Any]) -> str:
     latency = summary["reward"]["latency_s"]
-    rows = [(name, duration(part["p50"]), duration(part["p99"])) for name, part in
-            (("camera to reward", latency), ("transport", latency["transport"]), ("model", latency["model"]))]  # fmt: skip
+    parts = {"camera to reward": latency, "transport": latency["transport"], "model": latency["model"]}
+    rows = [(name, duration(part["p50"]), duration(part["p99"])) for name, part in parts.items()]
     picture = figures.latency_histogram(run)
-    keys = legend([(figures.CONTRASTIVE, "transport: camera stamp to arrival"), ("--accent", "model: arrival to reward")])
+    keys = legend(
+        [(figures.CONTRASTIVE, "transport: camera stamp to arrival"), ("--accent", "model: arrival to reward")]
+    )
     body = table(("", "p50", "p99"), rows, frozenset({1, 2})) + (keys + picture if picture else "")
     return card("How long a reward takes", body, width="half")
 
 
 def _outcomes(run: Run) -> str:
     picture = figures.outcomes(run)
-    return card("How the episodes ended", legend([("--muted", "before"), ("--accent", "after")]) + picture if picture else "",
-                "What the physics shows at the end.", "half")  # fmt: skip
+    body = legend([("--muted", "before"), ("--accent", "after")]) + picture if picture else ""
+    return card("How the episodes ended", body, "What the physics shows at the end.", "half")
 
 
 def _learner(run: Run, summary: dict[str, Any]) -> str:
     learner = summary["learner"]
     facts = (
-        f"{learner['updates']} updates on {learner['transitions']} online and {learner['demo_transitions']} demonstrated "
-        f"transitions; {learner['dropped_unknown']} dropped because their reward was UNKNOWN."
+        f"{learner['updates']} updates on {learner['transitions']} online and {learner['demo_transitions']} "
+        f"demonstrated transitions; {learner['dropped_unknown']} dropped because their reward was UNKNOWN."
     )
     return card("The learner: critic loss", figures.learner_curve(run), facts, "half")
 
@@ -199,19 +205,26 @@ def _unknown(summary: dict[str, Any]) -> str:
     heads = [*(head.value for head in MODEL_HEADS), RewardHead.FUSED.value]
     rows = [[status.lower().replace("_", " "), *(str(counts.get(head, 0)) for head in heads)]
             for status, counts in reward["unknown_by_status"].items()]  # fmt: skip
-    body = table(("status", *heads), rows, frozenset(range(1, 5))) if rows else "<p>None: every query had an answer.</p>"
-    note = f"{reward['unknown']} of {reward['scored'] + reward['unknown']} rewards had no value and were never taken for 0."
+    body = (
+        table(("status", *heads), rows, frozenset(range(1, 5))) if rows else "<p>None: every query had an answer.</p>"
+    )
+    total = reward["scored"] + reward["unknown"]
+    note = f"{reward['unknown']} of {total} rewards had no value and were never taken for 0."
     return card("UNKNOWN rewards", body, note, "half")
 
 
 def _machinery(run: Run, summary: dict[str, Any]) -> str:
     safety = summary["safety"]
     commands = table(
-        ("commands", ""), [(name, str(safety[name])) for name in ("passed", "limited", "rejected", "holds")], frozenset({1})
+        ("commands", ""),
+        [(name, str(safety[name])) for name in ("passed", "limited", "rejected", "holds")],
+        frozenset({1}),
     )
     events = [p for p in run.processes if p.event in ("crashed", "restarted", "failed")]
     rows = [(duration(p.t_s), escape(p.name), escape(p.event), escape(p.message)) for p in events]
-    lived = table(("at", "process", "event", ""), rows) if rows else '<p class="note">No process had to be restarted.</p>'
+    lived = (
+        table(("at", "process", "event", ""), rows) if rows else '<p class="note">No process had to be restarted.</p>'
+    )
     return card("Safety stage and processes", commands + lived, width="half")
 
 
@@ -235,7 +248,9 @@ def _verdict(run: Run, episode: EpisodeEnded) -> str:
     if episode.success is None:
         return '<span class="muted">unknown</span>'
     mark = " ≠" if misjudged(run, episode) else ""
-    return f'<span class="{"good" if episode.success else "bad"}">{escape(episode.outcome.replace("_", " "))}{mark}</span>'
+    return (
+        f'<span class="{"good" if episode.success else "bad"}">{escape(episode.outcome.replace("_", " "))}{mark}</span>'
+    )
 
 
 def _reproduce(summary: dict[str, Any]) -> str:

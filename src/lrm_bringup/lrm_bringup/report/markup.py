@@ -38,7 +38,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: frozenset
     """A table of ready-made HTML cells; ``numeric`` columns are set flush right."""
 
     def cells(tag: str, values: Sequence[str]) -> str:
-        return "".join(f'<{tag}{" class=n" if i in numeric else ""}>{v}</{tag}>' for i, v in enumerate(values))
+        return "".join(f"<{tag}{' class=n' if i in numeric else ''}>{v}</{tag}>" for i, v in enumerate(values))
 
     body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{cells("th", head)}</tr></thead><tbody>{body}</tbody></table></div>'

@@ -22,13 +22,19 @@ def reward_quality(run: Run) -> dict[str, float | int]:
         "progress_pearson": _mean(pearsons),
         "completion_auc": _auc(scores, labels),
         "direction_accuracy": _mean(directions),
-        "false_success_rate": _mean((scores[~labels] >= run.started.success_threshold).tolist()) if len(scores) else math.nan,
-        "success_recall": _mean((scores[labels] >= run.started.success_threshold).tolist()) if len(scores) else math.nan,
+        "false_success_rate": _mean((scores[~labels] >= run.started.success_threshold).tolist())
+        if len(scores)
+        else math.nan,
+        "success_recall": _mean((scores[labels] >= run.started.success_threshold).tolist())
+        if len(scores)
+        else math.nan,
         "trajectories": len(episodes),
     }
 
 
-def _aligned(run: Run, episode: EpisodeEnded, head: RewardHead, truth: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+def _aligned(
+    run: Run, episode: EpisodeEnded, head: RewardHead, truth: Sequence[float]
+) -> tuple[np.ndarray, np.ndarray]:
     at = dict(zip(episode.truth_ns, truth, strict=True))
     rewards = [r for r in run.values(episode.episode_id, head.value) if not math.isnan(r.value) and r.stamp_ns in at]
     return np.array([r.value for r in rewards]), np.array([at[r.stamp_ns] for r in rewards])

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -40,7 +41,7 @@ def read_frames(bag: Path, stamps_ns: set[int], topic: str = IMAGE_TOPIC) -> dic
     with AnyReader([bag]) as reader:
         wanted = [c for c in reader.connections if c.topic.endswith(topic) and c.msgtype == "sensor_msgs/msg/Image"]
         for connection, _, raw in reader.messages(connections=wanted):
-            message = reader.deserialize(raw, connection.msgtype)
+            message: Any = reader.deserialize(raw, connection.msgtype)
             stamp_ns = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
             if stamp_ns in stamps_ns and message.encoding in ("rgb8", "bgr8"):
                 rows = np.asarray(message.data, np.uint8).reshape(message.height, message.step)

@@ -61,7 +61,9 @@ class Chart:
         for value in y_ticks:
             y = _number(self.py(value))
             self._parts.append(f'<line class="grid" x1="{self.left}" x2="{self.right}" y1="{y}" y2="{y}"/>')
-            self._parts.append(f'<text class="tick" x="{self.left - 6}" y="{y}" dy="4" text-anchor="end">{y_format(value)}</text>')
+            self._parts.append(
+                f'<text class="tick" x="{self.left - 6}" y="{y}" dy="4" text-anchor="end">{y_format(value)}</text>'
+            )
         for value in x_ticks:
             x = _number(self.px(value))
             self._parts.append(
@@ -83,7 +85,9 @@ class Chart:
             path.append(f"{'L' if pen_down else 'M'}{_number(self.px(x))} {_number(self.py(y))}")
             pen_down = True
         dash = ' stroke-dasharray="4 4"' if dashed else ""
-        self._parts.append(f'<path d="{"".join(path)}" fill="none" stroke="var({colour})" stroke-width="{width}"{dash}/>')
+        self._parts.append(
+            f'<path d="{"".join(path)}" fill="none" stroke="var({colour})" stroke-width="{width}"{dash}/>'
+        )
 
     def band(self, points: Sequence[tuple[float, float, float]], colour: str) -> None:
         """A filled band through (x, low, high)."""
@@ -100,7 +104,9 @@ class Chart:
             f'stroke="var({colour})" stroke-width="1.5"><title>{escape(title)}</title></circle>'
         )
 
-    def bar(self, x0: float, x1: float, y0: float, y1: float, colour: str, title: str = "", opacity: float = 1.0) -> None:
+    def bar(
+        self, x0: float, x1: float, y0: float, y1: float, colour: str, title: str = "", opacity: float = 1.0
+    ) -> None:
         """A rectangle between two corners."""
         left, right = sorted((self.px(x0), self.px(x1)))
         top, bottom = sorted((self.py(y0), self.py(y1)))
@@ -114,7 +120,9 @@ class Chart:
         """An x: something that has no value."""
         cx, cy = self.px(x), self.py(y)
         path = f"M{_number(cx - 3.5)} {_number(cy - 3.5)}l7 7m0 -7l-7 7"
-        self._parts.append(f'<path d="{path}" stroke="var({colour})" stroke-width="1.8"><title>{escape(title)}</title></path>')
+        self._parts.append(
+            f'<path d="{path}" stroke="var({colour})" stroke-width="1.8"><title>{escape(title)}</title></path>'
+        )
 
     def level(self, y: float, colour: str, text: str = "") -> None:
         """A dashed horizontal line over the whole width, with a text at its right end."""
@@ -141,7 +149,9 @@ class Chart:
     def row_label(self, y: float, text: str) -> None:
         """A text left of the axes."""
         at = _number(self.py(y))
-        self._parts.append(f'<text class="row" x="{self.left - 8}" y="{at}" dy="4" text-anchor="end">{escape(text)}</text>')
+        self._parts.append(
+            f'<text class="row" x="{self.left - 8}" y="{at}" dy="4" text-anchor="end">{escape(text)}</text>'
+        )
 
     def svg(self) -> str:
         """The picture as an ``<svg>`` element."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +21,6 @@ from rclpy.task import Future
 from lrm_bringup.demo.collector import AuditSeen, Collector, EpisodeSeen
 from lrm_bringup.report.journal import LearnerSeen, RewardSeen, SafetySeen
 from lrm_core.episodes import EpisodeState
-from lrm_core.errors import LrmError
 from lrm_core.rewards import RewardHead, RewardStatus
 from lrm_core.ros import qos, stamps
 from lrm_msgs.action import RunEpisodes
@@ -28,7 +28,8 @@ from lrm_msgs.msg import EpisodeStatus, LearnerStatus, RefinementStatus, Reward,
 
 ANSWER_TIMEOUT_S = 10.0
 CANCEL_TIMEOUT_S = 15.0
-_POLL_S = 0.1
+SETTLE_S = 2.0
+_POLL_S = 0.05
 _STATES = list(EpisodeState)
 _SAFETY_STATES = {
     SafetyStatus.PASSING: "PASSING", SafetyStatus.LIMITING: "LIMITING", SafetyStatus.HOLDING: "HOLDING"
@@ -37,7 +38,7 @@ _SAFETY_STATES = {
 
 @dataclass(frozen=True)
 class GoalResult:
-    """How a goal ended: completed, cancelled or aborted as the policy node says; rejected; or lost with the policy node."""
+    """How a goal ended: completed, cancelled, aborted as the policy node says; rejected; lost with its process."""
 
     reason: str
     message: str = ""
@@ -76,7 +77,13 @@ class Driver:
         return self._heard_s.get(name, 0.0) > since_s
 
     def run_goal(
-        self, refine: bool, first_seed: int, episodes: int, task: str, cancel: Callable[[], bool], lost: Callable[[], bool]
+        self,
+        refine: bool,
+        first_seed: int,
+        episodes: int,
+        task: str,
+        cancel: Callable[[], bool],
+        lost: Callable[[], bool],
     ) -> GoalResult:
         """Run episodes and wait for their end.
 
@@ -85,8 +92,8 @@ class Driver:
             first_seed: scene seed of the first episode; the next ones count up.
             episodes: how many.
             task: task sentence.
-            cancel: asked ten times a second; True cancels the goal.
-            lost: asked ten times a second; True when the policy node has died, and the goal with it.
+            cancel: asked twenty times a second; True cancels the goal.
+            lost: asked twenty times a second; True when the policy node has died, and the goal with it.
         """
         mode = RunEpisodes.Goal.REFINE if refine else RunEpisodes.Goal.EVALUATE
         goal = RunEpisodes.Goal(mode=mode, episodes=episodes, first_seed=first_seed, task=task)
@@ -100,7 +107,16 @@ class Driver:
             return GoalResult("rejected", "the policy node refused the goal; its log says why")
         return self._await_result(handle, handle.get_result_async(), cancel, lost)
 
-    def _await_result(self, handle: Any, result: Future, cancel: Callable[[], bool], lost: Callable[[], bool]) -> GoalResult:
+    def settle(self, collector: Collector) -> None:
+        """Give what is still under way a moment to arrive, then write the last episode with what is known."""
+        deadline_s = time.monotonic() + SETTLE_S
+        while collector.open and time.monotonic() < deadline_s:
+            time.sleep(_POLL_S)
+        collector.close()
+
+    def _await_result(
+        self, handle: Any, result: Future, cancel: Callable[[], bool], lost: Callable[[], bool]
+    ) -> GoalResult:
         deadline_s = float("inf")
         while not result.done():
             if lost():
@@ -123,10 +139,8 @@ class Driver:
         return True
 
     def _spin(self) -> None:
-        try:
+        with contextlib.suppress(ExternalShutdownException):
             self._executor.spin()
-        except ExternalShutdownException:
-            pass
 
     def _listen(self) -> None:
         statuses = _deep(qos.STATUS)
@@ -184,27 +198,3 @@ class Driver:
 def _deep(profile: QoSProfile) -> QoSProfile:
     """The same profile with room for a burst: the collector must not miss a short state."""
     return QoSProfile(depth=100, reliability=profile.reliability, durability=profile.durability)
-
-
-def wait_until_ready(
-    driver: Driver, names: list[str], timeout_s: float, check: Callable[[], None], report: Callable[[list[str]], None]
-) -> None:
-    """Wait until every node of ``names`` reports in ``/diagnostics``.
-
-    Args:
-        driver: hears the nodes.
-        names: node names.
-        timeout_s: deadline, seconds.
-        check: called ten times a second; raises to give up.
-        report: called with the names still missing.
-
-    Raises:
-        LrmError: some node stays silent.
-    """
-    start_s = time.monotonic()
-    while missing := [name for name in names if not driver.heard_from(name, 0.0)]:
-        check()
-        report(missing)
-        if time.monotonic() - start_s > timeout_s:
-            raise LrmError(f"{', '.join(missing)}: no sign of life after {timeout_s:g} s; see the log of each")
-        time.sleep(_POLL_S)

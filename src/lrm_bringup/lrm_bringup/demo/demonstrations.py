@@ -1,0 +1,125 @@
+"""``python -m lrm_bringup.demo.demonstrations``: demonstrations of the scripted expert as transitions for the learner.
+
+The base policy says what it would have done, the reward model scores the frames at the ends of every chunk, exactly as
+both do online.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from lrm_core.episodes import EpisodeRecord
+from lrm_core.errors import LrmError
+from lrm_core.frames import CameraFrame
+from lrm_core.rewards import RewardHead
+from lrm_core.transitions import CreditedTransition, Scores
+
+_NS_PER_STEP = 100_000_000
+EpisodeScorer = Callable[[EpisodeRecord, list[int]], list[Scores | None]]
+"""Scores of the frames with these indices, in order; None: UNKNOWN."""
+
+
+def main() -> int:
+    """Record, score, save; prints one line per demonstration. Returns the exit code."""
+    parser = argparse.ArgumentParser(description="Demonstrations as transitions for the learner.")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--reward", choices=("lrm", "privileged", "sparse"), default="lrm")
+    parser.add_argument("--episodes", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", default="")
+    parser.add_argument("--policy", default="")
+    args = parser.parse_args()
+    try:
+        write(args.out, args.task, args.reward, args.episodes, args.seed, args.model, args.policy)
+    except LrmError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def write(out: Path, task: str, reward: str, episodes: int, seed: int, model: str, policy: str) -> int:
+    """Write the transitions of ``episodes`` demonstrations to ``out``; returns their number."""
+    from lrm_policy_node.rl.demos import save
+
+    return save(out, _transitions(task, reward, episodes, seed, model, policy))
+
+
+def _transitions(
+    task: str, reward: str, episodes: int, seed: int, model: str, policy_name: str
+) -> Iterator[CreditedTransition]:
+    from lrm_bringup.graph import POLICY
+    from lrm_bringup.parameters import shipped
+    from lrm_policy_node.kinematics import ResidualKinematics
+    from lrm_policy_node.rl.demos import transitions
+    from lrm_policy_node.robot import load_robot
+    from lrm_policy_node.runtime.loading import load_base_policy
+    from lrm_sim.collect import DEMO_SEEDS, collect, demo_specs
+
+    params = shipped(POLICY)
+    robot = load_robot(params.robot)
+    kinematics = ResidualKinematics(
+        robot.model_path, robot.tcp_site, robot.joint_names[: robot.arm_joints], params.residual_bound_m,
+        params.residual_ramp_steps,
+    )  # fmt: skip
+    policy = load_base_policy(policy_name or params.policy, params.device)
+    scorer = scorer_of(reward, model)
+    specs = demo_specs(episodes, task, DEMO_SEEDS + 1_000 * (seed + 1))
+    for number, episode in enumerate(collect(specs), 1):
+        frames = [*range(0, len(episode.states) - 1, policy.chunk_steps), len(episode.states) - 1]
+        scores = dict(zip(frames, scorer(episode, frames), strict=True))
+        yield from transitions(episode, policy, kinematics, partial(_lookup, scores), params.max_steps)
+        print(f"{number} of {episodes}", flush=True)
+
+
+def _lookup(scores: dict[int, Scores | None], _episode: EpisodeRecord, frame: int) -> Scores | None:
+    return scores[frame]
+
+
+def scorer_of(reward: str, model: str) -> EpisodeScorer:
+    """What scores the frames of a demonstration: the reward model, or the simulator's truth."""
+    if reward == "privileged":
+        return lambda episode, frames: [_truth(float(episode.progress[i]), bool(episode.success[i])) for i in frames]
+    if reward == "sparse":
+        return lambda episode, frames: [_truth(float(episode.success[i]), bool(episode.success[i])) for i in frames]
+    return _model_scorer(model)
+
+
+def _truth(progress: float, success: bool) -> Scores:
+    return Scores(progress=progress, completion=float(success))
+
+
+def _model_scorer(model: str) -> EpisodeScorer:
+    from dataclasses import replace
+
+    from lrm_bringup.graph import REWARD
+    from lrm_bringup.parameters import shipped
+    from lrm_reward_node.pipeline import RewardPipeline
+    from lrm_reward_node.ros.node import load_model
+
+    params = replace(shipped(REWARD), **({"model": model} if model else {}))
+    pipeline = RewardPipeline(load_model(params), min_confidence=params.min_confidence)
+
+    def score(episode: EpisodeRecord, frames: list[int]) -> list[Scores | None]:
+        pictures = [CameraFrame(episode.front[i], i * _NS_PER_STEP, "front") for i in frames]
+        items = [
+            (episode.task, pictures[0], pictures[n - 1] if n else None, picture) for n, picture in enumerate(pictures)
+        ]
+        return [_scores({e.head: e.value for e in row if e.ok}) for row in pipeline.score_batch(items)]
+
+    return score
+
+
+def _scores(known: dict[RewardHead, float]) -> Scores | None:
+    """Scores of one frame; None when progress or completion is UNKNOWN."""
+    if RewardHead.PROGRESS not in known or RewardHead.COMPLETION not in known:
+        return None
+    return Scores(known[RewardHead.PROGRESS], known[RewardHead.COMPLETION], known.get(RewardHead.CONTRASTIVE))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
