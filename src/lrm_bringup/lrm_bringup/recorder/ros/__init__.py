@@ -1,0 +1,1 @@
+"""The recorder on ROS 2."""

@@ -1,0 +1,124 @@
+"""Which topics there are, what their publishers offer, and subscriptions to them that keep messages serialized."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import rclpy.qos
+from rclpy.node import Node
+from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+
+from lrm_bringup.recorder.bag import Topic
+
+OUTSIDE_NAMESPACE = ("/clock", "/diagnostics", "/rosout", "/tf", "/tf_static")
+"""Topics that belong to every robot."""
+
+
+class TopicFilter:
+    """Chooses topics by name.
+
+    Args:
+        namespace: of the recorder; its topics are recorded, and those of every robot.
+        topics: patterns to record in place of that.
+        exclude: patterns that are never recorded.
+    """
+
+    def __init__(self, namespace: str, topics: Sequence[str], exclude: Sequence[str]) -> None:
+        inside = f"{namespace.rstrip('/')}/*"
+        self._topics, self._exclude = tuple(topics) or (inside, *OUTSIDE_NAMESPACE), tuple(exclude)
+
+    def __call__(self, name: str) -> bool:
+        """True when the topic is to be recorded. Hidden topics (a part begins with ``_``) only when asked for."""
+        asked = [pattern for pattern in self._topics if fnmatchcase(name, pattern)]
+        hidden = "/_" in name and not any("/_" in pattern for pattern in asked)
+        return bool(asked) and not hidden and not any(fnmatchcase(name, pattern) for pattern in self._exclude)
+
+
+class Discovery:
+    """Subscribes every chosen topic once, as soon as it has a publisher.
+
+    Args:
+        node: the recorder.
+        chosen: which names.
+        on_message: called with topic, arrival (wall time, nanoseconds) and serialized message.
+        on_unknown: called once with a topic and the reason why its type cannot be subscribed.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        chosen: Callable[[str], bool],
+        on_message: Callable[[Topic, int, bytes], None],
+        on_unknown: Callable[[str, str], None],
+    ) -> None:
+        self._node, self._chosen, self._on_message, self._on_unknown = node, chosen, on_message, on_unknown
+        self._subscriptions: dict[str, Any] = {}
+
+    @property
+    def topics(self) -> list[str]:
+        """Names subscribed so far."""
+        return [name for name, subscription in self._subscriptions.items() if subscription is not None]
+
+    def look(self) -> None:
+        """Subscribe what is new."""
+        for name, types in self._node.get_topic_names_and_types():
+            if name not in self._subscriptions and self._chosen(name):
+                publishers = self._node.get_publishers_info_by_topic(name)
+                if publishers:
+                    self._subscribe(name, types[0], [publisher.qos_profile for publisher in publishers])
+
+    def destroy(self) -> None:
+        """Drop all subscriptions."""
+        for subscription in filter(None, self._subscriptions.values()):
+            self._node.destroy_subscription(subscription)
+        self._subscriptions.clear()
+
+    def _subscribe(self, name: str, type_name: str, offered: list[rclpy.qos.QoSProfile]) -> None:
+        try:
+            message_class = _message_class(type_name)
+        except (ImportError, AttributeError, ValueError) as error:
+            self._subscriptions[name] = None
+            self._on_unknown(name, f"type {type_name} is not installed ({error})")
+            return
+        profile = _compatible(offered)
+        latched = profile.durability == rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL
+        topic = Topic(name, type_name, latched, tuple(_bag_qos(one) for one in offered))
+
+        def on_message(data: bytes, info: Mapping[str, Any]) -> None:
+            self._on_message(topic, int(info["received_timestamp"]), data)
+
+        self._subscriptions[name] = self._node.create_subscription(message_class, name, on_message, profile, raw=True)
+
+
+def _message_class(type_name: str) -> Any:
+    package, kind, name = type_name.split("/")
+    return getattr(importlib.import_module(f"{package}.{kind}"), name)
+
+
+def _compatible(offered: list[rclpy.qos.QoSProfile]) -> rclpy.qos.QoSProfile:
+    """The strictest profile that still matches every publisher, deep enough for a burst."""
+    reliable = all(one.reliability == rclpy.qos.ReliabilityPolicy.RELIABLE for one in offered)
+    latched = all(one.durability == rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL for one in offered)
+    return rclpy.qos.QoSProfile(
+        depth=1000,
+        reliability=rclpy.qos.ReliabilityPolicy.RELIABLE if reliable else rclpy.qos.ReliabilityPolicy.BEST_EFFORT,
+        durability=rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL if latched else rclpy.qos.DurabilityPolicy.VOLATILE,
+    )
+
+
+def _bag_qos(profile: rclpy.qos.QoSProfile) -> Qos:
+    forever = QosTime(9223372036, 854775807)
+    return Qos(
+        QosHistory(int(profile.history)),
+        profile.depth,
+        QosReliability(int(profile.reliability)),
+        QosDurability(int(profile.durability)),
+        forever,
+        forever,
+        QosLiveliness(int(profile.liveliness)),
+        forever,
+        False,
+    )

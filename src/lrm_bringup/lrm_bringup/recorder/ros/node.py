@@ -1,0 +1,137 @@
+"""The recorder node: raw subscriptions to everything, split into bags by the episode status."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from rclpy.clock import Clock, ClockType
+from rclpy.serialization import deserialize_message
+
+from lrm_bringup.recorder.bag import Topic
+from lrm_bringup.recorder.mending import mend_all
+from lrm_bringup.recorder.params import RecorderParams
+from lrm_bringup.recorder.recording import Mark, Message, Phase, Recording
+from lrm_bringup.recorder.ros.discovery import Discovery, TopicFilter
+from lrm_bringup.recorder.worker import Worker
+from lrm_core.errors import BadInput
+from lrm_core.ros.diagnostics import ERROR, WARN, Diagnostics, Report
+from lrm_core.ros.lifecycle import LrmLifecycleNode, run
+from lrm_msgs.msg import EpisodeStatus
+
+_DISCOVERY_PERIOD_S = 0.2
+_RUNS = (EpisodeStatus.RESETTING, EpisodeStatus.RUNNING, EpisodeStatus.ENDING)
+
+
+class RecorderNode(LrmLifecycleNode[RecorderParams]):
+    """Records one robot, one bag per episode."""
+
+    params_class = RecorderParams
+
+    def __init__(self, **node_arguments: Any) -> None:
+        super().__init__("recorder", **node_arguments)
+        self._session: _Session | None = None
+        self._out_dir = Path()
+
+    def configure_node(self, params: RecorderParams) -> None:
+        """Make sure that bags can be written where they are wanted."""
+        self._out_dir = Path(params.out_dir).expanduser()
+        probe = self._out_dir / ".writable"
+        try:
+            self._out_dir.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise BadInput("parameter out_dir", params.out_dir, "a folder that can be written", str(error)) from error
+        for bag in mend_all(self._out_dir):
+            self.get_logger().warning(f"{bag} was left open by a recorder that died: closed, without its last chunk")
+
+    def activate_node(self) -> None:
+        """Subscribe and record."""
+        self._session = _Session(self, self.params, self._out_dir)
+
+    def deactivate_node(self) -> None:
+        """Stop, write what waits, close the bag."""
+        if self._session is not None:
+            self._session.close()
+        self._session = None
+
+
+class _Session:
+    """Records from construction until :meth:`close`."""
+
+    def __init__(self, node: RecorderNode, params: RecorderParams, out_dir: Path) -> None:
+        self._node = node
+        self._status_topic = node.resolve_topic_name("episode_status")
+        self._recording = Recording(out_dir, params, self._log)
+        self._worker = Worker(self._recording, params.queue_mb * 1_000_000)
+        chosen = TopicFilter(node.get_namespace(), params.topics, params.exclude)
+        self._discovery = Discovery(node, self._chosen(chosen), self._on_message, self._on_unknown)
+        self._unknown: dict[str, str] = {}
+        self._worker.start()
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._timer = node.create_timer(_DISCOVERY_PERIOD_S, self._discovery.look, clock=clock)
+        self._discovery.look()
+        self._diagnostics = Diagnostics(node, str(out_dir))
+        self._diagnostics.add("recording", self._report)
+
+    def close(self) -> None:
+        """Stop listening, write what waits, close the bag."""
+        self._node.destroy_timer(self._timer)
+        self._discovery.destroy()
+        self._worker.stop()
+        self._diagnostics.publish()
+        self._diagnostics.destroy()
+
+    def _chosen(self, chosen: TopicFilter) -> Any:
+        return lambda name: name == self._status_topic or chosen(name)
+
+    def _on_message(self, topic: Topic, stamp_ns: int, data: bytes) -> None:
+        message = Message(topic, stamp_ns, data)
+        mark = self._mark(message) if topic.name == self._status_topic else None
+        # A start opens the bag that the status message itself is in.
+        if mark is not None and mark.phase is Phase.RUNS:
+            self._worker.mark(mark)
+        self._worker.message(message)
+        if mark is not None and mark.phase is Phase.OVER:
+            self._worker.mark(mark)
+
+    def _mark(self, message: Message) -> Mark | None:
+        status: EpisodeStatus = deserialize_message(message.data, EpisodeStatus)
+        if not status.episode_id:
+            return None
+        phase = Phase.RUNS if status.state in _RUNS else Phase.OVER
+        return Mark(phase, status.episode_id, status.termination_reason, message.stamp_ns)
+
+    def _on_unknown(self, topic: str, reason: str) -> None:
+        self._unknown[topic] = reason
+        self._node.get_logger().warning(f"{topic} is not recorded: {reason}")
+
+    def _log(self, text: str, is_error: bool) -> None:
+        logger = self._node.get_logger()
+        if is_error:
+            logger.error(text)
+        else:
+            logger.info(text)
+
+    def _report(self) -> Report:
+        recording, dropped = self._recording, self._worker.dropped + self._recording.dropped
+        values = {"bags": recording.bags, "messages": recording.written, "dropped": dropped}
+        report = Report(values={**values, "topics": len(self._discovery.topics)})
+        if self._unknown:
+            report.raise_to(WARN, f"not recorded, type not installed: {sorted(self._unknown)}")
+        if dropped:
+            report.raise_to(WARN, f"{dropped} messages are in no bag")
+        if recording.error:
+            report.raise_to(ERROR, recording.error)
+        return report
+
+
+def main() -> None:
+    """Console script ``lrm_recorder``."""
+    sys.exit(run(RecorderNode))
+
+
+if __name__ == "__main__":
+    main()

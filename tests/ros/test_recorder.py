@@ -1,0 +1,201 @@
+"""The recorder as a process on real DDS: every topic, every message, byte for byte, and it reads back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.serialization import serialize_message
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import get_types_from_msg, get_typestore
+from rosbags.typesys.stores import Stores
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import Image, JointState
+
+from lrm_core.ros import qos, stamps
+from lrm_msgs.msg import EpisodeStatus, Reward, SafetyStatus
+from reward_bench import image
+from ros_testing import NodeProcess, node_process, spin_until
+
+
+class Robot:
+    """Publishes on one topic of every kind and remembers the bytes."""
+
+    def __init__(self) -> None:
+        self.node = rclpy.create_node("robot")
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.sent: dict[str, list[bytes]] = {}
+        self.reports: list[str] = []
+        kinds = {
+            "episode_status": (EpisodeStatus, qos.STATUS),
+            "safety_status": (SafetyStatus, qos.STATUS),
+            "reward/progress": (Reward, qos.REWARD),
+            "front/image_raw": (Image, qos.CAMERA_LOCKSTEP),
+            "wrist/image_raw": (Image, qos.CAMERA),
+            "joint_states": (JointState, qos.JOINT_STATES),
+            "/clock": (Clock, qos.CLOCK),
+        }
+        self.publishers = {
+            name: self.node.create_publisher(kind, name, profile) for name, (kind, profile) in kinds.items()
+        }
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
+
+    def _on_diagnostics(self, msg: DiagnosticArray) -> None:
+        self.reports += [status.message for status in msg.status if status.name.endswith("recording")]
+
+    def until(self, predicate: object, what: str, deadline_s: float = 20.0) -> None:
+        spin_until(self.executor, predicate, deadline_s, what)
+
+    def wait_for_recorder(self) -> None:
+        self.until(lambda: all(p.get_subscription_count() for p in self.publishers.values()), "the recorder listens")
+
+    def send(self, topic: str, msg: object) -> None:
+        name = topic if topic.startswith("/") else f"/{topic}"
+        self.sent.setdefault(name, []).append(bytes(serialize_message(msg)))
+        self.publishers[topic].publish(msg)
+        self.executor.spin_once(timeout_sec=0.002)
+
+    def status(self, state: int, episode: str, reason: str = "") -> None:
+        self.send("episode_status", EpisodeStatus(state=state, episode_id=episode, termination_reason=reason))
+
+    def act(self, steps: int, first: int = 0) -> None:
+        for step in range(first, first + steps):
+            stamp_ns = 10**12 + step * 10**8
+            for camera in ("front", "wrist"):
+                self.send(f"{camera}/image_raw", image(step / 100.0, stamp_ns))
+            joints = JointState(name=["a"], position=[0.1 * step])
+            joints.header.stamp = stamps.from_ns(stamp_ns)
+            self.send("joint_states", joints)
+            self.send("/clock", Clock(clock=stamps.from_ns(stamp_ns)))
+        self.send("reward/progress", Reward(episode_id="x", head="progress", value=0.5))
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+
+
+@pytest.fixture
+def robot(ros_domain_id: int) -> Iterator[Robot]:
+    rclpy.init()
+    robot = Robot()
+    yield robot
+    robot.close()
+    rclpy.try_shutdown()
+
+
+def command(out_dir: Path, *parameters: str) -> list[object]:
+    arguments = ["-p", "autostart:=true", "-p", f"out_dir:={out_dir}", *(a for p in parameters for a in ("-p", p))]
+    return [sys.executable, "-m", "lrm_bringup.recorder.ros.node", "--ros-args", *arguments]
+
+
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def contents(bag: Path) -> dict[str, list[bytes]]:
+    read: dict[str, list[bytes]] = {}
+    with Reader(bag / f"{bag.name}.mcap") as reader:
+        for connection, _, data in reader.messages():
+            read.setdefault(connection.topic, []).append(bytes(data))
+    return read
+
+
+def wait_for_bag(robot: Robot, node: NodeProcess, bag: Path) -> None:
+    robot.until(lambda: bag.is_dir() or node.exit_code is not None, f"bag {bag.name}")
+    assert bag.is_dir(), node.output
+
+
+def test_all_topics_of_an_episode_are_in_its_bag_byte_for_byte(robot: Robot, tmp_path: Path) -> None:
+    with node_process(command(tmp_path), tmp_path / "log", ENVIRONMENT) as node:
+        robot.wait_for_recorder()
+        robot.send("safety_status", SafetyStatus(reason="latched before the episode"))
+        robot.status(EpisodeStatus.RESETTING, "run.0")
+        robot.act(12)
+        robot.status(EpisodeStatus.ENDED, "run.0", "max_steps")
+        wait_for_bag(robot, node, tmp_path / "run.0")
+        first = {name: list(sent) for name, sent in robot.sent.items()}
+        robot.sent.clear()
+        robot.status(EpisodeStatus.RESETTING, "run.1")
+        robot.act(5, first=12)
+        robot.status(EpisodeStatus.ENDED, "run.1", "success_confirmed")
+        wait_for_bag(robot, node, tmp_path / "run.1")
+        assert node.stop() == 0
+    read = contents(tmp_path / "run.0")
+    assert {name: read.get(name) for name in first} == first
+    assert {"/rosout", "/diagnostics"} <= read.keys() | {"/diagnostics"}
+    second = contents(tmp_path / "run.1")
+    assert {name: second.get(name) for name in robot.sent} == robot.sent
+    assert second["/safety_status"] == first["/safety_status"]
+    lines = [json.loads(line) for line in (tmp_path / "episodes.jsonl").read_text().splitlines()]
+    assert [(line["bag"], line["outcome"]) for line in lines] == [
+        ("run.0", "max_steps"),
+        ("run.1", "success_confirmed"),
+    ]
+    assert lines[0]["messages"] == sum(len(messages) for messages in read.values())
+
+
+def test_a_bag_is_read_with_nothing_but_the_definitions_inside_it(robot: Robot, tmp_path: Path) -> None:
+    with node_process(command(tmp_path), tmp_path / "log", ENVIRONMENT) as node:
+        robot.wait_for_recorder()
+        robot.status(EpisodeStatus.RESETTING, "e")
+        robot.send("reward/progress", Reward(episode_id="e", head="progress", value=0.25, raw_text="0.2"))
+        robot.status(EpisodeStatus.ENDED, "e", "cancelled")
+        wait_for_bag(robot, node, tmp_path / "e")
+    store = get_typestore(Stores.EMPTY)
+    with Reader(tmp_path / "e") as reader:  # the folder: its metadata must agree with the file
+        for connection in reader.connections:
+            types = get_types_from_msg(connection.msgdef.data, connection.msgtype)
+            store.register({name: fields for name, fields in types.items() if name not in store.fielddefs})
+        counts = Counter(c.topic for c, _, _ in reader.messages())
+        (reward,) = [
+            store.deserialize_cdr(d, c.msgtype) for c, _, d in reader.messages() if c.msgtype.endswith("/Reward")
+        ]
+        profiles = {c.topic: c.ext.offered_qos_profiles[0] for c in reader.connections if c.ext.offered_qos_profiles}
+        assert sum(counts.values()) == reader.message_count
+    assert (reward.episode_id, reward.value, reward.raw_text) == ("e", 0.25, "0.2")
+    assert profiles["/episode_status"].durability.name == "TRANSIENT_LOCAL"
+
+
+def test_kill_9_leaves_a_bag_that_the_next_recorder_saves_and_the_episode_goes_on_in_a_second(
+    robot: Robot, tmp_path: Path
+) -> None:
+    start = command(tmp_path, "compression:=none")
+    with node_process(start, tmp_path / "log", ENVIRONMENT) as node:
+        robot.wait_for_recorder()
+        robot.status(EpisodeStatus.RUNNING, "e")
+        partial = tmp_path / ".partial" / "e" / "e.mcap"
+        steps = 0
+        while not (partial.exists() and partial.stat().st_size > 1_000_000) and steps < 400:
+            robot.act(10, first=steps)
+            steps += 10
+        node.send(signal.SIGKILL)
+        node.wait()
+    with node_process(start, tmp_path / "log2", ENVIRONMENT) as node:
+        robot.until(lambda: (tmp_path / "e").is_dir(), "the first bag is saved")
+        robot.wait_for_recorder()
+        robot.act(2, first=1000)
+        robot.status(EpisodeStatus.ENDED, "e", "max_steps")
+        wait_for_bag(robot, node, tmp_path / "e_2")
+    saved = contents(tmp_path / "e")["/front/image_raw"]
+    assert saved == robot.sent["/front/image_raw"][: len(saved)]
+    assert len(saved) > 10
+    assert contents(tmp_path / "e_2")["/front/image_raw"] == robot.sent["/front/image_raw"][-2:]
+
+
+def test_a_folder_that_cannot_be_written_ends_the_process_with_one_clear_message(
+    ros_domain_id: int, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with node_process(command(tmp_path / "file" / "bags"), tmp_path / "log", ENVIRONMENT) as node:
+        assert node.wait() == 1
+        assert "a folder that can be written" in node.output
+        assert "Traceback" not in node.output

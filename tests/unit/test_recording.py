@@ -1,0 +1,235 @@
+"""Which message goes into which bag, on real bag files, without ROS."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from rosbags.rosbag2 import Reader
+from rosbags.typesys import Stores, get_typestore
+
+from lrm_bringup.recorder.bag import PARTIAL, Topic
+from lrm_bringup.recorder.definitions import MessageDefinitions
+from lrm_bringup.recorder.mending import mend_all
+from lrm_bringup.recorder.params import RecorderParams
+from lrm_bringup.recorder.recording import Mark, Message, Phase, Recording
+from lrm_core.errors import BadInput
+
+STORE = get_typestore(Stores.ROS2_JAZZY)
+TALK = Topic("/talk", "std_msgs/msg/String")
+MAP = Topic("/map", "std_msgs/msg/String", latched=True)
+
+
+def text(value: str, topic: Topic = TALK, at_s: float = 0.0) -> Message:
+    data = bytes(STORE.serialize_cdr(STORE.types["std_msgs/msg/String"](value), "std_msgs/msg/String"))
+    return Message(topic, round(at_s * 1e9), data)
+
+
+def texts(bag: Path) -> dict[str, list[str]]:
+    read: dict[str, list[str]] = {}
+    for file in bag.glob("*.mcap"):
+        with Reader(file) as reader:
+            for connection, _, data in reader.messages():
+                read.setdefault(connection.topic, []).append(STORE.deserialize_cdr(data, connection.msgtype).data)
+    return read
+
+
+class Recorded:
+    """A recording, and what it said."""
+
+    def __init__(self, out_dir: Path, **params: object) -> None:
+        self.out_dir, self.lines = out_dir, []
+        log = lambda line, is_error: self.lines.append((line, is_error))  # noqa: E731
+        self.recording = Recording(out_dir, RecorderParams(**{"reserve_mb": 1, **params}), log)
+
+    def start(self, episode: str, at_s: float = 0.0) -> None:
+        self.recording.mark(Mark(Phase.RUNS, episode, stamp_ns=round(at_s * 1e9)), at_s)
+
+    def end(self, episode: str, at_s: float = 0.0, outcome: str = "max_steps") -> None:
+        self.recording.mark(Mark(Phase.OVER, episode, outcome), at_s)
+
+    def say(self, *values: str, topic: Topic = TALK, at_s: float = 0.0) -> None:
+        for value in values:
+            self.recording.message(text(value, topic, at_s))
+
+    @property
+    def index(self) -> list[dict[str, object]]:
+        return [json.loads(line) for line in (self.out_dir / "episodes.jsonl").read_text().splitlines()]
+
+
+def test_every_episode_has_its_own_bag_and_the_index_names_it(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path)
+    for episode in ("a", "b"):
+        recorded.start(episode)
+        recorded.say(f"{episode}1", f"{episode}2")
+        recorded.end(episode)
+        recorded.recording.tick(10.0)
+    assert texts(tmp_path / "a") == {"/talk": ["a1", "a2"]}
+    assert texts(tmp_path / "b") == {"/talk": ["b1", "b2"]}
+    assert [(line["episode_id"], line["bag"], line["messages"], line["outcome"]) for line in recorded.index] == [
+        ("a", "a", 2, "max_steps"), ("b", "b", 2, "max_steps"),
+    ]  # fmt: skip
+    assert list((tmp_path / PARTIAL).iterdir()) == []
+
+
+def test_what_comes_between_episodes_opens_the_next_bag_up_to_the_preroll(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, preroll_s=1.0)
+    recorded.say("old", at_s=1.0)
+    recorded.say("fresh", at_s=9.5)
+    recorded.start("a", at_s=10.0)
+    recorded.end("a", at_s=11.0)
+    recorded.say("still under way", at_s=11.2)
+    recorded.recording.tick(11.6)
+    recorded.say("for the next", at_s=12.0)
+    recorded.start("b", at_s=12.5)
+    recorded.recording.close()
+    assert texts(tmp_path / "a") == {"/talk": ["fresh", "still under way"]}
+    assert texts(tmp_path / "b") == {"/talk": ["for the next"]}
+
+
+def test_latched_messages_open_every_bag_at_the_time_of_the_bag(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, preroll_s=1.0)
+    recorded.say("m1", "m2", topic=MAP, at_s=1.0)
+    recorded.say("near", at_s=99.5)
+    for at_s, episode in ((100.0, "a"), (200.0, "b")):
+        recorded.start(episode, at_s)
+        recorded.say(episode, at_s=at_s)
+        recorded.end(episode, at_s)
+        recorded.recording.tick(at_s + 1.0)
+    assert texts(tmp_path / "a") == {"/map": ["m2"], "/talk": ["near", "a"]}
+    assert texts(tmp_path / "b") == {"/map": ["m2"], "/talk": ["b"]}
+    with Reader(tmp_path / "b" / "b.mcap") as reader:
+        assert reader.start_time == round(200.0 * 1e9)
+
+
+def test_a_second_bag_of_one_episode_gets_a_number_and_a_strange_id_a_safe_name(tmp_path: Path) -> None:
+    for _ in range(2):
+        recorded = Recorded(tmp_path)
+        recorded.start("run/3 é")
+        recorded.say("x")
+        recorded.recording.close()
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name[0] == "r") == ["run_3_é", "run_3_é_2"]
+
+
+def test_an_unknown_type_is_named_once_and_the_rest_is_recorded(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path)
+    recorded.start("a")
+    strange = Topic("/strange", "no_such_msgs/msg/Thing")
+    for _ in range(3):
+        recorded.recording.message(Message(strange, 0, b"\0\1\0\0"))
+    recorded.say("x")
+    recorded.recording.close()
+    assert texts(tmp_path / "a") == {"/talk": ["x"]}
+    complaints = [line for line, is_error in recorded.lines if is_error]
+    assert len(complaints) == 1
+    assert "no_such_msgs/msg/Thing" in complaints[0]
+    assert recorded.recording.dropped == 3
+
+
+def test_definitions_come_from_the_installed_files_with_their_comments() -> None:
+    definitions = MessageDefinitions()
+    definition, digest = definitions.of("lrm_msgs/msg/Reward")
+    assert "UNKNOWN is a state of its own" in definition
+    assert "MSG: std_msgs/Header" in definition
+    assert digest.startswith("RIHS01_")
+    with pytest.raises(BadInput, match="Nothing"):
+        definitions.of("lrm_msgs/msg/Nothing")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 8 MB."""
+    mounted = os.geteuid() == 0 and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(tmp_path)], capture_output=True
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield tmp_path
+    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+
+
+def test_a_full_disk_closes_the_bag_with_all_it_was_given_says_so_once_and_goes_on_later(small_disk: Path) -> None:
+    recorded = Recorded(small_disk, compression="none", reserve_mb=3)
+    (small_disk / "other").write_bytes(bytes(1_000_000))
+    recorded.start("a")
+    noise = np.random.default_rng(0).integers(97, 122, 50_000, dtype=np.uint8).tobytes().decode()
+    for number in range(200):
+        recorded.say(f"{number} {noise}")
+    recorded.end("a")
+    recorded.recording.tick(10.0)
+    (line,) = [line for line, is_error in recorded.lines if is_error]
+    assert "No space left on device" in line
+    assert recorded.recording.error == line
+    kept = texts(small_disk / "a")["/talk"]
+    assert [value.split()[0] for value in kept] == [str(number) for number in range(len(kept))]
+    assert 40 < len(kept) < 150
+    assert recorded.recording.dropped == 200 - len(kept)
+    assert recorded.index[0]["messages"] == len(kept)
+    assert "No space left" in str(recorded.index[0]["cut_short"])
+    recorded.start("b")
+    assert "not recorded" in recorded.lines[-1][0]
+    recorded.end("b")
+    (small_disk / "other").unlink()
+    (small_disk / "a" / "a.mcap").unlink()
+    recorded.start("c")
+    recorded.say("room again")
+    recorded.recording.close()
+    assert texts(small_disk / "c") == {"/talk": ["room again"]}
+    assert recorded.recording.error == ""
+
+
+def test_a_bag_of_a_killed_recorder_is_mended_to_its_last_whole_chunk(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, compression="none")
+    recorded.start("a")
+    for number in range(60):
+        recorded.say(f"{number} " + "x" * 50_000)
+    left = tmp_path / PARTIAL / "a" / "a.mcap"
+    whole = left.read_bytes()  # as a kill leaves it: chunks on disk, no summary, the newest messages in memory
+    for size in (len(whole), len(whole) - 7, 100, 4):
+        left.parent.mkdir(parents=True, exist_ok=True)
+        left.write_bytes(whole[:size])
+        mended = mend_all(tmp_path)
+        kept = [value.split()[0] for bag in mended for value in texts(bag)["/talk"]]
+        assert kept == [str(number) for number in range(len(kept))]
+        assert (len(kept) >= 20) == (size > 1_000_000), "whole chunks survive"
+        assert list((tmp_path / PARTIAL).iterdir()) == []
+
+
+steps = st.lists(st.sampled_from(["say", "latch", "start", "end", "tick"]), max_size=25)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=steps)
+def test_every_message_of_an_episode_is_in_exactly_one_bag(
+    steps: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("bags")
+    recorded = Recorded(folder, preroll_s=1000.0, reserve_mb=1)
+    episodes, said = 0, 0
+    for now, step in enumerate(steps):
+        if step == "say":
+            recorded.say(str(said), at_s=now)
+            said += 1
+        elif step == "latch":
+            recorded.say("latched", topic=MAP, at_s=now)
+        elif step == "start":
+            episodes += 1
+            recorded.start(str(episodes), now)
+        elif step == "end" and episodes:
+            recorded.end(str(episodes), now)
+        else:
+            recorded.recording.tick(now + 1000.0)
+    recorded.start("last", len(steps))
+    recorded.recording.close()
+    bags = [texts(path) for path in folder.iterdir() if path.is_dir() and path.name != PARTIAL]
+    assert Counter(value for bag in bags for value in bag.get("/talk", [])) == Counter(str(n) for n in range(said))
+    assert len(bags) == episodes + 1
+    assert recorded.recording.dropped == 0
