@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lrm_core.ros import qos, stamps
 from lrm_msgs.msg import SafetyStatus
-from policy_harness import NodeProcess, Watcher, free_domain
+from policy_bench import SAFETY, Watcher, start
+from ros_testing import free_domain
 
 NAMES = ["joint", "gripper"]
 ROBOT = """
@@ -22,7 +24,6 @@ position_low: [-1.0, 0.0]
 position_high: [1.0, 0.08]
 velocity_max: [2.0, 0.5]
 """
-MODULE = "lrm_policy_node.safety.ros.node"
 
 
 class Bench(Watcher):
@@ -74,20 +75,28 @@ def robot(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def lockstep(tmp_path: Path, robot: Path) -> Iterator[Bench]:
+@contextmanager
+def running(log: Path, robot: Path, lockstep: bool) -> Iterator[Bench]:
+    """The safety stage in a process, and a bench around it."""
     with free_domain() as domain, Bench(domain) as bench:
-        with NodeProcess(MODULE, domain, tmp_path / "safety.log", {"robot": robot, "lockstep": True}):
+        process = start(SAFETY, log, domain, robot=robot, lockstep=lockstep)
+        try:
             bench.ready()
             yield bench
+        finally:
+            process.stop()
+
+
+@pytest.fixture
+def lockstep(tmp_path: Path, robot: Path) -> Iterator[Bench]:
+    with running(tmp_path / "safety.log", robot, lockstep=True) as bench:
+        yield bench
 
 
 @pytest.fixture
 def realtime(tmp_path: Path, robot: Path) -> Iterator[Bench]:
-    with free_domain() as domain, Bench(domain) as bench:
-        with NodeProcess(MODULE, domain, tmp_path / "safety.log", {"robot": robot}):
-            bench.ready()
-            yield bench
+    with running(tmp_path / "safety.log", robot, lockstep=False) as bench:
+        yield bench
 
 
 def positions(command: JointTrajectory) -> list[float]:
@@ -188,8 +197,8 @@ def test_stale_joint_states_hold_the_arm(realtime: Bench) -> None:
 def test_a_bad_robot_description_ends_the_process_with_one_clear_message(tmp_path: Path, text: str, word: str) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(text)
-    with free_domain() as domain, NodeProcess(MODULE, domain, tmp_path / "safety.log", {"robot": path}) as node:
-        assert node.process is not None
-        assert node.process.wait(20) == 1
-        assert word in node.text()
-        assert "Traceback" not in node.text()
+    with free_domain() as domain:
+        process = start(SAFETY, tmp_path / "safety.log", domain, robot=path)
+        assert process.wait(20.0) == 1
+    assert word in process.output
+    assert "Traceback" not in process.output

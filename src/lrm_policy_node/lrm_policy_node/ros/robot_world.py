@@ -79,6 +79,7 @@ class RobotWorld:
         for _ in range(max(1, round(timeout_s / _RESEND_S))):
             observation = self._inbox.observe(after_ns, _RESEND_S)
             if observation is not None:
+                self._inbox.begin_episode()
                 return observation
             if self._params.lockstep and self._sent is not None:
                 self._proposals.publish(self._sent)
