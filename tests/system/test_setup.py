@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import set_up
-from ros_testing import node_process, wait_until
+from ros_testing import node_process
 from source_tree import ROOT
 
 PREFIX = Path(sys.prefix)
@@ -131,8 +131,3 @@ def test_shared_files_are_installed_for_ros2_launch(kind: str) -> None:
     share = PREFIX / "share" / "lrm_bringup"
     files = [p.relative_to(ROOT) for p in (ROOT / kind).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
     assert [f for f in files if not (share / f).is_file()] == [], "run `make setup` after adding files"
-
-
-def test_waiting_ends_at_the_deadline() -> None:
-    with pytest.raises(pytest.fail.Exception, match="never: not within"):
-        wait_until(lambda: False, 0.05, "never")
