@@ -36,7 +36,9 @@ def test_two_tests_at_once_get_different_domains() -> None:
 def test_another_process_gets_another_domain() -> None:
     code = "from ros_testing import free_domain\nwith free_domain() as d: print(d)"
     with free_domain() as mine:
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, check=True
+        )
         assert int(done.stdout) != mine
 
 
