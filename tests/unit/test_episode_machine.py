@@ -17,10 +17,11 @@ def test_a_whole_episode() -> None:
     machine = EpisodeMachine(max_steps=2)
     machine.begin("a")
     machine.start(100)
-    machine.step()
+    machine.reach(1)
     assert not machine.out_of_steps
-    machine.step()
+    machine.reach(3)
     assert machine.out_of_steps
+    assert machine.steps == 2
     machine.end(TerminationReason.MAX_STEPS, 300)
     assert machine.state is EpisodeState.ENDING
     machine.complete()
@@ -67,9 +68,9 @@ class AnyCaller(RuleBasedStateMachine):
     def start(self, stamp_ns: int) -> None:
         self.attempt("start", stamp_ns)
 
-    @rule()
-    def step(self) -> None:
-        self.attempt("step")
+    @rule(steps=st.integers(-1, MAX_STEPS + 3))
+    def reach(self, steps: int) -> None:
+        self.attempt("reach", steps)
 
     @rule(reason=st.sampled_from(TerminationReason), stamp_ns=st.integers(0, 20))
     def end(self, reason: TerminationReason, stamp_ns: int) -> None:

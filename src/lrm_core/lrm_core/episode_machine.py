@@ -25,12 +25,12 @@ class EpisodeMachine:
     """State of the current episode. Each method is one legal step; any other raises :class:`IllegalTransition`.
 
     Attributes:
-        max_steps: control steps after which the episode ends, > 0.
+        max_steps: control periods after which the episode ends, > 0.
         state: where the episode is.
         episode_id: empty before the first episode.
         start_stamp_ns: stamp of the reset frame; 0 while resetting.
         end_stamp_ns: stamp of the last frame; 0 unless ending or ended.
-        steps: control steps executed in this episode.
+        steps: control periods since the reset frame. In real time a hold counts, because time goes on.
         reason: why it ended; None until then.
     """
 
@@ -55,11 +55,11 @@ class EpisodeMachine:
         self._go(EpisodeState.RUNNING)
         self.start_stamp_ns = stamp_ns
 
-    def step(self) -> None:
-        """Count one executed control step."""
-        if self.state is not EpisodeState.RUNNING or self.steps >= self.max_steps:
-            raise IllegalTransition(f"step {self.steps + 1} of {self.max_steps} while {self.state.value}")
-        self.steps += 1
+    def reach(self, steps: int) -> None:
+        """``steps`` control periods have passed since the start; steps never go back and stop at the limit."""
+        if self.state is not EpisodeState.RUNNING:
+            raise IllegalTransition(f"step {steps} while {self.state.value}")
+        self.steps = max(self.steps, min(steps, self.max_steps))
 
     def end(self, reason: TerminationReason, stamp_ns: int) -> None:
         """Running → ending: ``stamp_ns`` is the stamp of the last frame. An episode that never ran is ended at once."""

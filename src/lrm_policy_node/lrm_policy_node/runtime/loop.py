@@ -30,7 +30,7 @@ class EpisodeOutcome:
         order: what was asked.
         reason: why it ended.
         message: cause and fix when it was cut short.
-        steps: control steps executed.
+        steps: control periods from the first to the last frame.
         completion: newest completion score; NaN when unknown.
         scores: known scores of each query in order; None where the query was lost.
     """
@@ -88,7 +88,8 @@ class EpisodeLoop:
             fix = "Give one in the goal, or call set_task."
             raise EpisodeCut(TerminationReason.RESET_FAILED, f"There is no task sentence. {fix}")
         self._order = self._outcome.order = EpisodeOrder(order.episode_id, order.refine, order.seed, task)
-        observation = self._observe(stamp_ns - 1)
+        observation = self._world.observe(stamp_ns - 1)
+        self._newest_ns = observation.stamp_ns
         self._planner.begin(order.episode_id, np.random.default_rng([self._params.exploration_seed, order.seed + 1]))
         self.machine.start(observation.stamp_ns)
         self._show()
@@ -104,9 +105,9 @@ class EpisodeLoop:
             observation = self._execute(targets, observation)
             if self._success.add(self._score(asked_ns)):
                 return TerminationReason.SUCCESS_CONFIRMED, observation
+            observation = self._aligned(observation)
             if self.machine.out_of_steps:
                 return TerminationReason.MAX_STEPS, observation
-            observation = self._aligned(observation)
 
     def _execute(self, targets: np.ndarray, observation: Observation) -> Observation:
         """Command a chunk. The step follows the stamps, so that a control step that came too late is skipped."""
@@ -114,25 +115,24 @@ class EpisodeLoop:
         while index < len(targets) and not self.machine.out_of_steps:
             self._world.command(targets[index], observation.stamp_ns)
             self._planner.sent(targets[index])
-            observation = self._observe(observation.stamp_ns)
-            self.machine.step()
+            observation = self._reached(self._world.observe(observation.stamp_ns))
             index = self._periods(start_ns, observation.stamp_ns)
         return observation
 
     def _aligned(self, observation: Observation) -> Observation:
         """The next observation on the grid of the reward queries; ``observation`` itself when no time was lost."""
-        observation = self._world.newest() or observation
-        while self._periods(self.machine.start_stamp_ns, observation.stamp_ns) % self._params.call_interval:
-            observation = self._observe(observation.stamp_ns)
+        observation = self._reached(self._world.newest() or observation)
+        while self.machine.steps % self._params.call_interval and not self.machine.out_of_steps:
+            observation = self._reached(self._world.observe(observation.stamp_ns))
+        return observation
+
+    def _reached(self, observation: Observation) -> Observation:
+        self._newest_ns = observation.stamp_ns
+        self.machine.reach(self._periods(self.machine.start_stamp_ns, observation.stamp_ns))
         return observation
 
     def _periods(self, since_ns: int, stamp_ns: int) -> int:
         return round((stamp_ns - since_ns) * self._params.control_rate_hz / 1e9)
-
-    def _observe(self, after_ns: int) -> Observation:
-        observation = self._world.observe(after_ns)
-        self._newest_ns = observation.stamp_ns
-        return observation
 
     def _score(self, stamp_ns: int) -> float:
         """Wait for the reward of a frame; returns its completion score, NaN when unknown."""
