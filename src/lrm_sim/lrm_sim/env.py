@@ -11,7 +11,7 @@ import numpy as np
 from lrm_core.errors import BadInput
 from lrm_sim import judge, tasks
 from lrm_sim.catalog import PRISMS
-from lrm_sim.placement import Pose2, sample_layout
+from lrm_sim.placement import Layout, Pose2, sample_layout
 from lrm_sim.rendering import Cameras
 from lrm_sim.scene import CAMERAS, JOINTS, PHYSICS_STEP_S, build_model, yaw_quat
 
@@ -90,6 +90,7 @@ class PickPlaceEnv(gymnasium.Env):
         self.cameras.vary(layout)
         self._place_arm()
         mujoco.mj_step(self.model, self.data, _SETTLE_STEPS)
+        mujoco.mj_forward(self.model, self.data)
         self._object_start = self.object_position.copy()
         self._distractor_start = self.data.body(self.distractor_object).xpos.copy()
         self._object_moved_m = 0.0
@@ -111,6 +112,8 @@ class PickPlaceEnv(gymnasium.Env):
         for i in range(1, substeps + 1):
             self.data.ctrl[:] = start + (target - start) * (i / substeps)
             mujoco.mj_step(self.model, self.data)
+        # A step ends with new joint positions but the old places of bodies and contacts.
+        mujoco.mj_forward(self.model, self.data)
         self.steps += 1
         info = self._info()
         return self._observe(), float(info["success"]), False, self.steps >= self.max_steps, info
@@ -183,7 +186,7 @@ class PickPlaceEnv(gymnasium.Env):
         self.distractor_object = [name for name in tasks.OBJECTS if name != self.object][picks[0]]
         self.distractor_container = [name for name in tasks.CONTAINERS if name != self.container][picks[1]]
 
-    def _place_things(self, layout: Any) -> None:
+    def _place_things(self, layout: Layout) -> None:
         self.model.geom_contype[:], self.model.geom_conaffinity[:] = self._contact_masks
         poses = {
             self.object: layout.object_pose,
