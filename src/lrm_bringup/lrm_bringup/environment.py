@@ -43,7 +43,7 @@ def run_environment(domain_id: int | None, base: Mapping[str, str] | None = None
 class DomainClaim:
     """A DDS domain that no other run on this machine uses, held until :meth:`release` or the end of the process.
 
-    A lock file keeps two programs apart that start at once; a look at the domain's discovery port finds everybody else.
+    A lock file keeps two programs apart that start at once; a look at the domain's discovery ports finds everybody else.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class DomainClaim:
     def _claim(self) -> int:
         start = os.getpid() % _LAST_DOMAIN
         for domain_id in (1 + (start + i) % _LAST_DOMAIN for i in range(_LAST_DOMAIN)):
-            if self._locked(domain_id) and _port_is_free(7400 + 250 * domain_id):
+            if self._locked(domain_id) and _is_quiet(domain_id):
                 return domain_id
             self.release()
         raise LrmError(f"all DDS domains from 1 to {_LAST_DOMAIN} are in use on this machine: stop other runs first")
@@ -71,6 +71,14 @@ class DomainClaim:
         except OSError:
             return False
         return True
+
+
+def _is_quiet(domain_id: int) -> bool:
+    """No participant of the domain on this machine: neither its multicast nor its first unicast discovery port is taken.
+
+    DDSI-RTPS 2.2, section 9.6.1.1: base 7400, 250 per domain, unicast from 10 on.
+    """
+    return all(_port_is_free(7400 + 250 * domain_id + offset) for offset in (0, 10))
 
 
 def _port_is_free(port: int) -> bool:

@@ -188,7 +188,7 @@ class DemoRun:
     def _run_goal(self, goal: Goal, supervisor: Supervisor, driver: Driver) -> tuple[GoalResult, int]:
         done, total = len(self._plan.done[goal.phase]), self._planned(goal.phase)
         self._collector.begin(goal.phase, done, total)
-        before, start_s = len(self._collector.scene.episodes), time.monotonic()
+        start_s = time.monotonic()
         policy = supervisor.pid("policy")
         result = driver.run_goal(
             goal.phase == REFINE,
@@ -200,7 +200,9 @@ class DemoRun:
         )
         supervisor.check()
         driver.settle(self._collector)
-        seeds = [entry.seed for entry in complete(self._collector.scene.episodes[before:])]
+        known = set(self._plan.done[goal.phase])
+        ended = complete(entry for entry in self._collector.scene.episodes if entry.phase == goal.phase)
+        seeds = [entry.seed for entry in ended if entry.seed not in known]
         self._plan.record(goal.phase, seeds, time.monotonic() - start_s)
         return result, len(seeds)
 

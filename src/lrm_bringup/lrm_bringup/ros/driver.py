@@ -26,7 +26,9 @@ from lrm_core.ros import qos, stamps
 from lrm_msgs.action import RunEpisodes
 from lrm_msgs.msg import EpisodeStatus, LearnerStatus, RefinementStatus, Reward, SafetyStatus, SimAudit
 
-ANSWER_TIMEOUT_S = 10.0
+READY_TIMEOUT_S = 10.0
+ANSWER_TIMEOUT_S = 3.0
+SEND_ATTEMPTS = 3
 CANCEL_TIMEOUT_S = 15.0
 SETTLE_S = 2.0
 _POLL_S = 0.05
@@ -97,15 +99,28 @@ class Driver:
         """
         mode = RunEpisodes.Goal.REFINE if refine else RunEpisodes.Goal.EVALUATE
         goal = RunEpisodes.Goal(mode=mode, episodes=episodes, first_seed=first_seed, task=task)
-        if not self._wait(self._client.server_is_ready, ANSWER_TIMEOUT_S, lost):
+        if not self._wait(self._client.server_is_ready, READY_TIMEOUT_S, lost):
             return GoalResult("lost", "the policy node does not offer run_episodes")
-        answer = self._client.send_goal_async(goal)
-        if not self._wait(answer.done, ANSWER_TIMEOUT_S, lost):
-            return GoalResult("lost", f"the policy node did not answer the goal within {ANSWER_TIMEOUT_S:g} s")
-        handle = answer.result()
+        handle = self._send(goal, lost)
+        if handle is None:
+            return GoalResult("lost", "the policy node did not answer the goal")
         if not handle.accepted:
             return GoalResult("rejected", "the policy node refused the goal; its log says why")
         return self._await_result(handle, handle.get_result_async(), cancel, lost)
+
+    def _send(self, goal: RunEpisodes.Goal, lost: Callable[[], bool]) -> Any:
+        """The handle of the goal, accepted or not; None when nobody answers.
+
+        A request is sent again: one that leaves before both ends have discovered each other is lost for good, although
+        the server already counts as ready on this side.
+        """
+        answers: list[Future] = []
+        for _ in range(SEND_ATTEMPTS):
+            answers.append(self._client.send_goal_async(goal))
+            if self._wait(lambda: any(answer.done() for answer in answers), ANSWER_TIMEOUT_S, lost):
+                handles = [answer.result() for answer in answers if answer.done()]
+                return max(handles, key=lambda handle: bool(handle.accepted))
+        return None
 
     def settle(self, collector: Collector) -> None:
         """Give what is still under way a moment to arrive, then write the last episode with what is known."""
