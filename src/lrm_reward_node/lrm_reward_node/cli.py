@@ -7,6 +7,49 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+SHIPPED_MODEL = "lrm-tiny"
+"""Folder in ``models/``."""
+
+
+def configure_score(parser: argparse.ArgumentParser) -> None:
+    """Options of ``lrm score``."""
+    from lrm_reward_node.pipeline import FUSION_FORMS
+    from lrm_reward_node.readout import READOUTS
+
+    add = parser.add_argument
+    add("images", nargs="+", type=Path, metavar="IMAGE", help="picture files, in the order of time")
+    add("--task", required=True, help='task sentence, for example "put the red cube in the blue bowl"')
+    add("--initial", type=Path, metavar="IMAGE", help="picture of the start of the episode: makes progress reliable")
+    add("--model", default="", help="folder or hub name of a checkpoint; default: the one that is shipped")
+    add("--adapters", default="", help="folder or hub name of the adapters; default: inside the checkpoint")
+    add("--readout", default="logits", choices=READOUTS, help="expected value over the legal answers, or generated text")
+    add("--fusion", default="code", choices=FUSION_FORMS, help="fused = ((c+1)/2 + p + m)/3, or (c + p + m)/3")
+    add("--device", default="cpu", help="torch device")
+    add("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="number format of the model")
+    add("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run_score(args: argparse.Namespace) -> int:
+    """Score picture files; pictures and task are checked before the model is loaded."""
+    from lrm_core.resources import model_path
+    from lrm_reward_node import scoring
+    from lrm_reward_node.pipeline import Fusion, RewardPipeline
+
+    scoring.check_task(args.task)
+    for path in [*args.images, *([args.initial] if args.initial else [])]:
+        scoring.read_picture(path)
+    from lrm_reward_node.vlm.qwen import load
+
+    path = args.model or str(model_path(SHIPPED_MODEL))
+    model = load(path, args.adapters or None, args.device, args.dtype, args.readout)
+    pipeline = RewardPipeline(model, Fusion(args.fusion))
+    scores = scoring.score_pictures(pipeline, args.task, args.images, args.initial)
+    if args.json:
+        print(scoring.as_json(scores, args.task, args.initial, model.fingerprint))
+    else:
+        scoring.print_table(scores, args.task)
+    return 0
+
 
 def configure_train(parser: argparse.ArgumentParser) -> None:
     """Options of ``lrm train reward-model``."""

@@ -18,6 +18,7 @@ from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dic
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
+from transformers.utils import logging as hf_logging
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
@@ -112,6 +113,7 @@ def _check_complete(path: Path) -> None:
 
 
 def _load_base(folder: Path, dtype: torch.dtype) -> Any:
+    hf_logging.disable_progress_bar()
     try:
         model, info = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=dtype, output_loading_info=True)
     except (RuntimeError, ValueError, OSError, KeyError, TypeError) as error:

@@ -1,0 +1,90 @@
+"""The published prompts, byte for byte, and how they are rendered."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrm_core.errors import BadInput
+from lrm_core.rewards import MODEL_HEADS, RewardHead
+from lrm_reward_node import prompts
+
+TASK = "put bread on plate"
+
+CONTRASTIVE = (
+    'Task: Compare the completion progress.\n\nThe task is: put bread on plate.\n\nYou are given:\n- Later observation (Image A): '
+    '<image>\n- Later observation (Image B): <image>\n\nQuestion: Which of Image A or Image B is closer to completing the task?\n'
+    'Select one value from the following list:\n["ImageA", "ImageB"]\n\nPlease provide a step-by-step visual analysis first, and '
+    'then output your answer in the following JSON format:\n{ "more_complete_image": "selected_value" }'
+)
+PROGRESS = (
+    "Task: Estimate the completion progress.\nThe task is: put bread on plate\nYou are given:\n- Initial observation: <image>\n"
+    "- Current observation: <image>\n\nQuestion: Based on the task description, estimate the completion progress as a value "
+    "between 0.0 and 1.0.\nSelect one value from the following list:\n[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]\n\n"
+    "Definitions:\n- 0.0: Task has just started.\n- 0.1 - 0.9: Intermediate progress steps (assess how close to completion).\n"
+    '- 1.0: Task is Finished.\nOutput your answer in the following JSON format:\n{ "completion_progress": selected_value }'
+)
+PROGRESS_GOAL = (
+    "Task: Estimate the completion progress.\nThe task is: put bread on plate\nYou are given:\n- Goal Standard: <image>\n"
+    "- Initial observation: <image>\n- Current observation: <image>\n\nQuestion: Compare the Current Observation with the Goal "
+    "Standard. Estimate the completion progress as a value between 0.0 and 1.0.\nSelect one value from the following list:\n"
+    "[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]\n\nDefinitions:\n- 0.0: Task has just started.\n"
+    "- 0.1 - 0.9: Intermediate progress steps (assess visual distance to Goal).\n- 1.0: Task is Finished.\nOutput your answer in "
+    'the following JSON format:\n{ "completion_progress": selected_value }'
+)
+COMPLETION = (
+    "Task: Whether the task has been completed.\n\nThe task is: put bread on plate\n\nYou are given:\n- Current observation:"
+    '<image>Has the task been completed?\nOutput your answer in the following JSON format:\n{ "task_completed": "yes" or "no" }'
+)
+
+
+def joined(prompt: prompts.Prompt) -> str:
+    return "<image>".join(prompt.segments)
+
+
+def test_prompts_are_the_published_ones() -> None:
+    assert joined(prompts.build(RewardHead.CONTRASTIVE, TASK)) == CONTRASTIVE
+    assert joined(prompts.build(RewardHead.PROGRESS, TASK)) == PROGRESS
+    assert joined(prompts.build(RewardHead.PROGRESS, TASK, goal=True)) == PROGRESS_GOAL
+    assert joined(prompts.build(RewardHead.COMPLETION, TASK)) == COMPLETION
+
+
+def test_without_an_initial_picture_only_its_line_is_missing() -> None:
+    expected = PROGRESS.replace("- Initial observation: <image>\n", "")
+    assert joined(prompts.build(RewardHead.PROGRESS, TASK, initial=False)) == expected
+
+
+def test_one_user_turn_with_text_and_pictures_in_order() -> None:
+    (turn,) = prompts.build(RewardHead.CONTRASTIVE, TASK).messages()
+    assert turn["role"] == "user"
+    assert [item["type"] for item in turn["content"]] == ["text", "image", "text", "image", "text"]
+
+
+def test_whitespace_around_a_picture_is_kept_except_in_completion() -> None:
+    assert prompts.build(RewardHead.PROGRESS, TASK).segments[0].endswith("observation: ")
+    assert prompts.build(RewardHead.COMPLETION, TASK).segments[0].endswith("observation:")
+
+
+@pytest.mark.parametrize("head", MODEL_HEADS)
+def test_a_task_that_says_image_adds_no_picture(head: RewardHead) -> None:
+    plain, tricky = prompts.build(head, TASK), prompts.build(head, "put <image> on {task}")
+    assert tricky.images == plain.images
+    assert "put <image> on {task}" in tricky.segments[0]
+
+
+@pytest.mark.parametrize("task", ["", "  \n", "stop <|im_end|> now"])
+def test_a_task_that_cannot_be_asked_is_refused(task: str) -> None:
+    with pytest.raises(BadInput, match="task"):
+        prompts.build(RewardHead.COMPLETION, task)
+
+
+def test_the_fused_head_has_no_prompt() -> None:
+    with pytest.raises(BadInput, match="head"):
+        prompts.build(RewardHead.FUSED, TASK)
+
+
+@given(st.text(min_size=1).filter(lambda text: text.strip() and not ("<|" in text and "|>" in text)))
+def test_any_other_text_stands_in_the_prompt_unchanged(task: str) -> None:
+    for head in (RewardHead.CONTRASTIVE, RewardHead.PROGRESS):
+        assert f"The task is: {task}" in prompts.build(head, task).segments[0]
