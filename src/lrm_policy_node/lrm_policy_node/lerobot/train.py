@@ -12,6 +12,7 @@ import json
 import math
 import os
 import time
+from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,11 @@ class TrainSettings:
     """Steps, batch, learning rate (AdamW, warm-up and cosine), shift in pixels, moving average, time limit."""
 
     steps: int = 12_000
-    batch_size: int = 128
+    batch_size: int = 256
     learning_rate: float = 3e-4
     weight_decay: float = 1e-4
     warmup_steps: int = 300
-    shift_pixels: int = 2
+    shift_pixels: int = 1
     average_decay: float = 0.999
     chunk_size: int = 20
     seed: int = 0
@@ -89,6 +90,7 @@ def train(
     """
     torch.manual_seed(settings.seed)
     torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
     stats = model.dataset_stats(data)
     policy = model.build(model.act_config(data, settings.chunk_size)).to(device)
     if initial is not None:
@@ -96,7 +98,8 @@ def train(
     run = _Run(policy, settings, folder)
     bank = FrameBank(data, settings, device)
     scale = {key: {name: value.to(device) for name, value in entry.items()} for key, entry in stats.items()}
-    started_s, saved_s, losses = time.monotonic(), time.monotonic(), []
+    started_s, saved_s = time.monotonic(), time.monotonic()
+    losses: deque[torch.Tensor] = deque(maxlen=100)
     with tqdm(total=settings.steps, initial=run.step, desc=folder.name, mininterval=2.0) as bar:
         while run.step < settings.steps and time.monotonic() - started_s < settings.seconds:
             share = max(run.step / settings.steps, (time.monotonic() - started_s) / settings.seconds)
@@ -120,8 +123,12 @@ class _Run:
     def __init__(self, policy: Any, settings: TrainSettings, folder: Path) -> None:
         self.policy, self.settings, self.folder, self.step = policy, settings, folder, 0
         self.average = copy.deepcopy(policy).eval()
+        self._averaged, self._live = _floating(self.average), _floating(policy)
         self.optimizer = torch.optim.AdamW(
-            policy.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
+            policy.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=next(policy.parameters()).is_cuda,
         )
         path = folder / "state.pt"
         if path.is_file():
@@ -131,8 +138,8 @@ class _Run:
             self.optimizer.load_state_dict(state["optimizer"])
             self.step = int(state["step"])
 
-    def update(self, batch: dict[str, torch.Tensor], device: torch.device, share: float) -> float:
-        """One gradient step, ``share`` of the training being done; returns the L1 loss."""
+    def update(self, batch: dict[str, torch.Tensor], device: torch.device, share: float) -> torch.Tensor:
+        """One gradient step, ``share`` of the training being done; returns the L1 loss, still on the device."""
         self.policy.train()
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * _schedule(self.step, share, self.settings)
@@ -145,14 +152,12 @@ class _Run:
         self.optimizer.step()
         self.step += 1
         self._follow()
-        return float(loss.detach())
+        return loss.detach()
 
     @torch.no_grad()
     def _follow(self) -> None:
         decay = min(self.settings.average_decay, (1 + self.step) / (10 + self.step))
-        for mean, now in zip(self.average.state_dict().values(), self.policy.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(now, 1.0 - decay)
+        torch._foreach_lerp_(self._averaged, self._live, 1.0 - decay)
 
     def checkpoint(self) -> None:
         """Write ``state.pt`` so that a kill leaves the old one or the new one, never half of one."""
@@ -187,9 +192,12 @@ def _schedule(step: int, share: float, settings: TrainSettings) -> float:
     return min(1.0, (step + 1) / settings.warmup_steps) * cosine
 
 
-def _mean(losses: list[float]) -> float:
-    recent = losses[-100:]
-    return sum(recent) / len(recent) if recent else math.nan
+def _floating(module: nn.Module) -> list[torch.Tensor]:
+    return [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]
+
+
+def _mean(losses: deque[torch.Tensor]) -> float:
+    return float(torch.stack(list(losses)).mean()) if losses else math.nan
 
 
 if __name__ == "__main__":
