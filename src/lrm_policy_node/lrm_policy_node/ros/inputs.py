@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from rclpy.node import Node
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import JointState
 
 from lrm_core.errors import BadInput
+from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead, RewardStatus
-from lrm_core.ros import images, qos, stamps
+from lrm_core.ros import qos, stamps
+from lrm_core.ros.camera import CameraSubscription
 from lrm_core.ros.diagnostics import Diagnostics, StreamTask
 from lrm_msgs.msg import LearnerStatus, PolicyWeights, Reward, RewardNodeStatus, SafetyStatus
 from lrm_policy_node.runtime.inbox import Inbox
@@ -28,10 +31,16 @@ class Inputs:
         self._node, self._inbox, self._weights = node, inbox, weights
         self._bad_image = ""
         self._open: list[Any] = []
+        self._cameras: list[CameraSubscription] = []
         for camera in CAMERAS:
             task = StreamTask(node, 0.5 * params.control_rate_hz, params.camera_timeout_s)
             diagnostics.add(f"{camera} camera", task)
-            self._subscribe(Image, f"{camera}/image_raw", self._image(camera, task), qos.camera(params.lockstep))
+            self._cameras.append(
+                CameraSubscription(
+                    node, camera, compressed=params.transport == "compressed", lockstep=params.lockstep,
+                    on_frame=partial(self._on_frame, task), on_bad=partial(self._on_bad_image, camera),
+                )
+            )  # fmt: skip
         self._subscribe(JointState, "joint_states", self._on_joints, qos.JOINT_STATES)
         for head in (RewardHead.PROGRESS, RewardHead.COMPLETION, RewardHead.CONTRASTIVE):
             self._subscribe(Reward, f"reward/{head.value}", self._on_reward, qos.REWARD)
@@ -44,27 +53,21 @@ class Inputs:
         """Close the subscriptions."""
         for subscription in self._open:
             self._node.destroy_subscription(subscription)
+        for camera in self._cameras:
+            camera.destroy()
 
     def _subscribe(self, kind: Any, topic: str, callback: Any, profile: Any) -> None:
         self._open.append(self._node.create_subscription(kind, topic, callback, profile))
 
-    def _image(self, camera: str, task: StreamTask) -> Any:
-        def on_image(message: Image) -> None:
-            try:
-                frame = images.to_camera_frame(message, camera)
-            except BadInput as error:
-                self._refuse_image(camera, str(error))
-                return
-            task.tick(frame.stamp_ns)
-            self._inbox.add_frame(frame)
+    def _on_frame(self, task: StreamTask, frame: CameraFrame, _transport_s: float) -> None:
+        task.tick(frame.stamp_ns)
+        self._inbox.add_frame(frame)
 
-        return on_image
-
-    def _refuse_image(self, camera: str, error: str) -> None:
-        self._inbox.add_bad_frame(error)
-        if error != self._bad_image:  # once per cause, not once per frame
-            self._node.get_logger().error(f"{camera}/image_raw: {error}")
-        self._bad_image = error
+    def _on_bad_image(self, camera: str, error: BadInput) -> None:
+        self._inbox.add_bad_frame(str(error))
+        if str(error) != self._bad_image:  # once per cause, not once per frame
+            self._node.get_logger().error(f"{camera} camera: {error}")
+        self._bad_image = str(error)
 
     def _on_joints(self, message: JointState) -> None:
         self._inbox.add_joints(stamps.to_ns(message.header.stamp), message.name, message.position)
