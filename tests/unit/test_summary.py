@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,18 @@ def test_every_field_of_the_schema_is_explained() -> None:
     root = schema()
     assert bare(root, "") == []
     assert [name for name, node in root["$defs"].items() if bare(node, name)] == []
+
+
+def test_every_field_of_the_schema_is_in_the_reference() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "summary.md").read_text(encoding="utf-8")
+
+    def names(node: dict) -> set[str]:
+        found = set(node.get("properties", {}))
+        return found.union(*(names(child) for child in node.get("properties", {}).values()))
+
+    root = schema()
+    every = names(root).union(*(names(node) for node in root["$defs"].values()))
+    assert {name for name in every if not re.search(rf"\b{name}\b", text)} == set()
 
 
 def test_entries_come_back_as_they_were_written(tmp_path: Path) -> None:

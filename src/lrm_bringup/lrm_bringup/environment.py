@@ -43,7 +43,7 @@ def run_environment(domain_id: int | None, base: Mapping[str, str] | None = None
 class DomainClaim:
     """A DDS domain that no other run on this machine uses, held until :meth:`release` or the end of the process.
 
-    A lock file keeps two programs apart that start at once; a look at the domain's discovery ports finds everybody else.
+    A lock file keeps apart two programs that start at once; a look at the discovery ports finds everybody else.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class DomainClaim:
 
 
 def _is_quiet(domain_id: int) -> bool:
-    """No participant of the domain on this machine: neither its multicast nor its first unicast discovery port is taken.
+    """Nobody of the domain is on this machine: its multicast and its first unicast discovery port are free.
 
     DDSI-RTPS 2.2, section 9.6.1.1: base 7400, 250 per domain, unicast from 10 on.
     """

@@ -1,70 +1,72 @@
-"""Reward quality of a run: the heads against the privileged truth at the very same stamps."""
+"""Reward quality of a run, with the very figures that the bench of the reward model uses."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from lrm_bringup.report.journal import EpisodeEnded, Run
-from lrm_core.rewards import RewardHead
+from lrm_bringup.report.journal import EpisodeEnded, RewardSeen, Run
+from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead, RewardStatus
+from lrm_reward_node.evaluation.episodes import ScoredEpisode
+from lrm_reward_node.evaluation.quality import confirmation_rates, direction_accuracy
+from lrm_reward_node.evaluation.statistics import mean, pearson, roc_auc
 
 
 def reward_quality(run: Run) -> dict[str, float | int]:
-    """progress_pearson, completion_auc, direction_accuracy, false_success_rate, success_recall, trajectories."""
-    episodes = [episode for episode in run.episodes if episode.truth_ns and run.rewards.get(episode.episode_id)]
-    pearsons = [_pearson(*_aligned(run, e, RewardHead.PROGRESS, e.truth_progress)) for e in episodes]
-    finals = [(e.predicted, bool(e.success)) for e in episodes if not math.isnan(e.predicted) and e.success is not None]
-    scores, labels = np.array([s for s, _ in finals]), np.array([label for _, label in finals], bool)
-    directions = [right for e in episodes for right in _directions(run, e)]
+    """Figures over all episodes of a run; NaN where one is not defined.
+
+    ``progress_pearson``: mean per episode. ``completion_auc``: last known score against true success.
+    ``direction_accuracy``: contrastive over consecutive queries, ties left out. ``false_success_rate`` and
+    ``success_recall``: of confirmations at the threshold of the run. ``trajectories``: episodes behind these figures.
+    """
+    found = (scored_episode(run, episode) for episode in run.episodes)
+    episodes = [episode for episode in found if episode is not None]
+    false_success, recall = confirmation_rates(episodes, run.started.success_threshold)
     return {
-        "progress_pearson": _mean(pearsons),
-        "completion_auc": _auc(scores, labels),
-        "direction_accuracy": _mean(directions),
-        "false_success_rate": _mean((scores[~labels] >= run.started.success_threshold).tolist())
-        if len(scores)
-        else math.nan,
-        "success_recall": _mean((scores[labels] >= run.started.success_threshold).tolist())
-        if len(scores)
-        else math.nan,
+        "progress_pearson": mean([_progress_pearson(episode) for episode in episodes]),
+        "completion_auc": _completion_auc(episodes),
+        "direction_accuracy": direction_accuracy(episodes),
+        "false_success_rate": false_success,
+        "success_recall": recall,
         "trajectories": len(episodes),
     }
 
 
-def _aligned(
-    run: Run, episode: EpisodeEnded, head: RewardHead, truth: Sequence[float]
-) -> tuple[np.ndarray, np.ndarray]:
-    at = dict(zip(episode.truth_ns, truth, strict=True))
-    rewards = [r for r in run.values(episode.episode_id, head.value) if not math.isnan(r.value) and r.stamp_ns in at]
-    return np.array([r.value for r in rewards]), np.array([at[r.stamp_ns] for r in rewards])
+def scored_episode(run: Run, episode: EpisodeEnded) -> ScoredEpisode | None:
+    """The queries of one episode whose truth is known, by stamp; None when there are none."""
+    truth = {s: (p, d) for s, p, d in zip(episode.truth_ns, episode.truth_progress, episode.truth_success, strict=True)}
+    by_stamp: dict[int, dict[str, RewardSeen]] = {}
+    for reward in run.rewards.get(episode.episode_id, []):
+        if reward.stamp_ns in truth:
+            by_stamp.setdefault(reward.stamp_ns, {})[reward.head] = reward
+    if not by_stamp:
+        return None
+    stamps = sorted(by_stamp)
+    return ScoredEpisode(
+        task=episode.task,
+        outcome=episode.outcome,
+        frames=np.arange(len(stamps)),
+        progress=np.array([truth[stamp][0] for stamp in stamps]),
+        success=np.array([truth[stamp][1] for stamp in stamps], bool),
+        estimates=[[_estimate(head, by_stamp[stamp].get(head.value)) for head in MODEL_HEADS] for stamp in stamps],
+    )
 
 
-def _directions(run: Run, episode: EpisodeEnded) -> list[float]:
-    at = dict(zip(episode.truth_ns, episode.truth_progress, strict=True))
-    right = []
-    for reward in run.values(episode.episode_id, RewardHead.CONTRASTIVE.value):
-        if math.isnan(reward.value) or reward.stamp_ns not in at or reward.reference_stamp_ns not in at:
-            continue
-        change = at[reward.stamp_ns] - at[reward.reference_stamp_ns]
-        if change != 0.0:
-            right.append(float(np.sign(reward.value) == np.sign(change)))
-    return right
+def _estimate(head: RewardHead, reward: RewardSeen | None) -> RewardEstimate:
+    if reward is None:
+        return RewardEstimate(head, float("nan"), RewardStatus.NO_REFERENCE)
+    return RewardEstimate(head, reward.value, RewardStatus[reward.status], reward.stamp_ns, reward.reference_stamp_ns)
 
 
-def _pearson(values: np.ndarray, truth: np.ndarray) -> float:
-    if len(values) < 3 or values.std() == 0.0 or truth.std() == 0.0:
-        return math.nan
-    return float(np.corrcoef(values, truth)[0, 1])
+def _progress_pearson(episode: ScoredEpisode) -> float:
+    scores = episode.column(RewardHead.PROGRESS)
+    known = ~np.isnan(scores)
+    return pearson(scores[known], episode.progress[known]) if known.sum() > 2 else float("nan")
 
 
-def _auc(scores: np.ndarray, labels: np.ndarray) -> float:
-    if not len(scores) or labels.all() or not labels.any():
-        return math.nan
-    difference = scores[labels][:, None] - scores[~labels][None, :]
-    return float(((difference > 0) + 0.5 * (difference == 0)).mean())
-
-
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return float(np.mean(known)) if known else math.nan
+def _completion_auc(episodes: Sequence[ScoredEpisode]) -> float:
+    last = np.array([episode.column(RewardHead.COMPLETION)[-1] for episode in episodes])
+    success = np.array([bool(episode.success[-1]) for episode in episodes])
+    known = ~np.isnan(last)
+    return roc_auc(last[known], success[known])
