@@ -1,7 +1,7 @@
 """How good the shipped reward model is, on fresh seeds and on pairs it was never trained on.
 
-The model is asked as in a live run: the real readout, the first frame, then every 10 control steps, then the last frame.
-Exit code 1 when a bar is missed.
+The model is asked as in a live run: the real readout, the first frame, then every 10 control steps, then the last
+frame. Exit code 1 when a bar is missed.
 
     python bench/reward_quality.py --model models/lrm-tiny --episodes 100 --workers 2 [--json out/quality.json]
 """
@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lrm_core.errors import LrmError
+from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.evaluation.episodes import ScoredEpisode, score_episodes
 from lrm_reward_node.evaluation.quality import BARS, missed_bars, quality, rounded, tolerance_curve
@@ -51,9 +53,15 @@ def main() -> int:
     _print(figures, latency_s, missed, scored)
     if args.json:
         result = {
-            "model": args.model, "fingerprint": model.fingerprint, "readout": args.readout, "episodes": args.episodes,
-            "splits": rounded(figures), "tolerance_curve": curves, "bars": BARS, "missed": missed, "latency_s": latency_s,
-        }  # fmt: skip
+            "model": args.model,
+            "fingerprint": model.fingerprint,
+            "readout": args.readout,
+            "splits": rounded(figures),
+            "tolerance_curve": curves,
+            "bars": BARS,
+            "missed": missed,
+            "latency_s": latency_s,
+        }
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(result, indent=2) + "\n")
     return 1 if any(missed.values()) else 0
@@ -77,12 +85,10 @@ def _arguments() -> argparse.Namespace:
 
 def _latency_s(model: QwenRewardModel, pipeline: RewardPipeline, repeat: int) -> dict[str, float]:
     """Time of the three heads for one new frame, as live: reset and previous frame are known."""
-    from lrm_core.frames import CameraFrame
-
     rng = np.random.default_rng(0)
     frames = [CameraFrame(rng.integers(0, 255, (128, 128, 3), dtype=np.uint8), i, "front") for i in range(repeat + 2)]
     times = []
-    for previous, current in zip(frames[1:], frames[2:], strict=False):
+    for previous, current in pairwise(frames[1:]):
         started = time.perf_counter()
         pipeline.score("put the red cube in the blue bowl", frames[0], previous, current)
         times.append(time.perf_counter() - started)
@@ -90,11 +96,17 @@ def _latency_s(model: QwenRewardModel, pipeline: RewardPipeline, repeat: int) ->
 
 
 def _print(
-    figures: dict[str, dict[str, float]], latency_s: dict[str, float], missed: dict[str, list[str]], scored: list[ScoredEpisode]
+    figures: dict[str, dict[str, float]],
+    latency_s: dict[str, float],
+    missed: dict[str, list[str]],
+    scored: list[ScoredEpisode],
 ) -> None:
     table = Table("figure", *figures, "bar")
     for name in next(iter(figures.values())):
-        cells = [f"[red]{row[name]:.3f}[/]" if name in missed[split] else f"{row[name]:.3f}" for split, row in figures.items()]
+        cells = [
+            f"[red]{row[name]:.3f}[/]" if name in missed[split] else f"{row[name]:.3f}"
+            for split, row in figures.items()
+        ]
         table.add_row(name, *cells, str(BARS.get(name, "")))
     console = Console()
     console.print(table)
@@ -102,7 +114,9 @@ def _print(
     by_outcome = Table("outcome", "episodes", "last completion", "last progress", "true progress")
     for outcome in sorted({e.outcome for e in scored}):
         rows = [e for e in scored if e.outcome == outcome]
-        last = {head: np.mean([e.column(head)[-1] for e in rows]) for head in (RewardHead.COMPLETION, RewardHead.PROGRESS)}
+        last = {
+            head: np.mean([e.column(head)[-1] for e in rows]) for head in (RewardHead.COMPLETION, RewardHead.PROGRESS)
+        }
         truth = np.mean([e.progress[-1] for e in rows])
         by_outcome.add_row(outcome, str(len(rows)), *(f"{value:.2f}" for value in last.values()), f"{truth:.2f}")
     console.print(by_outcome)

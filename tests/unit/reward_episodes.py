@@ -27,23 +27,30 @@ def synthetic_episode(seed: int, frames: int = 9) -> EpisodeRecord:
     """One episode; the gripper is a dark dot that reaches, carries and, in odd seeds, stops half way."""
     rng = np.random.default_rng(seed)
     thing, container = OBJECTS[seed % 2], CONTAINERS[(seed // 2) % 2]
-    labels = {
-        "object": thing, "container": container,
-        "distractor_object": OBJECTS[1 - seed % 2], "distractor_container": CONTAINERS[1 - (seed // 2) % 2],
-    }  # fmt: skip
+    labels = {"object": thing, "container": container}
+    labels["distractor_object"] = OBJECTS[1 - seed % 2]
+    labels["distractor_container"] = CONTAINERS[1 - (seed // 2) % 2]
     start = {slot: np.array([*rng.uniform(0.1, 0.3, 2), 0.02]) for slot in labels}
     share = np.clip(np.linspace(0.0, 1.5, frames), 0.0, 1.0 if seed % 2 == 0 else 0.5)
     path = start["object"] + share[:, None] * (start["container"] - start["object"])
     path[:, 2] += 0.06 * np.sin(np.pi * share)
     positions = {slot: np.repeat(at[None], frames, 0).astype(np.float32) for slot, at in start.items()}
-    positions |= {"object": path.astype(np.float32), "tcp": (path + [0.0, 0.0, 0.01]).astype(np.float32)}
+    positions |= {"object": path.astype(np.float32), "tcp": (path + np.array([0.0, 0.0, 0.01])).astype(np.float32)}
     front = np.stack([_picture({slot: positions[slot][t] for slot in labels}, labels) for t in range(frames)])
     states = np.zeros((frames, 6), np.float32)
     return EpisodeRecord(
-        task=f"put the {thing} in the {container}", seed=seed, outcome="success" if seed % 2 == 0 else "dropped_early",
-        front=front, wrist=front, states=states, actions=states,
-        progress=share.astype(np.float32), success=share >= 1.0, positions=positions, labels={**labels, "kind": "synthetic"},
-    )  # fmt: skip
+        task=f"put the {thing} in the {container}",
+        seed=seed,
+        outcome="success" if seed % 2 == 0 else "dropped_early",
+        front=front,
+        wrist=front,
+        states=states,
+        actions=states,
+        progress=share.astype(np.float32),
+        success=share >= 1.0,
+        positions=positions,
+        labels={**labels, "kind": "synthetic"},
+    )
 
 
 def _picture(places: dict[str, np.ndarray], labels: dict[str, str]) -> np.ndarray:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The published prompts, byte for byte, and how they are rendered."""
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from lrm_reward_node import prompts
 TASK = "put bread on plate"
 
 CONTRASTIVE = (
-    'Task: Compare the completion progress.\n\nThe task is: put bread on plate.\n\nYou are given:\n- Later observation (Image A): '
-    '<image>\n- Later observation (Image B): <image>\n\nQuestion: Which of Image A or Image B is closer to completing the task?\n'
+    "Task: Compare the completion progress.\n\nThe task is: put bread on plate.\n\nYou are given:\n- Later observation (Image A): "
+    "<image>\n- Later observation (Image B): <image>\n\nQuestion: Which of Image A or Image B is closer to completing the task?\n"
     'Select one value from the following list:\n["ImageA", "ImageB"]\n\nPlease provide a step-by-step visual analysis first, and '
     'then output your answer in the following JSON format:\n{ "more_complete_image": "selected_value" }'
 )

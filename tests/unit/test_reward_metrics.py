@@ -20,11 +20,21 @@ from lrm_reward_node.evaluation.statistics import expected_calibration_error, pe
 from lrm_reward_node.evaluation.trajectories import Trajectory, read_scores
 
 
-def trajectory(scores: list[float], reward: list[float], success: bool, cumulative: list[float] | None = None) -> Trajectory:
+def trajectory(
+    scores: list[float], reward: list[float], success: bool, cumulative: list[float] | None = None
+) -> Trajectory:
     total = cumulative if cumulative is not None else list(np.cumsum(reward))
     t = np.arange(len(scores), dtype=float)
     return Trajectory(
-        "one", "task", success, t, np.array(scores, float), t, np.array(reward, float), np.array(total, float), total[-1]
+        "one",
+        "task",
+        success,
+        t,
+        np.array(scores, float),
+        t,
+        np.array(reward, float),
+        np.array(total, float),
+        total[-1],
     )
 
 
@@ -77,8 +87,16 @@ def test_an_unknown_definition_is_refused() -> None:
 
 def test_the_official_file_is_read_as_it_is(tmp_path: Path) -> None:
     steps = [{"t": t, "oracle_reward": r, "cumulative_reward": 0.0, "success": t == 2} for t, r in enumerate((0, 1, 1))]
-    scores = [{"t": 0, "vlm_completion_score": None, "response": ""}, {"t": 2, "vlm_completion_score": 1.0, "response": "x"}]
-    entry = {"traj_dir": "a/b", "summary": {"task_description": "t"}, "oracle_steps": steps, "completion_scores": scores}
+    scores = [
+        {"t": 0, "vlm_completion_score": None, "response": ""},
+        {"t": 2, "vlm_completion_score": 1.0, "response": "x"},
+    ]
+    entry = {
+        "traj_dir": "a/b",
+        "summary": {"task_description": "t"},
+        "oracle_steps": steps,
+        "completion_scores": scores,
+    }
     paths = [tmp_path / "one.json", tmp_path / "two.json"]
     for path in paths:
         path.write_text(json.dumps({"mode": "completion", "trajectories": [entry]}))
@@ -88,7 +106,9 @@ def test_the_official_file_is_read_as_it_is(tmp_path: Path) -> None:
     assert math.isnan(first.scores[0]) and first.scores[1] == 1.0
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"mode": "x", "trajectories": []}', '{"mode": "progress", "trajectories": [3]}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"mode": "x", "trajectories": []}', '{"mode": "progress", "trajectories": [3]}']
+)
 def test_another_file_gives_one_clear_message(tmp_path: Path, text: str) -> None:
     (tmp_path / "scores.json").write_text(text)
     with pytest.raises(BadInput, match=r"scores\.json"):

@@ -60,7 +60,8 @@ def test_a_head_of_weight_zero_may_be_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    "weights", [{C: 0.5, P: 0.5, M: 0.5}, {C: -0.5, P: 1.0, M: 0.5}, {C: math.nan, P: 0.5, M: 0.5}, {RewardHead.FUSED: 1.0}]
+    "weights",
+    [{C: 0.5, P: 0.5, M: 0.5}, {C: -0.5, P: 1.0, M: 0.5}, {C: math.nan, P: 0.5, M: 0.5}, {RewardHead.FUSED: 1.0}],
 )
 def test_weights_that_are_no_shares_are_refused(weights: dict[RewardHead, float]) -> None:
     with pytest.raises(BadInput, match="fusion weight"):

@@ -22,7 +22,9 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
     add("--initial", type=Path, metavar="IMAGE", help="picture of the start of the episode: makes progress reliable")
     add("--model", default="", help="folder or hub name of a checkpoint; default: the one that is shipped")
     add("--adapters", default="", help="folder or hub name of the adapters; default: inside the checkpoint")
-    add("--readout", default="logits", choices=READOUTS, help="expected value over the legal answers, or generated text")
+    add(
+        "--readout", default="logits", choices=READOUTS, help="expected value over the legal answers, or generated text"
+    )
     add("--fusion", default="code", choices=FUSION_FORMS, help="fused = ((c+1)/2 + p + m)/3, or (c + p + m)/3")
     add("--device", default="cpu", help="torch device")
     add("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="number format of the model")
@@ -57,13 +59,22 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, default=Path("models/lrm-tiny"), help="folder of the finished checkpoint")
     add("--work", type=Path, default=Path("out/train-reward"), help="folder of logs and checkpoints on the way")
     add("--preset", default="cpu", help="gpu, cpu (about 40 minutes on two cores) or smoke (seconds)")
-    add("--source", default="lrm_sim.reward_data:reward_episodes", metavar="MODULE:FUNCTION",
-        help="yields the episodes: function(split, episodes, workers, ...)")
-    add("--source-args", default="{}", metavar="JSON", help='further arguments of it, for example \'{"every": 5}\'')
+    add(
+        "--source",
+        default="lrm_sim.reward_data:reward_episodes",
+        metavar="MODULE:FUNCTION",
+        help="yields the episodes: function(split, episodes, workers, ...)",
+    )
+    add("--source-args", default="{}", metavar="JSON", help="further arguments of it, for example '{\"every\": 5}'")
     add("--episodes-npz", type=Path, metavar="FOLDER", help="read episodes from FOLDER/<split>/*.npz instead")
     add("--keep-episodes", type=Path, metavar="FOLDER", help="also write the episodes to FOLDER/<split>/*.npz")
     add("--episodes", type=int, default=0, help="training episodes; 0: as the preset says")
-    add("--evaluation-episodes", type=int, default=-1, help="episodes per held-out split; 0: none, -1: as the preset says")
+    add(
+        "--evaluation-episodes",
+        type=int,
+        default=-1,
+        help="episodes per held-out split; 0: none, -1: as the preset says",
+    )
     add("--workers", type=int, default=1, help="processes that collect episodes")
     add("--device", default="", help="torch device; empty: a GPU when there is one")
     add("--seed", type=int, default=0, help="seed of weights, batches and augmentation")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
+from typing import Any
 
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
@@ -33,7 +33,9 @@ class Fusion:
             raise BadInput("fusion form", self.form, f"one of {list(FUSION_FORMS)}")
         for head, weight in self.weights.items():
             if head not in MODEL_HEADS or not (math.isfinite(weight) and weight >= 0.0):
-                raise BadInput(f"fusion weight of {head}", weight, "a number >= 0 for contrastive, progress or completion")
+                raise BadInput(
+                    f"fusion weight of {head}", weight, "a number >= 0 for contrastive, progress or completion"
+                )
         if abs(sum(self.weights.values()) - 1.0) > 1e-6:
             raise BadInput("fusion weights", sum(self.weights.values()), "weights that sum to 1")
 
@@ -41,7 +43,7 @@ class Fusion:
         """The fused estimate of one frame; UNKNOWN, with the first head's status, when any used head is UNKNOWN."""
         by_head = {estimate.head: estimate for estimate in estimates}
         used = [head for head in MODEL_HEADS if self.weights.get(head, 0.0) > 0.0]
-        stamps = {"stamp_ns": max((e.stamp_ns for e in estimates), default=0)}
+        stamps: dict[str, Any] = {"stamp_ns": max((e.stamp_ns for e in estimates), default=0)}
         stamps["reference_stamp_ns"] = max((e.reference_stamp_ns for e in estimates), default=0)
         for head in used:
             if head not in by_head:
@@ -53,7 +55,9 @@ class Fusion:
             head=RewardHead.FUSED,
             value=sum(self.weights[e.head] * self._scaled(e) for e in parts),
             status=RewardStatus.OK,
-            uncertainty=math.sqrt(sum((self.weights[e.head] * self._scale(e.head) * e.uncertainty) ** 2 for e in parts)),
+            uncertainty=math.sqrt(
+                sum((self.weights[e.head] * self._scale(e.head) * e.uncertainty) ** 2 for e in parts)
+            ),
             confidence=min(e.confidence for e in parts),
             latency_s=max(e.latency_s for e in parts),
             fingerprint=parts[0].fingerprint,

@@ -34,12 +34,15 @@ _PROGRESS_TAIL = (
 )
 _QUESTION = "Based on the task description, estimate the completion progress as a value between 0.0 and 1.0."
 _QUESTION_GOAL = (
-    "Compare the Current Observation with the Goal Standard. Estimate the completion progress as a value between 0.0 and 1.0."
+    "Compare the Current Observation with the Goal Standard. "
+    "Estimate the completion progress as a value between 0.0 and 1.0."
 )
 
 COMPLETION = (
-    "Task: Whether the task has been completed.\n\nThe task is: {task}\n\nYou are given:\n- Current observation:<image>"
-    'Has the task been completed?\nOutput your answer in the following JSON format:\n{ "task_completed": "yes" or "no" }'
+    "Task: Whether the task has been completed.\n\nThe task is: {task}\n\nYou are given:\n"
+    "- Current observation:<image>"
+    "Has the task been completed?\nOutput your answer in the following JSON format:\n"
+    '{ "task_completed": "yes" or "no" }'
 )
 
 

@@ -75,7 +75,8 @@ def as_json(scores: Sequence[PictureScores], task: str, initial: Path | None, fi
     unless the status is OK), ``status``, ``confidence``, ``uncertainty`` (null when unknown) and ``answer``.
     """
     images = [
-        {"image": str(one.path), **{estimate.head.value: _fields(estimate) for estimate in one.estimates}} for one in scores
+        {"image": str(one.path), **{estimate.head.value: _fields(estimate) for estimate in one.estimates}}
+        for one in scores
     ]
     header = {"task": task, "initial": str(initial) if initial else None, "model_fingerprint": fingerprint}
     return json.dumps({**header, "images": images}, indent=2)

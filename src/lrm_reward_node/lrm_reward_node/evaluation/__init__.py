@@ -1,1 +1,1 @@
-"""How good a reward model is, open loop: published metrics, and scores of held-out episodes against privileged truth."""
+"""How good a reward model is, open loop: published metrics, and held-out episodes against privileged truth."""

@@ -26,12 +26,11 @@ MIN_RECALL = 0.9
 def quality(episodes: Sequence[ScoredEpisode]) -> dict[str, float]:
     """Figures over held-out episodes; shares in [0, 1], NaN where one is not defined.
 
-    ``progress_pearson``: mean per-trajectory Pearson of progress. ``completion_auc``: success of the last frame against
-    its completion score; ``completion_frame_auc``: the same over all frames. ``direction_accuracy``: sign of contrastive
-    over consecutive queries. ``false_success_rate`` and ``recall``: see :func:`confirmation_rates`, at
-    the best threshold with a recall of at least 0.9;
-    ``..._fixed``: at the threshold 0.5. ``progress_coverage``: share of frames whose privileged progress lies in the
-    90 % interval. ``completion_ece``: calibration error.
+    ``progress_pearson``: mean per-trajectory Pearson of progress. ``completion_auc``: success of the last frame
+    against its completion score; ``completion_frame_auc``: the same over all frames. ``direction_accuracy``: sign of
+    contrastive over consecutive queries. ``false_success_rate`` and ``recall``: see :func:`confirmation_rates`, at the
+    best threshold with a recall of at least 0.9; ``..._fixed``: at the threshold 0.5. ``progress_coverage``: share of
+    frames whose privileged progress lies in the 90 % interval. ``completion_ece``: calibration error.
     """
     last = np.array([e.column(RewardHead.COMPLETION)[-1] for e in episodes])
     done = np.array([bool(e.success[-1]) for e in episodes])
@@ -45,7 +44,9 @@ def quality(episodes: Sequence[ScoredEpisode]) -> dict[str, float]:
         "episodes": float(len(episodes)),
         "queries": float(sum(len(e.frames) for e in episodes)),
         "unknown": float(sum(e.unknown for e in episodes)),
-        "progress_pearson": mean([pearson(e.column(RewardHead.PROGRESS), e.progress) for e in episodes if len(e.frames) > 2]),
+        "progress_pearson": mean(
+            [pearson(e.column(RewardHead.PROGRESS), e.progress) for e in episodes if len(e.frames) > 2]
+        ),
         "progress_error": float(np.nanmean(np.abs(progress - truth))),
         "progress_coverage": float(np.mean(np.abs(progress - truth) <= INTERVAL_SIGMAS * spread)),
         "completion_auc": roc_auc(last, done),
@@ -114,11 +115,7 @@ def rounded(figures: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, f
 def missed_bars(figures: dict[str, float]) -> list[str]:
     """Names of the bars that are not reached; NaN does not reach."""
     upper = {"false_success_rate"}
-    return [
-        name
-        for name, bar in BARS.items()
-        if not (figures[name] <= bar if name in upper else figures[name] >= bar)
-    ]
+    return [name for name, bar in BARS.items() if not (figures[name] <= bar if name in upper else figures[name] >= bar)]
 
 
 def _confirmed_at(complete: np.ndarray) -> int | None:

@@ -37,7 +37,10 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
     if not len(probabilities):
         return math.nan
     index = np.minimum((probabilities * bins).astype(int), bins - 1)
-    gaps = [abs(float(np.mean(probabilities[index == i] - labels[index == i]))) * np.mean(index == i) for i in np.unique(index)]
+    gaps = [
+        abs(float(np.mean(probabilities[index == i] - labels[index == i]))) * np.mean(index == i)
+        for i in np.unique(index)
+    ]
     return float(sum(gaps))
 
 

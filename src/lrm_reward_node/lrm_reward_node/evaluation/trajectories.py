@@ -50,7 +50,11 @@ class Trajectory:
     def cumulative_at(self, t: np.ndarray) -> np.ndarray:
         """Cumulative oracle reward at or before the control steps ``t``; 0 before the first."""
         index = np.searchsorted(self.oracle_t, t, side="right") - 1
-        return np.where(index >= 0, self.cumulative[np.maximum(index, 0)], 0.0) if len(self.cumulative) else np.zeros(len(t))
+        return (
+            np.where(index >= 0, self.cumulative[np.maximum(index, 0)], 0.0)
+            if len(self.cumulative)
+            else np.zeros(len(t))
+        )
 
 
 def read_scores(paths: Iterable[Path]) -> tuple[str, list[Trajectory]]:

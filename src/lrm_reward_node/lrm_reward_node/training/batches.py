@@ -51,7 +51,9 @@ class Batcher:
 
     def draw(self, counts: Mapping[str, int]) -> TextBatch:
         """A batch with ``counts[name]`` samples of each named pool."""
-        parts = [(name, self.pools[name].samples, self.pools[name].draw(n, self.rng)) for name, n in counts.items() if n]
+        parts = [
+            (name, self.pools[name].samples, self.pools[name].draw(n, self.rng)) for name, n in counts.items() if n
+        ]
         prompt, frames, tokens, weights = (
             np.concatenate([getattr(samples, column)[index] for _, samples, index in parts])
             for column in ("prompt", "frames", "tokens", "weights")

@@ -51,8 +51,12 @@ def train(options: Options) -> int:
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
     if preset.evaluation_episodes and importlib.util.find_spec("torchvision") is None:
-        raise BadInput("torchvision", "not installed", "installed: the image processor of the evaluation needs it",
-                       "Or give --evaluation-episodes 0 and run bench/reward_quality.py later.")
+        raise BadInput(
+            "torchvision",
+            "not installed",
+            "installed: the image processor of the evaluation needs it",
+            "Or give --evaluation-episodes 0 and run bench/reward_quality.py later.",
+        )
     source = _Source(options)
     started = time.monotonic()
     table = build_table(source("train", preset.episodes))

@@ -17,6 +17,9 @@ from torch import Tensor
 
 LOG_EVERY = 50
 
+Loss = Callable[[int], tuple[Tensor, Mapping[str, Tensor]]]
+"""Gives the loss of a batch of the given size, and figures to log."""
+
 
 @dataclass(frozen=True)
 class StageParams:
@@ -74,7 +77,7 @@ class StageRunner:
         name: str,
         params: StageParams,
         module: torch.nn.Module,
-        loss: Callable[[int], tuple[Tensor, Mapping[str, Tensor]]],
+        loss: Loss,
         resume: bool,
     ) -> None:
         """Train the parameters of ``module`` that want gradients.
@@ -82,7 +85,7 @@ class StageRunner:
         Args:
             name: of the stage; names the log and the checkpoints.
             module: what is trained and checkpointed.
-            loss: gives the loss of a batch of the given size, and figures to log.
+            loss: see :data:`Loss`.
             resume: go on from the stage's checkpoint when there is one.
         """
         trained = [p for p in module.parameters() if p.requires_grad]
@@ -93,71 +96,92 @@ class StageRunner:
             saved = self.load(name, "part", module)
             optimizer.load_state_dict(saved["optimizer"])
             state = StageState(**saved["state"])
-        self._steps(name, params, module, loss, optimizer, state)
+        self._steps(_Stage(name, params, module, loss, optimizer), state)
         _save(self._path(name, "done"), {"weights": module.state_dict()})
         self._path(name, "part").unlink(missing_ok=True)
 
-    def _steps(self, name, params, module, loss, optimizer, state) -> None:  # type: ignore[no-untyped-def]
+    def _steps(self, stage: _Stage, state: StageState) -> None:
         started, saved_at = time.monotonic() - state.elapsed_s, time.monotonic()
-        budget_s = params.minutes * 60.0 or math.inf
-        sums: dict[str, Tensor] = {}
-        with _bar() as bar, self._log(name) as log:
-            shown = bar.add_task(name, total=params.steps, completed=state.step, note="")
-            while state.step < params.steps:
-                state.elapsed_s = time.monotonic() - started
-                done = max(state.step / params.steps, state.elapsed_s / budget_s)
-                if done >= 1.0:
-                    break
-                for group in optimizer.param_groups:
-                    group["lr"] = params.learning_rate * learning_rate_factor(done)
-                value, figures = loss(params.batch)
-                optimizer.zero_grad(set_to_none=True)
-                value.backward()
-                torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
-                optimizer.step()
+        with _Reporter(stage.name, self.folder, stage.params.steps) as reporter:
+            while (done := stage.share_done(state)) < 1.0:
+                figures = stage.step(done)
                 state.step += 1
-                for key, figure in {"loss": value.detach(), **figures}.items():
-                    sums[key] = sums.get(key, 0.0) + figure
-                if state.step % LOG_EVERY == 0 or state.step == params.steps:
-                    count = (state.step - 1) % LOG_EVERY + 1
-                    means = {key: float(total) / count for key, total in sums.items()}
-                    log(state, means)
-                    note = " ".join(f"{k} {v:.3f}" for k, v in means.items())
-                    bar.update(shown, completed=state.step, note=note)
-                    if not bar.console.is_terminal and state.step % (10 * LOG_EVERY) == 0:
-                        print(f"{name} {state.step}/{params.steps} {state.elapsed_s:.0f} s {note}", flush=True)
-                    sums = {}
+                state.elapsed_s = time.monotonic() - started
+                reporter.add(state, figures)
                 if time.monotonic() - saved_at > self.checkpoint_every_s:
-                    part = {"weights": module.state_dict(), "optimizer": optimizer.state_dict(), "state": vars(state)}
-                    _save(self._path(name, "part"), part)
+                    part = {"weights": stage.module.state_dict(), "optimizer": stage.optimizer.state_dict()}
+                    _save(self._path(stage.name, "part"), {**part, "state": vars(state)})
                     saved_at = time.monotonic()
-            bar.update(shown, completed=state.step)
 
     def _path(self, name: str, kind: str) -> Path:
         return self.folder / f"{name}.{kind}.pt"
 
-    def _log(self, name: str) -> _CsvLog:
-        return _CsvLog(self.folder / f"{name}.csv")
+
+@dataclass
+class _Stage:
+    name: str
+    params: StageParams
+    module: torch.nn.Module
+    loss: Loss
+    optimizer: torch.optim.Optimizer
+
+    def share_done(self, state: StageState) -> float:
+        budget_s = self.params.minutes * 60.0 or math.inf
+        return max(state.step / self.params.steps, state.elapsed_s / budget_s)
+
+    def step(self, done: float) -> dict[str, Tensor]:
+        """One optimiser step at the share ``done`` of the stage; the figures to log."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.params.learning_rate * learning_rate_factor(done)
+        value, figures = self.loss(self.params.batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        self.optimizer.step()
+        return {"loss": value.detach(), **figures}
 
 
-class _CsvLog:
-    """Appends one row per report; the header is written with the first row."""
+class _Reporter:
+    """Means of the figures over ``LOG_EVERY`` steps: to a CSV file and to the progress bar (lines without a terminal)."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, name: str, folder: Path, steps: int) -> None:
+        self.name, self.steps = name, steps
+        self.path = folder / f"{name}.csv"
+        self.sums: dict[str, Tensor] = {}
+        self.count = 0
 
-    def __enter__(self) -> Callable[[StageState, Mapping[str, float]], None]:
+    def __enter__(self) -> _Reporter:
         self.file = self.path.open("a", newline="")
-        self.writer = csv.writer(self.file)
-        return self.write
+        self.bar = _bar()
+        self.bar.start()
+        self.shown = self.bar.add_task(self.name, total=self.steps, note="")
+        return self
 
     def __exit__(self, *_: object) -> None:
+        self.bar.stop()
         self.file.close()
 
-    def write(self, state: StageState, means: Mapping[str, float]) -> None:
+    def add(self, state: StageState, figures: Mapping[str, Tensor]) -> None:
+        """Count one step; report when it is time."""
+        for key, figure in figures.items():
+            self.sums[key] = self.sums.get(key, 0.0) + figure  # stays on the device: no wait per step
+        self.count += 1
+        if state.step % LOG_EVERY and state.step != self.steps:
+            return
+        means = {key: float(total) / self.count for key, total in self.sums.items()}
+        self.sums, self.count = {}, 0
+        self._write(state, means)
+        note = " ".join(f"{key} {value:.3f}" for key, value in means.items())
+        self.bar.update(self.shown, completed=state.step, note=note)
+        if not self.bar.console.is_terminal and state.step % (10 * LOG_EVERY) == 0:
+            print(f"{self.name} {state.step}/{self.steps} {state.elapsed_s:.0f} s {note}", flush=True)
+
+    def _write(self, state: StageState, means: Mapping[str, float]) -> None:
+        writer = csv.writer(self.file)
         if self.file.tell() == 0:
-            self.writer.writerow(["step", "elapsed_s", *means])
-        self.writer.writerow([state.step, f"{state.elapsed_s:.1f}", *(f"{v:.5f}" for v in means.values())])
+            writer.writerow(["step", "elapsed_s", *means])
+        writer.writerow([state.step, f"{state.elapsed_s:.1f}", *(f"{value:.5f}" for value in means.values())])
         self.file.flush()
 
 
@@ -183,4 +207,4 @@ def _save(path: Path, value: dict[str, Any]) -> None:
         torch.save(value, file)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(part, path)
+    part.replace(path)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from transformers import PreTrainedTokenizerFast
 
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.readout import PROGRESS_BINS

@@ -54,7 +54,7 @@ class PromptTable:
         return self._row(Prompt((f"Question: {question}", "")), ("", ""), values)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Token ids (P, L) padded on the right, value positions (P, 2) with -1 for none, answer starts and ends (P,)."""
+        """Token ids (P, L) padded on the right, value positions (P, 2), -1: none; answer starts and ends (P,)."""
         width = max(map(len, self._rows))
         pad = self.tokenizer.pad_token_id
         ids = np.array([row + [pad] * (width - len(row)) for row in self._rows])

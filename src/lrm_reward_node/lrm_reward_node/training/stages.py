@@ -51,11 +51,14 @@ class VisionRegression(nn.Module):
         self.visual = visual
         width = visual.config.out_hidden_size * (PATCHES // visual.config.spatial_merge_size) ** 2
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.Linear(width, 256), nn.GELU(), nn.Linear(256, 3 * len(table.things) + 4 + 2 * len(table.things)))
+            nn.Sequential(
+                nn.Linear(width, 256), nn.GELU(), nn.Linear(256, 3 * len(table.things) + 4 + 2 * len(table.things))
+            )
             for _ in range(1 + len(visual.config.deepstack_visual_indexes))
         )
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        """Outputs (N, D) read off the image tokens and off each deepstack layer, for patches (N, P, D)."""
         tokens, deepstack = encode_images(self.visual, images, PATCHES, PATCHES)
         return [head(part.flatten(1)) for head, part in zip(self.heads, (tokens, *deepstack), strict=True)]
 
@@ -132,11 +135,19 @@ class Training:
             total = torch.zeros((), device=self.device)
             for output in outputs:
                 output = output.float()
-                total = total + functional.smooth_l1_loss(output[:, :metres][valid[:, :metres]], want[:, :metres][valid[:, :metres]], beta=0.1)
+                total = total + functional.smooth_l1_loss(
+                    output[:, :metres][valid[:, :metres]], want[:, :metres][valid[:, :metres]], beta=0.1
+                )
                 flags = valid[:, metres:]
-                total = total + 0.2 * functional.binary_cross_entropy_with_logits(output[:, metres:][flags], want[:, metres:][flags])
+                total = total + 0.2 * functional.binary_cross_entropy_with_logits(
+                    output[:, metres:][flags], want[:, metres:][flags]
+                )
             with torch.no_grad():
-                error = (outputs[0].float()[:, :metres] - want[:, :metres]).abs()[valid[:, :metres]].mean() * 100.0 / METRE_SCALE
+                error = (
+                    (outputs[0].float()[:, :metres] - want[:, :metres]).abs()[valid[:, :metres]].mean()
+                    * 100.0
+                    / METRE_SCALE
+                )
             return total, {"error_cm": error}
 
         self._stage("see", self.preset.see, module, loss)
@@ -184,7 +195,10 @@ class Training:
             with self._autocast():
                 results = forward.losses(drawn)
             rows = sum(len(b.ids) for b in drawn)
-            total = sum((value * (len(b.ids) / rows) for (value, _), b in zip(results, drawn, strict=True)), torch.zeros((), device=self.device))
+            total = sum(
+                (value * (len(b.ids) / rows) for (value, _), b in zip(results, drawn, strict=True)),
+                torch.zeros((), device=self.device),
+            )
             figures = {}
             for (batcher, names), (_, per_row), b in zip(used, results, drawn, strict=True):
                 for name in names:

@@ -16,8 +16,14 @@ from lrm_reward_node import prompts
 from lrm_reward_node.readout import ANSWERS, PROGRESS_BINS
 
 SPECIAL = (
-    "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>",
-)  # fmt: skip
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+)
 VOCABULARY_LIMIT = 1024
 
 

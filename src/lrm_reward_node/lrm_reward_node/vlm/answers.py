@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 
@@ -29,10 +29,15 @@ class AnswerTokens:
 def answer_tokens(tokenizer: Any, texts: Sequence[str]) -> AnswerTokens:
     """Split the tokenised answers into opening, choice and closing."""
     rows = [tuple(tokenizer.encode(text, add_special_tokens=False)) for text in texts]
-    opening = os.path.commonprefix(rows)
+    opening = _common_start(rows)
     rest = [row[len(opening) :] for row in rows]
-    closing = os.path.commonprefix([row[::-1] for row in rest])
+    closing = _common_start([row[::-1] for row in rest])
     choices = tuple(row[: len(row) - len(closing)] for row in rest)
     if any(not choice for choice in choices):  # one answer is the start of another: score the closing too
         choices = tuple(rest)
-    return AnswerTokens(tuple(opening), choices)
+    return AnswerTokens(opening, choices)
+
+
+def _common_start(rows: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    same = takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False))
+    return tuple(column[0] for column in same)

@@ -148,5 +148,7 @@ def text_inputs(
         attention_mask=mask,
         position_ids=positions,
         visual_pos_masks=visual,
-        deepstack_visual_embeds=[torch.cat(layers) for layers in zip(*(image.deepstack for image in flat), strict=True)],
+        deepstack_visual_embeds=[
+            torch.cat(layers) for layers in zip(*(image.deepstack for image in flat), strict=True)
+        ],
     )

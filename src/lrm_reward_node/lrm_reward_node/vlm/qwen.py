@@ -172,7 +172,12 @@ class QwenRewardModel:
         if reading.status is not RewardStatus.OK:
             return unknown(query.head, reading.status, **fields)
         return RewardEstimate(
-            query.head, reading.value, reading.status, uncertainty=reading.uncertainty, confidence=reading.confidence, **fields
+            query.head,
+            reading.value,
+            reading.status,
+            uncertainty=reading.uncertainty,
+            confidence=reading.confidence,
+            **fields,
         )
 
 
