@@ -67,7 +67,7 @@ class Bag:
         )
         self._writer.open()
         self._connections: dict[str, Connection] = {}
-        self._whole_bytes = 0
+        self._whole_bytes = self._newest_ns = 0
         self._mark()
 
     @property
@@ -76,15 +76,18 @@ class Bag:
         return Counter({name: self._writer.counts[c.id] for name, c in self._connections.items()})
 
     def write(self, topic: Topic, stamp_ns: int, data: bytes) -> None:
-        """Append one serialized message.
+        """Append one serialized message; a stamp before that of the last one is raised to it.
+
+        Two topics may swap by microseconds, and a bag without index (see ``mending``) is read only when it is in order.
 
         Raises:
             BadInput: the type of the topic is not known.
             OSError: the disk is full or gone; :meth:`close` still closes the bag with all that was given to it.
         """
         connection = self._connections.get(topic.name) or self._connect(topic)
+        self._newest_ns = max(self._newest_ns, stamp_ns)
         try:
-            self._writer.write(connection, stamp_ns, data)
+            self._writer.write(connection, self._newest_ns, data)
         except OSError:
             # The message is in the chunk that could not be written, and close() writes that chunk again.
             self._writer.counts[connection.id] += 1
