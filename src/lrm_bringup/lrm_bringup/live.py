@@ -60,7 +60,7 @@ class View:
 
     def say(self, text: str) -> None:
         """A line that stays: above the screen, or as a plain line."""
-        self._console.print(f"[{duration(time.monotonic() - self._start_s):>12}] {text}", markup=False)
+        self._console.print(f"[{duration(time.monotonic() - self._start_s):>12}] {text}", markup=False, soft_wrap=True)
 
     def now(self, text: str) -> None:
         """What is being done while no episode runs; plain lines show it once."""

@@ -107,7 +107,7 @@ class DemoRun:
         from lrm_sim.collect import EVALUATION_SEEDS, REFINE_SEEDS
 
         self._options, self._folder, self._domain_id, self._env = options, folder, domain_id, env
-        self._start_s = time.monotonic()
+        self._start_s = self._episode_start_s = time.monotonic()
         offset = options.seed * MAX_SCENES
         self._plan = Plan(options.size, {BEFORE: EVALUATION_SEEDS + offset, REFINE: REFINE_SEEDS + offset})
         self._journal = JournalWriter(folder / JOURNAL)
@@ -188,7 +188,7 @@ class DemoRun:
     def _run_goal(self, goal: Goal, supervisor: Supervisor, driver: Driver) -> tuple[GoalResult, int]:
         done, total = len(self._plan.done[goal.phase]), self._planned(goal.phase)
         self._collector.begin(goal.phase, done, total)
-        start_s = time.monotonic()
+        self._episode_start_s = time.monotonic()
         policy = supervisor.pid("policy")
         result = driver.run_goal(
             goal.phase == REFINE,
@@ -200,11 +200,7 @@ class DemoRun:
         )
         supervisor.check()
         driver.settle(self._collector)
-        known = set(self._plan.done[goal.phase])
-        ended = complete(entry for entry in self._collector.scene.episodes if entry.phase == goal.phase)
-        seeds = [entry.seed for entry in ended if entry.seed not in known]
-        self._plan.record(goal.phase, seeds, time.monotonic() - start_s)
-        return result, len(seeds)
+        return result, len(self._plan.done[goal.phase]) - done
 
     def _planned(self, phase: str) -> int:
         return self._options.size.episodes if phase == REFINE else self._plan.scenes(self._elapsed_s())
@@ -237,6 +233,11 @@ class DemoRun:
             self._view.say(f"{event.name} {event.kind.value}{': ' + event.message if event.message else ''}")
 
     def _on_episode(self, entry: EpisodeEnded) -> None:
+        """Called on the thread of the driver node, while this one waits for the goal."""
+        now_s = time.monotonic()
+        seeds = [episode.seed for episode in complete([entry]) if episode.seed not in self._plan.done[entry.phase]]
+        self._plan.record(entry.phase, seeds, now_s - self._episode_start_s)
+        self._episode_start_s = now_s
         self._view.episode(entry)
 
     def _started(self) -> RunStarted:
@@ -264,4 +265,9 @@ class DemoRun:
             f"({success[BEFORE]['n']} and {success[AFTER]['n']} episodes), {summary['episodes']} episodes refined, "
             f"{reward['scored']} rewards, {reward['unknown']} unknown"
         )
-        self._view.say(f"report: {self._folder / REPORT}")
+        self._view.say(f"report: {_shown(self._folder / REPORT)}")
+
+
+def _shown(path: Path) -> str:
+    """A path as short as it can be typed from here."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from lrm_bringup.logs import last_message
 from lrm_core.errors import LrmError
 
 DEMONSTRATIONS = 20
+_PROGRESS = re.compile(r"\d+ of \d+")
 
 
 def prepare_demonstrations(
@@ -47,7 +49,8 @@ def prepare_demonstrations(
                     line = child.stdout.readline()
                     if not line:
                         break
-                    show(f"preparing demonstrations: {line.decode().strip()}")
+                    if match := _PROGRESS.match(line.decode()):
+                        show(f"preparing demonstrations: {match[0]}")
                 check()
         except BaseException:
             child.kill()

@@ -10,7 +10,7 @@ from typing import Any
 
 from lrm_bringup.report import figures
 from lrm_bringup.report.examples import examples, misjudged
-from lrm_bringup.report.journal import AFTER, BEFORE, PHASES, EpisodeEnded, Run, read_run
+from lrm_bringup.report.journal import AFTER, BEFORE, PHASES, REFINE, EpisodeEnded, Run, read_run
 from lrm_bringup.report.markup import card, chips, duration, legend, number, percent, table, tag
 from lrm_bringup.report.strips import film_strip, find_bag
 from lrm_bringup.report.summary import write_summary
@@ -110,6 +110,8 @@ def _headline(summary: dict[str, Any]) -> str:
 
 
 def _learning(run: Run) -> str:
+    if not run.phase(REFINE):
+        return ""
     keys = legend([
         (figures.TRUTH, f"true success, mean of {figures.WINDOW} (dots: filled yes, hollow no)"),
         (figures.PREDICTED, f"success as the reward model sees it, mean of {figures.WINDOW} (small dots: its score)"),

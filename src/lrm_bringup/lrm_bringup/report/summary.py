@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections import Counter
@@ -77,9 +78,9 @@ def judged(episodes: Iterable[EpisodeEnded]) -> list[EpisodeEnded]:
 
 
 def files(folder: Path, below: str, suffix: str = "") -> list[str]:
-    """Paths of the files under ``folder/below``, relative to ``folder``, sorted."""
-    found = (path for path in (folder / below).rglob(f"*{suffix}") if path.is_file())
-    return sorted(path.relative_to(folder).as_posix() for path in found)
+    """Paths of the files under ``folder/below``, relative to ``folder``, sorted; what is hidden is not finished."""
+    found = (path.relative_to(folder) for path in (folder / below).rglob(f"*{suffix}") if path.is_file())
+    return sorted(path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts))
 
 
 def pairs(run: Run) -> tuple[list[bool], list[bool]]:
@@ -158,5 +159,6 @@ def _safety(run: Run) -> dict[str, int]:
             count = getattr(seen, name)
             totals[name] += count - previous if count >= previous else count
             previous = count
-    holds = [seen for seen in run.safety if seen.state == "HOLDING"]
-    return totals | {"holds": len(holds)}
+    states = [seen.state for seen in run.safety]
+    holds = sum(later == "HOLDING" != earlier for earlier, later in itertools.pairwise(states))
+    return totals | {"holds": holds}
