@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import signal
 from collections.abc import Iterator
 
 import pytest
+from lifecycle_msgs.msg import Transition as LifecycleTransition
+from lifecycle_msgs.srv import ChangeState
 
 from lrm_core.ros import stamps
 from lrm_msgs.action import RunEpisodes
@@ -143,7 +146,39 @@ def test_weights_with_a_wrong_hash_or_shape_are_refused_and_the_old_ones_stay(be
     assert {s.weights_version for s in statuses} == {0}
 
 
+def change_state(bench: PolicyBench, transition: int) -> None:
+    client = bench.node.create_client(ChangeState, "policy/change_state")
+    bench.until(client.service_is_ready, 5.0)
+    request = ChangeState.Request(transition=LifecycleTransition(id=transition))
+    assert bench.result_of(client.call_async(request), 10.0).success
+
+
+def test_a_node_deactivated_during_a_run_ends_it_and_works_again_when_activated(bench: PolicyBench) -> None:
+    handle = bench.send(mode=RunEpisodes.Goal.EVALUATE, episodes=50, task=TASK)
+    bench.until(lambda: bench.episodes[-1].state == EpisodeStatus.RUNNING, 10.0)
+    change_state(bench, LifecycleTransition.TRANSITION_DEACTIVATE)
+    result = bench.result(handle, 5.0)
+    assert result.termination_reason == "aborted"
+    assert "deactivated" in result.message
+    assert not bench.send(mode=RunEpisodes.Goal.EVALUATE).accepted
+    change_state(bench, LifecycleTransition.TRANSITION_ACTIVATE)
+    assert bench.result(bench.send(mode=RunEpisodes.Goal.EVALUATE, task=TASK)).termination_reason == "completed"
+
+
+def test_ctrl_c_during_a_run_ends_the_process_cleanly(bench: PolicyBench) -> None:
+    bench.send(mode=RunEpisodes.Goal.EVALUATE, episodes=50, task=TASK)
+    bench.until(lambda: bench.episodes[-1].state == EpisodeStatus.RUNNING, 10.0)
+    process = bench.processes["policy"]
+    process.send(signal.SIGINT)
+    assert process.wait(10.0) == 0
+    assert "Traceback" not in process.output
+    bench.until(lambda: bench.episodes[-1].termination_reason == "shutdown", 3.0)
+    bench.until(lambda: not bench.action.server_is_ready(), 30.0, "the node has left the graph")
+
+
 def test_a_robot_that_dies_ends_the_run_with_the_stream_that_stopped(bench: PolicyBench) -> None:
+    bench.start("policy", STEADY_POLICY, **POLICY)
+    bench.ready("policy")
     handle = bench.send(mode=RunEpisodes.Goal.EVALUATE, episodes=50, task=TASK)
     bench.until(lambda: bench.episodes[-1].state == EpisodeStatus.RUNNING, 10.0)
     bench.kill("sim")

@@ -104,7 +104,10 @@ class RunServer(ActionServer):
             task=request.task,
         )
         result = self._run_order(order)
-        super().notify_execute(goal, lambda handle: self._finish(handle, result))
+        if self._node.executor is None:  # the process is ending: nobody is left to deliver a result
+            goal.abort()
+        else:
+            super().notify_execute(goal, lambda handle: self._finish(handle, result))
 
     def _finish(self, goal: ServerGoalHandle, result: RunResult) -> RunEpisodes.Result:
         self._goal = None

@@ -19,7 +19,7 @@ class PolicyParams:
     lockstep: bool = param(False, "The robot is a simulation that waits for each command.")
     control_rate_hz: float = param(10.0, "Rate of the commands.", unit="Hz", low=0.1, high=1000.0)
     call_interval: int = param(10, "K: control steps in a chunk and between reward queries.", low=1, high=1000)
-    max_steps: int = param(100, "Control steps after which an episode ends.", low=1, high=100_000)
+    max_steps: int = param(80, "Control steps after which an episode ends.", low=1, high=100_000)
     stamp_tolerance_s: float = param(
         0.05, "How far apart the stamps of one observation may be on a robot. Lock-step: equal stamps.",
         unit="s", low=0.0, high=1.0,
