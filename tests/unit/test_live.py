@@ -48,18 +48,18 @@ def test_the_screen_names_everything_a_person_wants_to_know() -> None:
     for wanted in (
         "put the red cube in the blue bowl", "7 min 12 s left", "refining from rewards", "episode 4/60", "step 42/100",
         "+0.62", "UNKNOWN: late", "1/2 (50 %)", "weights v5", "640 updates", "holding: no command for 0.5 s", "2 late",
-        "latency p50 60 ms", "reward 1",
+        "p50 60 ms", "2/2 predicted", "reward 1",
     ):  # fmt: skip
         assert wanted in text
 
 
 def test_an_empty_scene_can_be_shown() -> None:
-    assert "lrm demo" in text_of(Scene(message="waiting for reward"), math.nan)
+    assert "lrm demo" in text_of(Scene(), math.nan)
 
 
 def plain() -> tuple[View, Scene, io.StringIO]:
     out, filled = io.StringIO(), scene()
-    return View(filled, lambda: 100.0, console=Console(file=out, width=200, highlight=False)), filled, out
+    return View(lambda: filled, lambda: 100.0, console=Console(file=out, width=200, highlight=False)), filled, out
 
 
 def test_without_a_terminal_there_is_one_line_per_episode() -> None:
@@ -85,7 +85,7 @@ def test_waiting_is_said_once_per_reason() -> None:
 def test_on_a_terminal_the_screen_is_drawn_and_cleared() -> None:
     out = io.StringIO()
     console = Console(file=out, width=110, height=40, force_terminal=True)
-    with View(scene(), lambda: 100.0, console=console) as view:
+    with View(scene, lambda: 100.0, console=console) as view:
         view.say("a line that stays")
     text = out.getvalue()
     assert "refining from rewards" in text

@@ -26,19 +26,23 @@ _PHASES = {"before": "measuring the base policy", "refine": "refining from rewar
 
 
 class View:
-    """Shows a :class:`Scene`.
+    """Shows the :class:`Scene` of a run.
 
     Args:
-        scene: filled by the collector.
+        snapshot: gives the scene as of now.
         remaining_s: gives the expected seconds left; NaN: not known yet.
         live: redraw one screen; False: plain lines.
         console: where to.
     """
 
     def __init__(
-        self, scene: Scene, remaining_s: Callable[[], float], live: bool = True, console: Console | None = None
+        self,
+        snapshot: Callable[[], Scene],
+        remaining_s: Callable[[], float],
+        live: bool = True,
+        console: Console | None = None,
     ) -> None:
-        self._scene, self._remaining_s = scene, remaining_s
+        self._snapshot, self._remaining_s, self._message = snapshot, remaining_s, ""
         self._console = console or Console(highlight=False)
         self._start_s = time.monotonic()
         self._live: Live | None = None
@@ -64,17 +68,17 @@ class View:
 
     def now(self, text: str) -> None:
         """What is being done while no episode runs; plain lines show it once."""
-        if text != self._scene.message and text and self._live is None:
+        if text != self._message and text and self._live is None:
             self.say(text)
-        self._scene.message = text
+        self._message = text
 
     def episode(self, entry: EpisodeEnded) -> None:
         """An episode ended: a line where there is no screen."""
         if self._live is None:
-            self.say(episode_line(entry, self._scene, self._remaining_s()))
+            self.say(episode_line(entry, self._snapshot(), self._remaining_s()))
 
     def _screen(self) -> RenderableType:
-        return screen(self._scene, self._remaining_s(), time.monotonic() - self._start_s)
+        return screen(self._snapshot(), self._remaining_s(), time.monotonic() - self._start_s, self._message)
 
 
 def episode_line(entry: EpisodeEnded, scene: Scene, remaining_s: float) -> str:
@@ -94,7 +98,7 @@ def success_so_far(episodes: Sequence[EpisodeEnded], phase: str) -> str:
     return f"{sum(known)}/{len(known)} ({100 * sum(known) / len(known):.0f} %)" if known else "–"
 
 
-def screen(scene: Scene, remaining_s: float, elapsed_s: float) -> RenderableType:
+def screen(scene: Scene, remaining_s: float, elapsed_s: float, message: str = "") -> RenderableType:
     """The whole screen as of now."""
     title = Text.assemble(("lrm demo  ", "bold"), (scene.task, "bold cyan"))
     clock = (
@@ -107,8 +111,8 @@ def screen(scene: Scene, remaining_s: float, elapsed_s: float) -> RenderableType
     head.add_column(justify="right")
     head.add_row(title, Text(clock, style="dim"))
     body: list[RenderableType] = [head, Text()]
-    if scene.message:
-        body.append(Text(scene.message, style="yellow"))
+    if message:
+        body.append(Text(message, style="yellow"))
     if scene.phase:
         body += [_phase(scene), Text(), _rewards(scene), Text()]
     body.append(_facts(scene))
@@ -156,11 +160,12 @@ def _facts(scene: Scene) -> RenderableType:
 
 def facts(scene: Scene) -> list[tuple[str, str]]:
     """(name, value) lines below the bars."""
-    rows = [(f"success {phase} (audit)", success_so_far(scene.episodes, phase)) for phase in _PHASES
-            if any(episode.phase == phase for episode in scene.episodes)]  # fmt: skip
-    predicted = [e.predicted for e in scene.episodes if e.phase == scene.phase and not math.isnan(e.predicted)]
-    if predicted:
-        rows.append(("completion score", f"{statistics.fmean(predicted):.2f} on average at the end of an episode"))
+    measured = {episode.phase for episode in scene.episodes}
+    rows = [
+        (f"success {phase}", f"{success_so_far(scene.episodes, phase)} true (audit), {_predicted(scene, phase)}")
+        for phase in _PHASES
+        if phase in measured
+    ]
     if scene.learner:
         learner = scene.learner
         loss = "–" if math.isnan(learner.critic_loss) else f"{learner.critic_loss:.3g}"
@@ -173,8 +178,14 @@ def facts(scene: Scene) -> list[tuple[str, str]]:
         why = f": {safety.reason}" if safety.reason else ""
         rows.append(("safety", f"{safety.state.lower()}{why} ({safety.limited} limited, {safety.rejected} rejected)"))
     unknown = ", ".join(f"{count} {status.lower()}" for status, count in sorted(scene.unknown.items())) or "none"
-    latency = f", latency p50 {duration(statistics.median(scene.latencies_s))}" if scene.latencies_s else ""
-    rows.append(("UNKNOWN", unknown + latency))
+    rows.append(("UNKNOWN rewards", unknown))
+    if scene.latencies_s:
+        rows.append(("reward latency", f"p50 {duration(statistics.median(scene.latencies_s))}, camera to reward"))
     if scene.restarts:
         rows.append(("restarts", ", ".join(f"{name} {count}" for name, count in sorted(scene.restarts.items()))))
     return rows
+
+
+def _predicted(scene: Scene, phase: str) -> str:
+    known = [e.predicted for e in scene.episodes if e.phase == phase and not math.isnan(e.predicted)]
+    return f"{sum(score >= scene.success_threshold for score in known)}/{len(known)} predicted by the reward model"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from collections import Counter, deque
@@ -66,7 +67,7 @@ class Scene:
     unknown: Counter[str] = field(default_factory=Counter)
     latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=_LATENCIES))
     restarts: Counter[str] = field(default_factory=Counter)
-    message: str = ""
+    success_threshold: float = 0.5
 
 
 class Collector:
@@ -92,6 +93,16 @@ class Collector:
     def open(self) -> bool:
         """True while the truth or the last score of an episode that has ended is still missing."""
         return self._ending is not None
+
+    def snapshot(self) -> Scene:
+        """A copy of the scene that stays as it is."""
+        with self._lock:
+            return copy.deepcopy(self.scene)
+
+    def waiting_for(self, what: str) -> None:
+        """The policy node said what its run waits for; empty: nothing."""
+        with self._lock:
+            self.scene.waiting_for = what
 
     def begin(self, phase: str, done: int, total: int) -> None:
         """The episodes from now on belong to ``phase``."""

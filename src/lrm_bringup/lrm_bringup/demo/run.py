@@ -113,7 +113,8 @@ class DemoRun:
         self._journal = JournalWriter(folder / JOURNAL)
         self._collector = Collector(self._journal.write, self._on_episode)
         self._collector.scene.task = options.task
-        self._view = View(self._collector.scene, lambda: self._plan.remaining_s(self._elapsed_s()), options.live)
+        self._collector.scene.success_threshold = success_threshold()
+        self._view = View(self._collector.snapshot, lambda: self._plan.remaining_s(self._elapsed_s()), options.live)
         self._stop = StopRequest()
 
     def run(self) -> int:
@@ -255,7 +256,7 @@ class DemoRun:
             command=list(options.command),
             versions=versions(),
             fingerprints=fingerprints(options),
-            success_threshold=success_threshold(),
+            success_threshold=self._collector.scene.success_threshold,
         )
 
     def _say_result(self, summary: dict[str, Any]) -> None:

@@ -199,7 +199,7 @@ class Driver:
         )  # fmt: skip
 
     def _on_refinement(self, msg: RefinementStatus) -> None:
-        self._collector.scene.waiting_for = msg.waiting_for
+        self._collector.waiting_for(msg.waiting_for)
 
     def _on_safety(self, msg: SafetyStatus) -> None:
         self._collector.safety(
