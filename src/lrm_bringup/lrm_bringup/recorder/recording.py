@@ -132,6 +132,11 @@ class Recording:
         )
 
     @property
+    def episode_id(self) -> str:
+        """Episode of the open bag; empty: no bag is open."""
+        return self._episode.episode_id if self._bag is not None else ""
+
+    @property
     def _running(self) -> bool:
         return self._episode.phase is Phase.RUNS
 

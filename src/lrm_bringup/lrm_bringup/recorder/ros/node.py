@@ -118,7 +118,7 @@ class _Session:
     def _report(self) -> Report:
         recording, dropped = self._recording, self._worker.dropped + self._recording.dropped
         values = {"bags": recording.bags, "messages": recording.written, "dropped": dropped}
-        report = Report(values={**values, "topics": len(self._discovery.topics)})
+        report = Report(values={**values, "topics": len(self._discovery.topics), "episode": recording.episode_id})
         if self._unknown:
             report.raise_to(WARN, f"not recorded, type not installed: {sorted(self._unknown)}")
         if dropped:
