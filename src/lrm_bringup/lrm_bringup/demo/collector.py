@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import threading
 from collections import Counter, deque
@@ -22,6 +23,7 @@ from lrm_core.rewards import RewardHead, RewardStatus
 
 _AUDITS = 5_000
 _LATENCIES = 200
+_CONTAINERS = ("rewards", "episodes", "unknown", "latencies_s", "restarts")
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ class Collector:
     def snapshot(self) -> Scene:
         """A copy of the scene that stays as it is."""
         with self._lock:
-            return copy.deepcopy(self.scene)
+            copies = {name: copy.copy(getattr(self.scene, name)) for name in _CONTAINERS}
+            return dataclasses.replace(self.scene, **copies)
 
     def waiting_for(self, what: str) -> None:
         """The policy node said what its run waits for; empty: nothing."""

@@ -229,7 +229,7 @@ class DemoRun:
             raise Interrupted("interrupted")
 
     def _on_process(self, event: ProcessEvent) -> None:
-        self._collector.process(ProcessSeen(event.name, event.kind.value, event.message))
+        self._collector.process(ProcessSeen(event.name, event.kind.value, event.message, event.pid))
         if event.kind in (EventKind.CRASHED, EventKind.RESTARTED):
             self._view.say(f"{event.name} {event.kind.value}{': ' + event.message if event.message else ''}")
 

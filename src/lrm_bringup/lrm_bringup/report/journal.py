@@ -139,6 +139,7 @@ class ProcessSeen:
     name: str
     event: str
     message: str = ""
+    pid: int = 0
     t_s: float = 0.0
 
 
