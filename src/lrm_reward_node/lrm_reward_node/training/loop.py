@@ -143,7 +143,7 @@ class _Stage:
 
 
 class _Reporter:
-    """Means of the figures over ``LOG_EVERY`` steps: to a CSV file and to the progress bar (lines without a terminal)."""
+    """Means of the figures over ``LOG_EVERY`` steps, to a CSV file and to the progress bar (or as lines)."""
 
     def __init__(self, name: str, folder: Path, steps: int) -> None:
         self.name, self.steps = name, steps

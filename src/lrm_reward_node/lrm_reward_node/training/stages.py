@@ -214,7 +214,7 @@ class Training:
 
 def tokenizer_for(table: FrameTable) -> PreTrainedTokenizerFast:
     """Tokenizer whose words are those of the tasks and of the auxiliary questions."""
-    words = [*table.tasks, *table.things, f"Where is the {auxiliary.GRIPPER}?", "Is there a yes no held in"]
+    words = [*table.tasks, *table.things, f"Where is the {auxiliary.GRIPPER}?", "Is there a held in"]
     return build_tokenizer(words, [*auxiliary_pieces(), "Question: How far is the", "Question: How high is the"])
 
 

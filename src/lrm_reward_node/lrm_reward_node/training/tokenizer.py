@@ -25,6 +25,7 @@ SPECIAL = (
     "<|video_pad|>",
 )
 VOCABULARY_LIMIT = 1024
+ANSWER_WORDS = ("yes", "no")
 
 
 def build_tokenizer(corpus: Iterable[str], pieces: Iterable[str] = ()) -> PreTrainedTokenizerFast:
@@ -45,7 +46,7 @@ def build_tokenizer(corpus: Iterable[str], pieces: Iterable[str] = ()) -> PreTra
         show_progress=False,
     )
     # Words occur at the start of a text and after a blank: both forms become tokens.
-    words = sorted({word for text in corpus for word in text.split()})
+    words = sorted({word for text in [*corpus, *ANSWER_WORDS] for word in text.split()})
     tokenizer.train_from_iterator([form for word in words for form in (word, f" {word}")], trainer)
     fixed = [*prompts.fixed_pieces(), *answer_pieces(), *pieces, "user\n", "assistant\n"]
     tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in dict.fromkeys(fixed)])

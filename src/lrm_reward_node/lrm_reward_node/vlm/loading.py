@@ -60,11 +60,11 @@ def load_checkpoint(path: str, adapters: str | None, device: str, dtype: str) ->
     if dtype not in DTYPES:
         raise BadInput("dtype", dtype, f"one of {sorted(DTYPES)}")
     folder = resolve_folder("model", path)
-    adapter_folder = resolve_folder("adapters", adapters) if adapters else folder
-    folders = {head: _adapter_folder(adapter_folder, head) for head in MODEL_HEADS}
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise BadInput("model", path, "a folder with config.json and *.safetensors")
+    adapter_folder = resolve_folder("adapters", adapters) if adapters else folder
+    folders = {head: _adapter_folder(adapter_folder, head) for head in MODEL_HEADS}
     for file in [*weights, *(one / ADAPTER_WEIGHTS for one in folders.values())]:
         _check_complete(file)
     base = _load_base(folder, DTYPES[dtype])

@@ -1,0 +1,140 @@
+"""The Qwen3-VL reward model keeps the contract, and its readouts are what they say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lrm_core.errors import BadInput
+from lrm_core.rewards import MODEL_HEADS, RewardHead, RewardStatus
+from lrm_reward_node import prompts
+from lrm_reward_node.contract import RewardModelContract, contract_image, contract_query
+from lrm_reward_node.model import RewardModel, RewardQuery
+from lrm_reward_node.readout import ANSWERS
+from lrm_reward_node.vlm.encoding import rendered, token_ids
+from lrm_reward_node.vlm.qwen import QwenRewardModel, load
+from reward_checkpoints import save_random_checkpoint
+
+TASK = "put the red cube in the blue bowl"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_random_checkpoint(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> QwenRewardModel:
+    return load(str(folder))
+
+
+class TestQwenRewardModel(RewardModelContract):
+    @pytest.fixture(autouse=True)
+    def _use(self, model: QwenRewardModel) -> None:
+        self.model = model
+
+    def make_model(self) -> RewardModel:
+        return self.model
+
+
+def full_forward(model: QwenRewardModel, query: RewardQuery) -> np.ndarray:
+    """(A,) log-likelihood of each legal answer by transformers' own processor and forward pass, one answer at a time."""
+    processor = model.checkpoint.processors[query.head]
+    images = [query.current] if query.head is RewardHead.COMPLETION else [query.reference, query.current]
+    prompt = prompts.build(query.head, query.task)
+    model.checkpoint.model.set_adapter(query.head.value)
+    scores = []
+    for text in ANSWERS[query.head].texts:
+        inputs = processor(text=[rendered(prompt, processor)], images=images, return_tensors="pt")
+        answer = torch.tensor([processor.tokenizer.encode(text, add_special_tokens=False)])
+        start = inputs["input_ids"].shape[1]
+        inputs["input_ids"] = torch.cat((inputs["input_ids"], answer), 1)
+        for name, fill in (("attention_mask", 1), ("mm_token_type_ids", 0)):
+            inputs[name] = torch.cat((inputs[name], torch.full_like(answer, fill)), 1)
+        with torch.inference_mode():
+            likelihoods = torch.log_softmax(model.checkpoint.model(**inputs).logits[0, start - 1 : -1].float(), -1)
+        scores.append(likelihoods.gather(1, answer[0][:, None])[:, 0].numpy())
+    answers = model._answers[query.head]
+    opening = len(answers.opening)
+    return np.array([s[opening : opening + len(c)].sum() for s, c in zip(scores, answers.choices, strict=True)])
+
+
+@pytest.mark.parametrize("words_of_answers", [True, False])
+def test_logits_readout_equals_a_full_forward_pass_per_answer(tmp_path: Path, words_of_answers: bool) -> None:
+    model = load(str(save_random_checkpoint(tmp_path, words_of_answers=words_of_answers)))
+    for head in MODEL_HEADS:
+        assert model._answers[head].single is words_of_answers or head is not RewardHead.PROGRESS
+        query = contract_query(head, 3, TASK)
+        weights = np.exp(expected := full_forward(model, query))
+        (estimate,) = model.score([query])
+        assert estimate.value == pytest.approx(float(weights @ ANSWERS[head].values / weights.sum()), abs=1e-4)
+        assert estimate.raw_text == ANSWERS[head].texts[int(np.argmax(expected))]
+
+
+@pytest.mark.parametrize("head", MODEL_HEADS)
+def test_tokens_are_those_of_the_processor(model: QwenRewardModel, head: RewardHead) -> None:
+    processor = model.checkpoint.processors[head]
+    prompt = prompts.build(head, TASK)
+    images = [contract_image(i) for i in range(prompt.images)]
+    expected = processor(text=[rendered(prompt, processor)], images=images)["input_ids"][0]
+    assert token_ids(prompt, [16] * prompt.images, processor) == list(expected)
+
+
+def test_pictures_of_any_size_are_scored_in_one_batch(model: QwenRewardModel) -> None:
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (*size, 3), dtype=np.uint8) for size in ((480, 640), (128, 128), (64, 200))]
+    queries = [RewardQuery(RewardHead.PROGRESS, TASK, p, 1, pictures[0], 1) for p in pictures]
+    batch, alone = model.score(queries), [model.score([query])[0] for query in queries]
+    assert all(e.ok for e in batch)
+    np.testing.assert_allclose([e.value for e in batch], [e.value for e in alone], atol=1e-4)
+
+
+def test_a_picture_is_encoded_once(model: QwenRewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+    forward = model.encoder._forward
+    monkeypatch.setattr(model.encoder, "_forward", lambda images, p: encoded.append(len(images)) or forward(images, p))
+    model.encoder._cache.clear()
+    model.score([contract_query(head, 7) for head in MODEL_HEADS])
+    assert sum(encoded) == 2  # the frame and its reference, although three heads ask about them
+
+
+def test_the_cache_of_pictures_is_bounded(model: QwenRewardModel) -> None:
+    model.score([contract_query(RewardHead.COMPLETION, seed) for seed in range(40)])
+    assert len(model.encoder._cache) <= 32
+
+
+def test_progress_without_a_reference_uses_the_prompt_without_its_line(model: QwenRewardModel) -> None:
+    (estimate,) = model.score([RewardQuery(RewardHead.PROGRESS, TASK, contract_image(1), 1)])
+    assert estimate.ok
+
+
+def test_generated_garbage_is_unparsable_and_never_a_number(folder: Path) -> None:
+    model = load(str(folder), readout="generate")
+    for estimate in model.score([contract_query(head, 1) for head in MODEL_HEADS[1:]]):
+        assert estimate.status is RewardStatus.UNPARSABLE and np.isnan(estimate.value) and estimate.raw_text
+
+
+def test_a_failing_forward_pass_is_a_model_error(model: QwenRewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise torch.OutOfMemoryError("out of memory")
+
+    monkeypatch.setattr(model, "_log_likelihoods", out_of_memory)
+    (estimate,) = model.score([contract_query(RewardHead.COMPLETION, 1)])
+    assert estimate.status is RewardStatus.MODEL_ERROR and "out of memory" in estimate.raw_text
+
+
+def test_the_fingerprint_tells_weights_and_readout_apart(model: QwenRewardModel, folder: Path, tmp_path: Path) -> None:
+    assert load(str(folder)).fingerprint == model.fingerprint
+    assert load(str(folder), readout="generate").fingerprint != model.fingerprint
+    other = save_random_checkpoint(tmp_path, words_of_answers=False)
+    assert load(str(other)).fingerprint != model.fingerprint
+
+
+def test_an_unknown_readout_or_dtype_is_refused(folder: Path) -> None:
+    with pytest.raises(BadInput, match="readout"):
+        load(str(folder), readout="sample")
+    with pytest.raises(BadInput, match="dtype"):
+        load(str(folder), dtype="int4")
