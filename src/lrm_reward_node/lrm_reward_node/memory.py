@@ -53,7 +53,7 @@ class EpisodeMemory:
         try:
             with np.load(self._path, allow_pickle=False) as arrays:
                 query = _query(arrays)
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
             return None
         return query if query.plan.episode_id == episode_id else None
 

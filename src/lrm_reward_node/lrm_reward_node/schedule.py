@@ -6,11 +6,15 @@ at the stamp of its last frame. Frames and episode status arrive in any order, s
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, replace
 
 from lrm_core.errors import BadInput
 from lrm_core.frame_buffer import FrameBuffer
 from lrm_core.frames import CameraFrame
+
+_REMEMBERED = 4
+"""Queries that a late end of the episode may still turn out to be."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +93,25 @@ class QuerySchedule:
         deadline_s: a frame that has not arrived this long after its time is lost, seconds.
         first_index: number of the first query, larger than 0 when the node joins late.
         last: newest query given out before, when the node continues an episode.
+
+    Attributes:
+        final: the last query of the episode, once it was given out; nothing comes after it.
     """
 
     def __init__(self, plan: EpisodePlan, deadline_s: float, first_index: int = 0, last: Query | None = None) -> None:
-        self.plan, self.last = plan, last
+        self.plan = plan
+        self.final = last if last is not None and last.final else None
         self._deadline_s = deadline_s
+        self._given: deque[Query] = deque([last] if last else [], maxlen=_REMEMBERED)
         self._index = last.index + 1 if last else first_index
         self._initial = last.initial if last else None
         self._end_ns: int | None = None
         self._due_since_s: float | None = None
-        self.finished = last is not None and last.final
+
+    @property
+    def begun(self) -> bool:
+        """True once a query was given out."""
+        return bool(self._given)
 
     def end(self, end_ns: int) -> Query | None:
         """Say that the episode ended with the frame at ``end_ns``.
@@ -107,14 +120,13 @@ class QuerySchedule:
             The last query, now final, when it had already been given out as a regular one; else None, and the next
             ones lead there.
         """
-        if self._end_ns is not None or self.finished:
+        if self._end_ns is not None or self.final is not None:
             return None
         self._end_ns = end_ns
-        if self.last is None or abs(self.last.stamp_ns - end_ns) > self.plan.tolerance_ns:
-            return None
-        self.finished = True
-        self.last = replace(self.last, final=True)
-        return self.last
+        asked = (query for query in self._given if abs(query.stamp_ns - end_ns) <= self.plan.tolerance_ns)
+        already = next(asked, None)
+        self.final = replace(already, final=True) if already is not None else None
+        return self.final
 
     def next_query(self, frames: FrameBuffer[ArrivedFrame], now_ns: int, monotonic_s: float) -> Query | None:
         """The next query that can be decided: its frame has arrived, or is lost. Call until it returns None.
@@ -124,7 +136,7 @@ class QuerySchedule:
             now_ns: newest time known on the clock of the stamps, nanoseconds.
             monotonic_s: clock of the deadline, seconds.
         """
-        if self.finished:
+        if self.final is not None:
             return None
         stamp_ns, final = self._wanted()
         if not final and stamp_ns > self.plan.start_ns + self.plan.limit_ns + self.plan.tolerance_ns:
@@ -162,10 +174,12 @@ class QuerySchedule:
     def _give_out(self, stamp_ns: int, final: bool, frame: ArrivedFrame | None) -> Query:
         if self._index == 0:
             self._initial = frame
-        previous = self.last.current if self.last is not None and self.last.index == self._index - 1 else None
+        # A late end may lie before queries already given out: the one before it in time is its reference.
+        before = next((query for query in reversed(self._given) if query.stamp_ns < stamp_ns), None)
         stamp_ns = frame.stamp_ns if frame is not None else stamp_ns
-        self.last = Query(self.plan, self._index, stamp_ns, final, frame, self._initial, previous)
+        query = Query(self.plan, self._index, stamp_ns, final, frame, self._initial, before.current if before else None)
+        self._given.append(query)
         self._index += 1
         self._due_since_s = None
-        self.finished = final
-        return self.last
+        self.final = query if final else None
+        return query

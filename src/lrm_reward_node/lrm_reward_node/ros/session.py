@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 
 from rclpy.clock import Clock, ClockType
 
@@ -50,7 +51,7 @@ class ScoringSession:
         self._memory = EpisodeMemory(state_path(params.state_dir, node.get_namespace()))
         self._tally = Tally()
         self._schedule: QuerySchedule | None = None
-        self._published: ScoredQuery | None = None
+        self._published: deque[ScoredQuery] = deque(maxlen=4)
         self._closed_id = ""
         self._newest_ns = 0
         self._bad_images = self._bad_images_reported = 0
@@ -180,14 +181,13 @@ class ScoringSession:
 
     def _mark_final(self, query: Query) -> None:
         """The query was asked as a regular one: flag it before it is published, or publish it again."""
-        done = self._published
-        if done is not None and _same(done.query, query):
+        for done in [scored for scored in self._published if _same(scored.query, query)]:
             self._publish(as_final(done), again=True)
 
     def _publish_results(self) -> None:
         for scored in self._scorer.results():
-            last = self._schedule.last if self._schedule else None
-            ended_meanwhile = last is not None and last.final and _same(last, scored.query)
+            final = self._schedule.final if self._schedule else None
+            ended_meanwhile = final is not None and _same(final, scored.query)
             self._publish(as_final(scored) if ended_meanwhile else scored)
 
     def _publish(self, scored: ScoredQuery, again: bool = False) -> None:
@@ -198,7 +198,7 @@ class ScoringSession:
             self._publishers.reward(msg)
             if not again:
                 self._tally.add(estimate.status, msg.transport_latency_s, msg.model_latency_s)
-        self._published = scored
+        self._published.append(scored)
         if any(estimate.ok for estimate in scored.estimates):
             self._complaint = ""
         if scored.error:
