@@ -64,7 +64,7 @@ def test_a_backbone_with_a_missing_tensor(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
 def test_a_missing_adapter(folder: Path, name: str) -> None:
     (folder / "completion" / name).unlink()
-    with pytest.raises(BadInput, match="completion adapter .*an existing file"):
+    with pytest.raises(BadInput, match=r"completion adapter .*an existing file"):
         load(str(folder))
 
 
@@ -103,7 +103,7 @@ def test_an_adapter_whose_weights_did_not_load(folder: Path, change: Callable[[T
 
 
 def test_a_folder_that_is_none_and_a_name_that_is_none(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="model .*an existing folder or a hub name"):
+    with pytest.raises(BadInput, match=r"model .*an existing folder or a hub name"):
         load(str(tmp_path / "nothing"))
     with pytest.raises(BadInput, match=r"model .*\*\.safetensors"):
         load(str(tmp_path))

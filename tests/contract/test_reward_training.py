@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -204,7 +205,7 @@ def test_a_source_that_cannot_be_called_is_refused(name: str) -> None:
 def test_the_learning_rate_warms_up_and_falls() -> None:
     factors = [learning_rate_factor(i / 100) for i in range(101)]
     assert max(factors) <= 1.0 and factors[0] < 0.1 and factors[-1] == pytest.approx(0.02)
-    assert all(a >= b for a, b in zip(factors[3:], factors[4:], strict=False))
+    assert all(a >= b for a, b in pairwise(factors[3:]))
 
 
 def test_a_stage_goes_on_from_its_checkpoint_and_ends_where_an_unbroken_one_does(tmp_path: Path) -> None:
@@ -244,7 +245,7 @@ def test_a_whole_run_gives_a_checkpoint_that_loads_and_figures(
     figures = json.loads((tmp_path / "work" / "quality.json").read_text())
     assert set(figures) == {"held_out_seeds", "held_out_pairs"}
     assert all(row["unknown"] == 0.0 and not math.isnan(row["progress_error"]) for row in figures.values())
-    weights = [path for path in (tmp_path / "out").rglob("*.safetensors")]
+    weights = list((tmp_path / "out").rglob("*.safetensors"))
     assert len(weights) == 4 and all(path.stat().st_size < 16 * 2**20 for path in weights)
     capsys.readouterr()
 

@@ -1,0 +1,94 @@
+"""``lrm score`` on picture files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lrm_bringup.cli import main
+from reward_checkpoints import save_random_checkpoint
+
+TASK = "put the red cube in the blue bowl"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_random_checkpoint(tmp_path_factory.mktemp("tiny")))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[str]:
+    rng = np.random.default_rng(0)
+    sizes = {"a.png": (128, 128, 3), "b.jpg": (120, 160, 3), "c.png": (96, 96)}
+    paths = [tmp_path / name for name in sizes]
+    for path, size in zip(paths, sizes.values(), strict=True):
+        Image.fromarray(rng.integers(0, 255, size, dtype=np.uint8)).save(path)
+    return [str(path) for path in paths]
+
+
+def score(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    code = main(["score", *words])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_pictures_are_scored_in_order_as_json(
+    model: str, pictures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    initial, *later = pictures
+    code, out, _ = score(capsys, "--model", model, "--task", TASK, "--initial", initial, "--json", *later)
+    result = json.loads(out)
+    assert code == 0 and result["task"] == TASK and result["initial"] == initial
+    assert [row["image"] for row in result["images"]] == later
+    for row in result["images"]:
+        assert {row[head]["status"] for head in ("contrastive", "progress", "completion", "fused")} == {"OK"}
+        assert 0.0 <= row["progress"]["value"] <= 1.0 and 0.0 < row["progress"]["confidence"] <= 1.0
+
+
+def test_one_picture_alone_has_no_reference(
+    model: str, pictures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = score(capsys, "--model", model, "--task", TASK, "--json", pictures[0])
+    (row,) = json.loads(out)["images"]
+    assert row["contrastive"] == {
+        "value": None,
+        "status": "NO_REFERENCE",
+        "confidence": None,
+        "uncertainty": None,
+        "answer": "",
+    }
+    assert row["fused"]["value"] is None and row["progress"]["status"] == row["completion"]["status"] == "OK"
+
+
+def test_without_json_it_prints_a_table(model: str, pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = score(capsys, "--model", model, "--task", TASK, *pictures)
+    assert code == 0 and "NO_REFERENCE" in out and "b.jpg" in out and "completion" in out
+
+
+@pytest.mark.parametrize("task", ["", "  "])
+def test_an_empty_task_is_one_line(task: str, pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = score(capsys, "--task", task, pictures[0])
+    assert code == 2 and err.startswith("lrm: task is") and err.count("\n") == 1
+
+
+def test_a_missing_file_and_a_file_that_is_no_picture_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "notes.png"
+    text.write_text("no picture")
+    for path in (tmp_path / "missing.png", text):
+        code, _, err = score(capsys, "--task", TASK, str(path))
+        assert code == 2 and str(path) in err and err.count("\n") == 1
+
+
+def test_a_picture_cut_short_is_one_line(
+    pictures: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half = tmp_path / "half.png"
+    half.write_bytes(Path(pictures[0]).read_bytes()[:2000])
+    code, _, err = score(capsys, "--task", TASK, str(half))
+    assert code == 2 and "complete picture" in err
