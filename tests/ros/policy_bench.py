@@ -142,7 +142,7 @@ class PolicyBench(Watcher):
             "sim": lambda: self.node.count_publishers("joint_states"),
         }
         for name in names:
-            self.until(lambda name=name: signs[name]() or self._ended(name), 40.0, f"{name} is up")  # type: ignore[misc]
+            self.until(lambda name=name: signs[name]() or self._ended(name), 90.0, f"{name} is up")  # type: ignore[misc]
 
     def _ended(self, name: str) -> bool:
         process = self.processes[name]
