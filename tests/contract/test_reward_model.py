@@ -41,7 +41,7 @@ class TestQwenRewardModel(RewardModelContract):
 
 
 def full_forward(model: QwenRewardModel, query: RewardQuery) -> np.ndarray:
-    """(A,) log-likelihood of each legal answer by transformers' own processor and forward pass, one answer at a time."""
+    """(A,) log-likelihood of each legal answer by transformers' own processor and forward pass, one by one."""
     processor = model.checkpoint.processors[query.head]
     images = [query.current] if query.head is RewardHead.COMPLETION else [query.reference, query.current]
     prompt = prompts.build(query.head, query.task)
