@@ -32,8 +32,10 @@ class Inputs:
         self._bad_image = ""
         self._open: list[Any] = []
         self._cameras: list[CameraSubscription] = []
+        # A lock-step clock stands still between two frames: there the age of a frame says nothing.
+        max_age_s = math.inf if params.lockstep else params.camera_timeout_s
         for camera in CAMERAS:
-            task = StreamTask(node, 0.5 * params.control_rate_hz, params.camera_timeout_s)
+            task = StreamTask(node, 0.5 * params.control_rate_hz, max_age_s)
             diagnostics.add(f"{camera} camera", task)
             self._cameras.append(
                 CameraSubscription(

@@ -76,13 +76,13 @@ class RobotWorld:
     def observe(self, after_ns: int) -> Observation:
         """The next observation; in lock-step the command is sent again when nothing comes."""
         timeout_s = self._params.camera_timeout_s
-        for _ in range(max(1, round(timeout_s / _RESEND_S))):
+        for attempt in range(max(1, round(timeout_s / _RESEND_S))):
+            if attempt and self._params.lockstep and self._sent is not None:
+                self._proposals.publish(self._sent)
             observation = self._inbox.observe(after_ns, _RESEND_S)
             if observation is not None:
                 self._inbox.begin_episode()
                 return observation
-            if self._params.lockstep and self._sent is not None:
-                self._proposals.publish(self._sent)
         raise self._inbox.lost(after_ns, timeout_s)
 
     def newest(self) -> Observation | None:

@@ -62,6 +62,8 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
 
     def activate_node(self) -> None:
         """Say at once that the arm holds until a command comes."""
+        self._pending = self._last_command_s = None
+        self._report_state(SafetyStatus.HOLDING, "no command yet")
         self._publish_status()
 
     def deactivate_node(self) -> None:
@@ -126,14 +128,12 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         reason = f"no command for {self.params.command_timeout_s} s"
         if self._pending is not None:
             reason = "the joint state that the command was computed from has not arrived"
-        if self.params.lockstep:
-            self._report_state(SafetyStatus.HOLDING, reason)
-        else:
-            self._hold(reason)
+        self._hold(reason)
 
     def _hold(self, reason: str) -> None:
-        stamp = self.get_clock().now().to_msg()
-        self._send(self._filter.hold(reason, self._now_ns(), self._measured), Header(stamp=stamp))
+        if not self.params.lockstep:
+            stamp = self.get_clock().now().to_msg()
+            self._send(self._filter.hold(reason, self._now_ns(), self._measured), Header(stamp=stamp))
         self._report_state(SafetyStatus.HOLDING, reason)
 
     def _send(self, decision: Decision, header: Header) -> None:
