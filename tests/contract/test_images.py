@@ -103,7 +103,8 @@ class TestImageBridge:
 
     @pytest.mark.parametrize(("values", "encoding"), [
         (np.zeros((2, 2), np.uint8), "rgb8"), (np.zeros((2, 2, 3), np.float64), "rgb8"),
-        (np.zeros((0, 2), np.uint8), "mono8"), (np.zeros((2, 2, 3), np.uint8), "bayer_rggb8"), (np.zeros((2, 2, 2), np.uint8), "passthrough"),
+        (np.zeros((0, 2), np.uint8), "mono8"), (np.zeros((2, 2, 3), np.uint8), "bayer_rggb8"),
+        (np.zeros((2, 2, 2), np.uint8), "passthrough"),
     ])  # fmt: skip
     def test_an_array_that_is_no_such_image_is_refused(
         self, bridge: images.ImageBridge, values: np.ndarray, encoding: str
