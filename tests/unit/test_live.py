@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import math
 from collections import Counter
 
+import pytest
 from rich.console import Console
 
 from lrm_bringup.demo.collector import EpisodeSeen, Scene
@@ -74,12 +76,23 @@ def test_without_a_terminal_there_is_one_line_per_episode() -> None:
     assert "\x1b" not in out.getvalue()
 
 
-def test_waiting_is_said_once_per_reason() -> None:
+def test_what_it_waits_for_is_said_once_and_not_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     view, _, out = plain()
+    now_s = [1000.0]
+    monkeypatch.setattr("time.monotonic", lambda: now_s[0])
     with view:
-        for text in ("waiting for reward", "waiting for reward", "", "waiting for policy"):
+        for text in ("waiting for a, b", "waiting for a, b", "waiting for b"):
             view.now(text)
-    assert len(out.getvalue().splitlines()) == 2
+        now_s[0] += 10.0
+        for text in ("waiting for b", "", "waiting for c"):
+            view.now(text)
+    assert [line.split("] ")[1] for line in out.getvalue().splitlines()] == ["waiting for a, b", "waiting for c"]
+
+
+def test_an_episode_cut_short_says_why() -> None:
+    view, _, out = plain()
+    view.episode(dataclasses.replace(episode(None), reason="clock_jumped"))
+    assert "cut short after 60 steps: clock jumped" in out.getvalue()
 
 
 def test_on_a_terminal_the_screen_is_drawn_and_cleared() -> None:

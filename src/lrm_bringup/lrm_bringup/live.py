@@ -22,6 +22,7 @@ from lrm_core.rewards import MODEL_HEADS, RewardHead, RewardStatus
 
 _BAR = 24
 _REFRESH_HZ = 4.0
+_QUIET_S = 3.0
 _PHASES = {"before": "measuring the base policy", "refine": "refining from rewards", "after": "measuring again"}
 
 
@@ -43,6 +44,7 @@ class View:
         console: Console | None = None,
     ) -> None:
         self._snapshot, self._remaining_s, self._message = snapshot, remaining_s, ""
+        self._said_s = -_QUIET_S
         self._console = console or Console(highlight=False)
         self._start_s = time.monotonic()
         self._live: Live | None = None
@@ -67,9 +69,10 @@ class View:
         self._console.print(f"[{duration(time.monotonic() - self._start_s):>12}] {text}", markup=False, soft_wrap=True)
 
     def now(self, text: str) -> None:
-        """What is being done while no episode runs; plain lines show it once."""
-        if text != self._message and text and self._live is None:
+        """What is being done while no episode runs; plain lines show it when it is new, every few seconds at most."""
+        if self._live is None and text not in ("", self._message) and time.monotonic() - self._said_s > _QUIET_S:
             self.say(text)
+            self._said_s = time.monotonic()
         self._message = text
 
     def episode(self, entry: EpisodeEnded) -> None:
@@ -83,6 +86,8 @@ class View:
 
 def episode_line(entry: EpisodeEnded, scene: Scene, remaining_s: float) -> str:
     """One line about an episode that ended."""
+    if not entry.complete:
+        return f"{entry.phase}: an episode was cut short after {entry.steps} steps: {entry.reason.replace('_', ' ')}"
     truth = "unknown" if entry.success is None else entry.outcome.replace("_", " ")
     said = "unknown" if math.isnan(entry.predicted) else f"{entry.predicted:.2f}"
     rates = success_so_far(scene.episodes, entry.phase)

@@ -210,5 +210,5 @@ class Collector:
         )
         self._write(entry)
         self.scene.episodes.append(entry)
-        self.scene.phase_done += 1
+        self.scene.phase_done += entry.complete
         self._on_episode(entry)

@@ -31,7 +31,6 @@ from lrm_bringup.report.journal import (
     RunStarted,
 )
 from lrm_bringup.report.markup import percent
-from lrm_bringup.report.summary import complete
 from lrm_core.errors import LrmError
 
 if TYPE_CHECKING:
@@ -236,8 +235,8 @@ class DemoRun:
     def _on_episode(self, entry: EpisodeEnded) -> None:
         """Called on the thread of the driver node, while this one waits for the goal."""
         now_s = time.monotonic()
-        seeds = [episode.seed for episode in complete([entry]) if episode.seed not in self._plan.done[entry.phase]]
-        self._plan.record(entry.phase, seeds, now_s - self._episode_start_s)
+        new = entry.complete and entry.seed not in self._plan.done[entry.phase]
+        self._plan.record(entry.phase, [entry.seed] if new else [], now_s - self._episode_start_s)
         self._episode_start_s = now_s
         self._view.episode(entry)
 

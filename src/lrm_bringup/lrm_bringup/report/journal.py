@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from lrm_core.episodes import TerminationReason
 from lrm_core.errors import BadInput
 
 JOURNAL = "journal.jsonl"
@@ -85,6 +86,11 @@ class EpisodeEnded:
     truth_progress: list[float] = field(default_factory=list)
     truth_success: list[bool] = field(default_factory=list)
     t_s: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Ran to an end of its own: an episode cut short by a person or a crash says nothing about success."""
+        return self.reason in (TerminationReason.SUCCESS_CONFIRMED.value, TerminationReason.MAX_STEPS.value)
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,10 @@ from typing import Any
 from lrm_bringup.report.journal import AFTER, BEFORE, PHASES, REFINE, EpisodeEnded, RewardSeen, Run, null_for_nan
 from lrm_bringup.report.quality import reward_quality
 from lrm_bringup.report.statistics import paired_difference, quantile, wilson
-from lrm_core.episodes import TerminationReason
 from lrm_core.rewards import RewardHead, RewardStatus
 
 SUMMARY = "summary.json"
 SCHEMA_VERSION = 1
-_REGULAR = (TerminationReason.SUCCESS_CONFIRMED.value, TerminationReason.MAX_STEPS.value)
 
 
 def summarise(run: Run) -> dict[str, Any]:
@@ -68,8 +66,8 @@ def write_summary(run: Run) -> dict[str, Any]:
 
 
 def complete(episodes: Iterable[EpisodeEnded]) -> list[EpisodeEnded]:
-    """Episodes that ran to an end of their own: one cut short by a person or a crash says nothing about success."""
-    return [episode for episode in episodes if episode.reason in _REGULAR]
+    """Episodes that ran to an end of their own."""
+    return [episode for episode in episodes if episode.complete]
 
 
 def judged(episodes: Iterable[EpisodeEnded]) -> list[EpisodeEnded]:
