@@ -26,7 +26,7 @@ MODES = ("delta", "hold", "at_query", "terminal")
 class DeliveryParams:
     """How scores become rewards. The potential is Φ = progress_weight·progress + completion_weight·completion."""
 
-    mode: str = param("delta", "Reward delivery.", choices=MODES)
+    delivery: str = param("delta", "How scores become rewards.", choices=MODES)
     discount: float = param(0.97, "Discount per decision, γ.", low=0.0, high=1.0)
     progress_weight: float = param(0.5, "Weight of progress in the potential.", low=0.0, high=10.0)
     completion_weight: float = param(1.0, "Weight of completion in the potential.", low=0.0, high=10.0)
@@ -48,7 +48,7 @@ class RewardDelivery:
 
     def reward(self, start: Scores, end: Scores, done: bool) -> float:
         """Reward of the decision between the frames scored ``start`` and ``end``; ``done``: the episode ended there."""
-        mode, params = self.params.mode, self.params
+        mode, params = self.params.delivery, self.params
         if mode == "delta":
             shaped = params.discount * self.potential(end) - self.potential(start)
             bonus = params.terminal_bonus * _value(end.completion, params.terminal_bonus, "completion") if done else 0.0
@@ -75,7 +75,7 @@ class RewardDelivery:
         return weight * _value(scores.contrastive, weight, "contrastive")
 
     def _weights(self) -> dict[RewardHead, float]:
-        bonus = self.params.terminal_bonus if self.params.mode == "delta" else 0.0
+        bonus = self.params.terminal_bonus if self.params.delivery == "delta" else 0.0
         return {
             RewardHead.PROGRESS: self.params.progress_weight,
             RewardHead.COMPLETION: self.params.completion_weight + bonus,

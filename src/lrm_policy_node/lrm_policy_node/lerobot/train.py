@@ -183,6 +183,10 @@ class _Run:
             (self.folder / "state.pt").unlink(missing_ok=True)
 
 
+def _floating(module: nn.Module) -> list[torch.Tensor]:
+    return [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]
+
+
 def _normalised(batch: dict[str, torch.Tensor], stats: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     return {k: (v - stats[k]["mean"]) / stats[k]["std"] if k in stats else v for k, v in batch.items()}
 

@@ -1,0 +1,1 @@
+"""The learner: joins transitions with rewards, trains the residual, hands weights over. Its process is in ``ros``."""
