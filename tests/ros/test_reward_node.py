@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -94,6 +95,7 @@ def test_a_frame_that_never_arrives_is_lost_and_so_is_what_is_compared_with_it(b
         bench.until(lambda: bench.scored(20))
     lost, after = bench.of(10), bench.of(20)
     assert {reward.status for reward in lost.values()} == {Reward.LOST}
+    assert {reward.model_fingerprint for reward in bench.rewards} == {FakeRewardModel.fingerprint}
     assert all(math.isnan(reward.value) for reward in lost.values())
     assert after["contrastive"].status == after["fused"].status == Reward.LOST
     assert after["progress"].status == after["completion"].status == Reward.OK
@@ -242,6 +244,32 @@ def test_a_rate_can_replace_the_call_interval(bench: Bench) -> None:
             bench.frame(step)
         bench.until(lambda: bench.scored(12))
     assert {step for step in range(13) if bench.of(step)} == {0, 4, 8, 12}
+
+
+def test_without_a_policy_a_task_is_scored_from_the_first_frame_on_until_a_policy_takes_over(bench: Bench) -> None:
+    with in_process(bench, task="put the red cube in the blue bowl", query_rate_hz=2.0):
+        for step in range(0, 11, 5):
+            bench.frame(step)
+        live = f"live-{START_NS}"
+        bench.until(lambda: len(bench.of(10, live)) == 4, what="live rewards")
+        assert bench.of(10, live)["progress"].value == pytest.approx(0.2, abs=0.01)
+        bench.status(RUNNING, step=20, start_stamp=stamps.from_ns(START_NS + 20 * PERIOD_NS))
+        bench.frame(20)
+        bench.until(lambda: len(bench.of(20)) == 2, what="the policy's episode")
+        bench.frame(25)
+        bench.until(lambda: len(bench.of(25)) == 4)
+    assert not bench.of(25, live)
+
+
+def test_a_checkpoint_that_does_not_exist_ends_the_process_with_one_clear_message(
+    ros_domain_id: int, tmp_path: Path
+) -> None:
+    parameters = ["-p", "autostart:=true", "-p", f"model:={tmp_path / 'nothing'}"]
+    command = [sys.executable, "-m", "lrm_reward_node.ros.node", "--ros-args", *parameters]
+    with node_process(command, tmp_path / "log", ENVIRONMENT) as node:
+        assert node.wait(deadline_s=90.0) == 1
+        assert "configure failed: model is" in node.output
+        assert "Traceback" not in node.output
 
 
 @pytest.mark.parametrize(

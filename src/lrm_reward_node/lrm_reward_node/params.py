@@ -23,8 +23,13 @@ class RewardParams:
     readout: str = param("logits", "Expected value over the legal answers, or generated text.", choices=READOUTS)
     torch_threads: int = param(1, "Threads of one forward pass; 0: the library's choice.", low=0, high=256)
     query_rate_hz: float = param(
-        0.0, "Queries per second of the stamps; 0: the call interval of the policy.", unit="Hz", low=0.0, high=100.0
+        0.0,
+        "Queries per second of the stamps; 0: the call interval of the policy, once a second without a policy.",
+        unit="Hz",
+        low=0.0,
+        high=100.0,
     )
+    task: str = param("", "Task to score from the first frame on, while no policy node says what runs. Empty: wait.")
     deadline_s: float = param(
         3.0,
         "A frame that has not arrived this long after its time is LOST; one older when its turn comes is LATE.",

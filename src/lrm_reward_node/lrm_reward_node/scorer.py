@@ -34,11 +34,10 @@ class ScoredQuery:
     error: str = ""
 
 
-def without_score(query: Query, status: RewardStatus, fingerprint: str = "", error: str = "") -> ScoredQuery:
+def without_score(query: Query, status: RewardStatus, error: str = "") -> ScoredQuery:
     """UNKNOWN for every head of ``query``."""
     heads = ALL_HEADS if query.index else (RewardHead.PROGRESS, RewardHead.COMPLETION)
-    fields = {"stamp_ns": query.stamp_ns, "fingerprint": fingerprint}
-    return ScoredQuery(query, [unknown(head, status, **fields) for head in heads], error=error)
+    return ScoredQuery(query, [unknown(head, status, stamp_ns=query.stamp_ns) for head in heads], error=error)
 
 
 def score(pipeline: RewardPipeline, query: Query) -> list[RewardEstimate]:
@@ -98,11 +97,11 @@ class Scorer:
     def submit(self, query: Query) -> None:
         """Score ``query`` when its turn comes. A query without frame is LOST at once."""
         if query.current is None:
-            self._finish(without_score(query, RewardStatus.LOST, self._pipeline.model.fingerprint))
+            self._finish(without_score(query, RewardStatus.LOST))
             return
         gave_way = self._queue.put(query)
         if gave_way is not None:
-            self._finish(without_score(gave_way, RewardStatus.LATE, self._pipeline.model.fingerprint))
+            self._finish(without_score(gave_way, RewardStatus.LATE))
 
     def results(self) -> list[ScoredQuery]:
         """What was scored since the last call, oldest first."""
@@ -120,16 +119,15 @@ class Scorer:
             self._finish(self._score(query))
 
     def _score(self, query: Query) -> ScoredQuery:
-        fingerprint = self._pipeline.model.fingerprint
         self._memory.store(query)
         if self._too_old(query):
-            return without_score(query, RewardStatus.LATE, fingerprint)
+            return without_score(query, RewardStatus.LATE)
         try:
             estimates = score(self._pipeline, query)
             failed = (e.raw_text for e in estimates if e.status is RewardStatus.MODEL_ERROR)
             return ScoredQuery(query, estimates, time.monotonic(), next(failed, ""))
         except Exception as error:  # Whatever a model raises, its frame is UNKNOWN and the node lives on.
-            return without_score(query, RewardStatus.MODEL_ERROR, fingerprint, f"{type(error).__name__}: {error}")
+            return without_score(query, RewardStatus.MODEL_ERROR, f"{type(error).__name__}: {error}")
 
     def _finish(self, scored: ScoredQuery) -> None:
         self._results.append(scored)

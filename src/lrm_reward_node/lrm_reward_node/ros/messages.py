@@ -13,6 +13,8 @@ from lrm_core.ros import stamps
 from lrm_msgs.msg import EpisodeStatus, Reward
 from lrm_reward_node.schedule import EpisodePlan, Query
 
+_FOREVER_NS = 2**62
+
 
 def plan_of(msg: EpisodeStatus, query_rate_hz: float = 0.0) -> EpisodePlan:
     """The plan of a started episode; ``query_rate_hz`` above 0 replaces the policy's call interval.
@@ -34,7 +36,13 @@ def plan_of(msg: EpisodeStatus, query_rate_hz: float = 0.0) -> EpisodePlan:
     )
 
 
-def reward_of(query: Query, estimate: RewardEstimate, model_latency_s: float) -> Reward:
+def live_plan(task: str, start_ns: int, query_rate_hz: float) -> EpisodePlan:
+    """The plan of a camera that nobody runs episodes with: scored from the frame at ``start_ns`` on, without end."""
+    interval_ns = round(1e9 / (query_rate_hz or 1.0))
+    return EpisodePlan(f"live-{start_ns}", task, start_ns, interval_ns, interval_ns // 2, _FOREVER_NS)
+
+
+def reward_of(query: Query, estimate: RewardEstimate, model_latency_s: float, fingerprint: str) -> Reward:
     """The reward message of one estimate; the header is that of the scored image."""
     frame = query.current
     msg = Reward(episode_id=query.plan.episode_id, head=estimate.head.value, episode_end=query.final)
@@ -45,7 +53,7 @@ def reward_of(query: Query, estimate: RewardEstimate, model_latency_s: float) ->
     msg.reference_stamp = stamps.from_ns(estimate.reference_stamp_ns) if estimate.reference_stamp_ns else Time()
     msg.transport_latency_s = frame.transport_s if frame else math.nan
     msg.model_latency_s = model_latency_s
-    msg.model_fingerprint, msg.raw_text = estimate.fingerprint, estimate.raw_text
+    msg.model_fingerprint, msg.raw_text = fingerprint, estimate.raw_text
     return msg
 
 

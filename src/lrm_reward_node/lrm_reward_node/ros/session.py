@@ -25,7 +25,7 @@ from lrm_msgs.msg import EpisodeStatus, RewardNodeStatus
 from lrm_reward_node.memory import EpisodeMemory
 from lrm_reward_node.params import RewardParams
 from lrm_reward_node.pipeline import RewardPipeline
-from lrm_reward_node.ros.messages import plan_of, reward_of, state_path
+from lrm_reward_node.ros.messages import live_plan, plan_of, reward_of, state_path
 from lrm_reward_node.ros.publishers import RewardPublishers
 from lrm_reward_node.schedule import ArrivedFrame, Query, QuerySchedule
 from lrm_reward_node.scorer import ScoredQuery, Scorer, as_final
@@ -51,9 +51,11 @@ class ScoringSession:
         self._memory = EpisodeMemory(state_path(params.state_dir, node.get_namespace()))
         self._tally = Tally()
         self._schedule: QuerySchedule | None = None
+        self._resumed: Query | None = None
         self._published: deque[ScoredQuery] = deque(maxlen=4)
         self._closed_id = ""
         self._newest_ns = 0
+        self._policy_seen = False
         self._bad_images = self._bad_images_reported = 0
         self._bad_image = ""
         self._complaint = ""
@@ -110,6 +112,9 @@ class ScoringSession:
             self._restart_clock(before.stamp_ns, frame.stamp_ns)
         self._camera_task.tick(frame.stamp_ns)
         self._newest_ns = max(self._newest_ns, frame.stamp_ns)
+        if self._params.task and self._schedule is None and not self._policy_seen:
+            plan = live_plan(self._params.task, frame.stamp_ns, self._params.query_rate_hz)
+            self._schedule = QuerySchedule(plan, self._params.deadline_s)
         self._poll()
 
     def _restart_clock(self, before_ns: int, after_ns: int) -> None:
@@ -121,6 +126,7 @@ class ScoringSession:
         self._closed_id, self._schedule, self._newest_ns = episode or self._closed_id, None, after_ns
 
     def _on_status(self, msg: EpisodeStatus) -> None:
+        self._policy_seen = True
         stamp_ns = stamps.to_ns(msg.header.stamp)
         if msg.state == EpisodeStatus.RUNNING and stamp_ns < self._newest_ns - self._params.buffer_s * 1e9:
             # The policy saw the new clock before the first frame came here.
@@ -147,13 +153,18 @@ class ScoringSession:
         last = self._memory.load(msg.episode_id)
         if last is not None:
             self._node.get_logger().info(f"episode {msg.episode_id} goes on with query {last.index}")
-            self._scorer.submit(last)
+            self._resumed = last
         # Who joins late scores from the frame the policy is at now: what is past was published by whoever ran then.
         seen = self._frames.at(plan.start_ns, plan.tolerance_ns) is not None
         first = 0 if seen else plan.first_index_at(stamps.to_ns(msg.header.stamp))
         return QuerySchedule(plan, self._params.deadline_s, first, last)
 
     def _poll(self) -> None:
+        if self._resumed is not None:
+            if not len(self._frames):  # its answer lets a policy in lock-step go on: first see the frame that is there now
+                return
+            self._scorer.submit(self._resumed)
+            self._resumed = None
         while self._schedule is not None:
             query = self._schedule.next_query(self._frames, self._now_ns(), time.monotonic())
             if query is None:
@@ -194,7 +205,7 @@ class ScoringSession:
         frame = scored.query.current
         latency_s = time.monotonic() - frame.arrived_s if frame and math.isfinite(scored.scored_s) else math.nan
         for estimate in scored.estimates:
-            msg = reward_of(scored.query, estimate, latency_s)
+            msg = reward_of(scored.query, estimate, latency_s, self._pipeline.model.fingerprint)
             self._publishers.reward(msg)
             if not again:
                 self._tally.add(estimate.status, msg.transport_latency_s, msg.model_latency_s)
