@@ -17,7 +17,7 @@ from lrm_bringup.report.summary import write_summary
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 
 REPORT = "report.html"
-_MAX_FRAMES = 10
+_MAX_FRAMES = 8
 _HEAD_KEYS = [
     (figures.PROGRESS, "progress"),
     (figures.COMPLETION, "completion"),

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 IMAGE_TOPIC = "front/image_raw"
-_THUMB_PX = 112
+_THUMB_PX = 128
 
 
 def find_bag(bags: Sequence[str], episode_id: str) -> str | None:
