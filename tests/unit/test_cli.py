@@ -14,7 +14,7 @@ from lrm_bringup import cli
 from lrm_bringup.commands import report
 from lrm_core.errors import BadInput
 
-HEAVY = {"torch", "transformers", "lerobot", "mujoco", "rclpy", "matplotlib", "numpy"}
+HEAVY = {"torch", "transformers", "lerobot", "mujoco", "rclpy", "matplotlib"}
 
 
 def python(program: str, *words: str) -> subprocess.CompletedProcess[str]:
