@@ -32,6 +32,7 @@ from lrm_reward_node.scorer import ScoredQuery, Scorer, as_final
 from lrm_reward_node.tally import Tally
 
 _STATUS_PERIOD_S, _POLL_PERIOD_S, _STOP_TIMEOUT_S = 0.5, 0.1, 5.0
+_RESUME_TIMEOUT_S = 1.5  # a simulation in lock-step shows its newest frame again every second
 _STARTED = (EpisodeStatus.RUNNING, EpisodeStatus.ENDING)
 _OVER = (EpisodeStatus.ENDING, EpisodeStatus.ENDED)
 
@@ -52,6 +53,7 @@ class ScoringSession:
         self._tally = Tally()
         self._schedule: QuerySchedule | None = None
         self._resumed: Query | None = None
+        self._resume_by_s = 0.0
         self._published: deque[ScoredQuery] = deque(maxlen=4)
         self._closed_id = ""
         self._newest_ns = 0
@@ -153,7 +155,7 @@ class ScoringSession:
         last = self._memory.load(msg.episode_id)
         if last is not None:
             self._node.get_logger().info(f"episode {msg.episode_id} goes on with query {last.index}")
-            self._resumed = last
+            self._resumed, self._resume_by_s = last, time.monotonic() + _RESUME_TIMEOUT_S
         # Who joins late scores from the frame the policy is at now: what is past was published by whoever ran then.
         seen = self._frames.at(plan.start_ns, plan.tolerance_ns) is not None
         first = 0 if seen else plan.first_index_at(stamps.to_ns(msg.header.stamp))
@@ -161,7 +163,8 @@ class ScoringSession:
 
     def _poll(self) -> None:
         if self._resumed is not None:
-            if not len(self._frames):  # its answer lets a policy in lock-step go on: first see the frame that is there now
+            # Its answer moves a policy in lock-step: first see the frame that is there now, or it is lost.
+            if not len(self._frames) and time.monotonic() < self._resume_by_s:
                 return
             self._scorer.submit(self._resumed)
             self._resumed = None
