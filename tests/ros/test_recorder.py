@@ -25,6 +25,7 @@ from lrm_core.ros import qos, stamps
 from lrm_msgs.msg import EpisodeStatus, Reward, SafetyStatus
 from reward_bench import image
 from ros_testing import NodeProcess, node_process, spin_until
+from small_disk import small_disk
 
 
 class Robot:
@@ -54,6 +55,7 @@ class Robot:
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status if stamps.to_ns(msg.header.stamp) > self.since_ns else ():
             self.report = {value.key: value.value for value in status.values}
+            self.report |= {"message": status.message, "level": str(status.level[0])}
 
     def until(self, predicate: object, what: str, deadline_s: float = 20.0) -> None:
         spin_until(self.executor, predicate, deadline_s, what)
@@ -198,6 +200,28 @@ def test_kill_9_leaves_a_bag_that_the_next_recorder_saves_and_the_episode_goes_o
     assert saved == robot.sent["/front/image_raw"][: len(saved)]
     assert len(saved) > 10
     assert contents(tmp_path / "e_2")["/front/image_raw"] == robot.sent["/front/image_raw"][-2:]
+
+
+def test_a_full_disk_is_in_the_diagnostics_and_the_bag_holds_what_was_recorded(robot: Robot, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", megabytes=6) as disk:
+        start = command(disk, "compression:=none", "reserve_mb:=3")
+        with node_process(start, tmp_path / "log", ENVIRONMENT) as node:
+            robot.wait_for_recorder()
+            robot.status(EpisodeStatus.RESETTING, "e")
+            steps = 0
+            while not (disk / "e").exists() and steps < 1000:
+                robot.act(10, first=steps)
+                steps += 10
+            robot.until(lambda: "No space left on device" in robot.report.get("message", ""), "diagnostics")
+            assert robot.report["level"] == "2"
+            assert int(robot.report["dropped"]) > 0
+            robot.status(EpisodeStatus.ENDED, "e", "max_steps")
+            assert node.stop() == 0
+            assert node.output.count("No space left on device") == 1
+        kept = contents(disk / "e")
+    for name in ("/front/image_raw", "/joint_states"):
+        assert len(kept[name]) > 50
+        assert kept[name] == robot.sent[name][: len(kept[name])]
 
 
 def test_a_folder_that_cannot_be_written_ends_the_process_with_one_clear_message(

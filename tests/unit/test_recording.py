@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +19,7 @@ from lrm_bringup.recorder.mending import mend_all
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Mark, Message, Phase, Recording
 from lrm_core.errors import BadInput
+from small_disk import small_disk
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 TALK = Topic("/talk", "std_msgs/msg/String")
@@ -144,21 +142,14 @@ def test_definitions_come_from_the_installed_files_with_their_comments() -> None
         definitions.of("lrm_msgs/msg/Nothing")
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MB."""
-    mounted = os.geteuid() == 0 and subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(tmp_path)], capture_output=True
-    )
-    if not mounted or mounted.returncode:
-        pytest.skip("mounting a small file system needs root")
-    yield tmp_path
-    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+def test_a_full_disk_closes_the_bag_with_all_it_was_given_says_so_once_and_goes_on_later(tmp_path: Path) -> None:
+    with small_disk(tmp_path, megabytes=8) as disk:
+        _fill_and_go_on(disk)
 
 
-def test_a_full_disk_closes_the_bag_with_all_it_was_given_says_so_once_and_goes_on_later(small_disk: Path) -> None:
-    recorded = Recorded(small_disk, compression="none", reserve_mb=3)
-    (small_disk / "other").write_bytes(bytes(1_000_000))
+def _fill_and_go_on(disk: Path) -> None:
+    recorded = Recorded(disk, compression="none", reserve_mb=3)
+    (disk / "other").write_bytes(bytes(1_000_000))
     recorded.start("a")
     noise = np.random.default_rng(0).integers(97, 122, 50_000, dtype=np.uint8).tobytes().decode()
     for number in range(200):
@@ -168,7 +159,7 @@ def test_a_full_disk_closes_the_bag_with_all_it_was_given_says_so_once_and_goes_
     (line,) = [line for line, is_error in recorded.lines if is_error]
     assert "No space left on device" in line
     assert recorded.recording.error == line
-    kept = texts(small_disk / "a")["/talk"]
+    kept = texts(disk / "a")["/talk"]
     assert [value.split()[0] for value in kept] == [str(number) for number in range(len(kept))]
     assert 40 < len(kept) < 150
     assert recorded.recording.dropped == 200 - len(kept)
@@ -177,12 +168,12 @@ def test_a_full_disk_closes_the_bag_with_all_it_was_given_says_so_once_and_goes_
     recorded.start("b")
     assert "not recorded" in recorded.lines[-1][0]
     recorded.end("b")
-    (small_disk / "other").unlink()
-    (small_disk / "a" / "a.mcap").unlink()
+    (disk / "other").unlink()
+    (disk / "a" / "a.mcap").unlink()
     recorded.start("c")
     recorded.say("room again")
     recorded.recording.close()
-    assert texts(small_disk / "c") == {"/talk": ["room again"]}
+    assert texts(disk / "c") == {"/talk": ["room again"]}
     assert recorded.recording.error == ""
 
 

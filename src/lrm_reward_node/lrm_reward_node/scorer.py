@@ -108,7 +108,11 @@ class Scorer:
         return [self._results.popleft() for _ in range(len(self._results))]
 
     def stop(self, timeout_s: float) -> bool:
-        """End the thread after the query it works on. False when that took longer than ``timeout_s``."""
+        """End the thread after the query it works on. False when that took longer than ``timeout_s``.
+
+        From here on nobody is told of results; the caller asks for the last ones itself.
+        """
+        self._on_result = _tell_nobody
         self._queue.close()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
@@ -132,6 +136,10 @@ class Scorer:
     def _finish(self, scored: ScoredQuery) -> None:
         self._results.append(scored)
         self._on_result()
+
+
+def _tell_nobody() -> None:
+    """For results that come after the end."""
 
 
 def as_final(scored: ScoredQuery) -> ScoredQuery:

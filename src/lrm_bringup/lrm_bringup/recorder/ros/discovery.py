@@ -15,6 +15,8 @@ from lrm_bringup.recorder.bag import Topic
 
 OUTSIDE_NAMESPACE = ("/clock", "/diagnostics", "/rosout", "/tf", "/tf_static")
 """Topics that belong to every robot."""
+_DEPTH = 100
+"""Messages that wait for the executor: all of a latched history, and not more images than memory can take."""
 
 
 class TopicFilter:
@@ -103,7 +105,7 @@ def _compatible(offered: list[rclpy.qos.QoSProfile]) -> rclpy.qos.QoSProfile:
     reliable = all(one.reliability == rclpy.qos.ReliabilityPolicy.RELIABLE for one in offered)
     latched = all(one.durability == rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL for one in offered)
     return rclpy.qos.QoSProfile(
-        depth=1000,
+        depth=_DEPTH,
         reliability=rclpy.qos.ReliabilityPolicy.RELIABLE if reliable else rclpy.qos.ReliabilityPolicy.BEST_EFFORT,
         durability=rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL if latched else rclpy.qos.DurabilityPolicy.VOLATILE,
     )
