@@ -43,6 +43,7 @@ class Learner:
         self.version = self.transitions = self.updates = 0
         self.stale = False
         self._episodes: set[str] = set()
+        self._unwritten: list[CreditedTransition] = []
         self._journal = Journal(folder / "transitions.jsonl")
         self._weights = folder / "weights.safetensors"
         for credited in self._journal.read():
@@ -69,9 +70,14 @@ class Learner:
         self.credit.add_reward(episode_id, estimate)
 
     def collect(self, now_s: float) -> int:
-        """Store the transitions whose rewards are known, first on the disk, then in memory; returns their number."""
-        ready = self.credit.collect(now_s)
-        self._journal.append(ready)
+        """Store the transitions whose rewards are known, first on the disk, then in memory; returns their number.
+
+        Raises:
+            OSError: the disk is full. They are kept and written by a later call.
+        """
+        self._unwritten += self.credit.collect(now_s)
+        self._journal.append(self._unwritten)
+        ready, self._unwritten = self._unwritten, []
         for credited in ready:
             self._store(credited)
         return len(ready)
