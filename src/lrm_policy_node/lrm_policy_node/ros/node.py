@@ -56,16 +56,17 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
             bound_m=params.residual_bound_m,
             ramp_steps=params.residual_ramp_steps,
         )
-        base = self._load_policy(params.policy, params.device)
-        planner = ChunkPlanner(base, ResidualPolicy(), kinematics, params.call_interval, params.max_steps)
         weights = WeightsBox()
         self._inbox = Inbox(params, robot.joint_names)
+        self._diagnostics = Diagnostics(self, params.policy)
+        # Before the policy is loaded: discovery and latched topics take their time meanwhile.
+        self._inputs = Inputs(self, params, self._inbox, weights, self._diagnostics)
+        base = self._load_policy(params.policy, params.device)
+        planner = ChunkPlanner(base, ResidualPolicy(), kinematics, params.call_interval, params.max_steps)
         self._world = RobotWorld(self, params, robot.joint_names, self._inbox, weights)
         self._loop = EpisodeLoop(params, self._world, planner)
         self._run = Run(params, self._world, self._loop)
-        self._diagnostics = Diagnostics(self, params.policy)
         self._diagnostics.add("run", self._report)
-        self._inputs = Inputs(self, params, self._inbox, weights, self._diagnostics)
         self._set_task = self.create_service(SetTask, "set_task", self._on_set_task)
         self._server = RunServer(self, self._inbox, self._execute, lambda: self.active)
         self._world.on_show = lambda machine, done: self._server.feedback(machine, done, planner.residual.version)

@@ -26,6 +26,7 @@ from lrm_policy_node.runtime.weights import WeightsBox
 from lrm_policy_node.runtime.world import EpisodeCut, EpisodeOrder, RunProgress
 
 _RESEND_S = 0.5  # a safety stage that restarts loses one command; in lock-step time would then stand still for ever
+_LATCHED_S = 2.0
 
 
 class RobotWorld:
@@ -52,6 +53,7 @@ class RobotWorld:
         self._sent: JointTrajectory | None = None
         self._progress: RunProgress | None = None
         self._waiting = ""
+        self._weights_awaited = True
         self.on_show: Callable[[EpisodeMachine, int], None] = lambda machine, done: None
         """Called with the episodes done at every change of the episode, on the thread of the loop."""
 
@@ -115,7 +117,10 @@ class RobotWorld:
         return frame
 
     def adopt_weights(self, residual: ResidualPolicy) -> None:
-        """Load the newest weights."""
+        """Load the newest weights. A node that has just started waits for the latched ones of a learner that lives."""
+        if self._weights_awaited and self._node.count_publishers("policy_weights"):
+            self._inbox.wait(lambda: self._weights.version or None, _LATCHED_S)
+        self._weights_awaited = False
         self._weights.adopt(residual)
 
     def await_learner(self, episode_id: str) -> None:

@@ -45,7 +45,7 @@ class PolicyParams:
         3.0, "No reward/status for this long: the reward node is away and the arm holds.", unit="s", low=0.6, high=60.0
     )
     reward_lost_timeout_s: float = param(
-        60.0, "The reward node is away for this long: the run ends.", unit="s", low=1.0, high=3600.0
+        120.0, "The reward node is away for this long: the run ends.", unit="s", low=1.0, high=3600.0
     )
     learner_sync: bool = param(
         True, "After each refined episode wait for the learner, so that a run does not depend on the machine's speed."

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from dataclasses import replace
 
 from rclpy.clock import Clock, ClockType
 
@@ -32,7 +33,7 @@ from lrm_reward_node.scorer import ScoredQuery, Scorer, as_final
 from lrm_reward_node.tally import Tally
 
 _STATUS_PERIOD_S, _POLL_PERIOD_S, _STOP_TIMEOUT_S = 0.5, 0.1, 5.0
-_RESUME_TIMEOUT_S = 1.5  # a simulation in lock-step shows its newest frame again every second
+_RESUME_TIMEOUT_S = 5.0  # a simulation in lock-step shows its newest frame again every second
 _STARTED = (EpisodeStatus.RUNNING, EpisodeStatus.ENDING)
 _OVER = (EpisodeStatus.ENDING, EpisodeStatus.ENDED)
 
@@ -166,7 +167,9 @@ class ScoringSession:
             # Its answer moves a policy in lock-step: first see the frame that is there now, or it is lost.
             if not len(self._frames) and time.monotonic() < self._resume_by_s:
                 return
-            self._scorer.submit(self._resumed)
+            frame = self._resumed.current
+            waited = replace(frame, arrived_s=time.monotonic()) if frame else None  # it ages from now on
+            self._scorer.submit(replace(self._resumed, current=waited))
             self._resumed = None
         while self._schedule is not None:
             query = self._schedule.next_query(self._frames, self._now_ns(), time.monotonic())
