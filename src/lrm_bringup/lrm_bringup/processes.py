@@ -133,7 +133,8 @@ class Supervisor:
     @property
     def failure(self) -> str:
         """Why a process ended for good, "name: message"; empty while none has."""
-        return next((f"{name}: {child.failure}" for name, child in self._children.items() if child.failure), "")
+        failed = (f"{name}: {child.failure}" for name, child in list(self._children.items()) if child.failure)
+        return next(failed, "")
 
     def check(self) -> None:
         """Raise :class:`LrmError` when a process has ended for good."""
@@ -159,13 +160,18 @@ class Supervisor:
         with self._lock:
             return [name for name, child in self._children.items() if child.process]
 
+    def add(self, spec: ProcessSpec) -> None:
+        """Start one more process; it is stopped before all others."""
+        with self._lock:
+            self._children[spec.name] = _Child(spec)
+
     def stop(self, grace_s: float = 8.0, term_s: float = 2.0) -> None:
         """Stop all, last started first: SIGINT, after ``grace_s`` SIGTERM, after another ``term_s`` SIGKILL."""
         if not self._thread.is_alive():
             return
-        for child in reversed(self._children.values()):
+        for child in reversed(list(self._children.values())):
             child.stopping = True
-        for child in reversed(self._children.values()):
+        for child in reversed(list(self._children.values())):
             for number, wait_s in ((signal.SIGINT, grace_s), (signal.SIGTERM, term_s), (signal.SIGKILL, 5.0)):
                 if not self._signal(child, number) or child.done.wait(wait_s):
                     break
@@ -214,7 +220,7 @@ class Supervisor:
                     stderr=subprocess.STDOUT,
                     env=dict(child.spec.env) if child.spec.env is not None else None,
                     start_new_session=True,
-                    preexec_fn=_die_with(os.getpid()),
+                    preexec_fn=die_with_this_program(),
                 )
             except OSError as error:
                 self._fail(child, 0, None, f"cannot start {child.spec.command[0]}: {error.strerror}")
@@ -254,7 +260,10 @@ def describe_exit(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _die_with(parent_pid: int) -> Callable[[], None]:
+def die_with_this_program() -> Callable[[], None]:
+    """A ``preexec_fn``: Linux kills the child when the thread that started it ends, however that happens."""
+    parent_pid = os.getpid()
+
     def in_child() -> None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent_pid:  # the parent died between fork and prctl

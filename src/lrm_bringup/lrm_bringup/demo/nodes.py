@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lrm_bringup.demo.options import DemoOptions
-from lrm_bringup.graph import LEARNER, POLICY, RECORDER, REWARD, SIM, Deployment, processes
+from lrm_bringup.graph import LEARNER, POLICY, RECORDER, REWARD, SIM, Deployment, NodeProcess, processes
 from lrm_bringup.parameters import shipped
 from lrm_bringup.processes import ProcessSpec
 from lrm_bringup.start import process_specs
 
 
-def demo_specs(options: DemoOptions, folder: Path, env: Mapping[str, str], demonstrations: Path) -> list[ProcessSpec]:
-    """Commands of all processes, in starting order."""
+def demo_specs(options: DemoOptions, folder: Path, env: Mapping[str, str]) -> list[ProcessSpec]:
+    """Commands of the processes that every phase needs, in starting order: all but the learner."""
+    nodes = [node for node in processes("sim", record=True) if node is not LEARNER]
+    return _specs(nodes, options, folder, env)
+
+
+def learner_spec(options: DemoOptions, folder: Path, env: Mapping[str, str], demonstrations: Path) -> ProcessSpec:
+    """The command of the learner. It starts after the first evaluation, which is of the base policy alone."""
+    return _specs([LEARNER], options, folder, env, demonstrations)[0]
+
+
+def _specs(
+    nodes: Sequence[NodeProcess],
+    options: DemoOptions,
+    folder: Path,
+    env: Mapping[str, str],
+    demonstrations: Path | str = "",
+) -> list[ProcessSpec]:
     lockstep = options.speed == "lockstep"
     deployment = Deployment(
         parameters={
@@ -37,7 +53,7 @@ def demo_specs(options: DemoOptions, folder: Path, env: Mapping[str, str], demon
         },
         RECORDER.name: {"out_dir": str(folder / "bags")},
     }
-    return process_specs(processes("sim", record=True), deployment, folder / "logs", env, parameters=parameters)
+    return process_specs(nodes, deployment, folder / "logs", env, parameters=parameters)
 
 
 def success_threshold() -> float:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrm_bringup.demo.collector import Collector
+from lrm_bringup.demo.folder import new_run_folder, shown
 from lrm_bringup.demo.identity import fingerprints, versions
-from lrm_bringup.demo.nodes import demo_specs, success_threshold
+from lrm_bringup.demo.nodes import demo_specs, learner_spec, success_threshold
 from lrm_bringup.demo.options import DemoOptions
 from lrm_bringup.demo.plan import MAX_SCENES, REPORT_RESERVE_S, Goal, Plan
-from lrm_bringup.demo.seeding import prepare_demonstrations
+from lrm_bringup.demo.seeding import Seeding
+from lrm_bringup.demo.stop import INTERRUPTED, Interrupted, StopRequest
 from lrm_bringup.environment import DomainClaim, run_environment
 from lrm_bringup.live import View
 from lrm_bringup.processes import EventKind, ProcessEvent, Supervisor
@@ -36,32 +36,10 @@ from lrm_core.errors import LrmError
 if TYPE_CHECKING:
     from lrm_bringup.ros.driver import Driver, GoalResult
 
-READY_TIMEOUT_S = 120.0
-BACK_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 240.0
+BACK_TIMEOUT_S = 180.0
 FRUITLESS_GOALS = 5
 """So many goals in a row without one complete episode end the run."""
-INTERRUPTED = 130
-
-
-class StopRequest:
-    """Set by the first Ctrl-C or SIGTERM. The second ends the program at once, and Linux the processes with it."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
-
-    def __bool__(self) -> bool:
-        return self._event.is_set()
-
-    def _on_signal(self, _number: int, _frame: object) -> None:
-        if self._event.is_set():
-            os._exit(INTERRUPTED)
-        self._event.set()
-
-
-class Interrupted(LrmError):
-    """A person or the system asked the run to end."""
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -75,21 +53,6 @@ def run_demo(options: DemoOptions) -> int:
         return DemoRun(options, folder, claim.domain_id, env).run()
     finally:
         claim.release()
-
-
-def new_run_folder(out: Path) -> Path:
-    """Create ``out/<time>/``; ``out/latest`` points to it from now on."""
-    folder = out.resolve() / time.strftime("%Y%m%d-%H%M%S")
-    try:
-        folder.mkdir(parents=True)
-        for name in ("bags", "checkpoints", "logs"):
-            (folder / name).mkdir()
-        link = folder.parent / f".latest-{os.getpid()}"
-        link.symlink_to(folder.name)
-        link.replace(folder.parent / "latest")
-    except OSError as error:
-        raise LrmError(f"cannot write the run folder {folder}: {error.strerror}") from error
-    return folder
 
 
 class DemoRun:
@@ -115,6 +78,7 @@ class DemoRun:
         self._collector.scene.success_threshold = success_threshold()
         self._view = View(self._collector.snapshot, lambda: self._plan.remaining_s(self._elapsed_s()), options.live)
         self._stop = StopRequest()
+        self._seeding: Seeding | None = None
 
     def run(self) -> int:
         """Everything, and the report of whatever there is."""
@@ -138,22 +102,26 @@ class DemoRun:
         return code
 
     def _run_episodes(self) -> str:
-        demonstrations = prepare_demonstrations(
-            self._options, self._folder, self._env, self._view.now, self._check_stop
-        )
-        specs = demo_specs(self._options, self._folder, self._env, demonstrations)
-        with Supervisor(specs, on_event=self._on_process) as supervisor:
-            from lrm_bringup.ros.driver import Driver
+        from lrm_bringup.ros.driver import Driver
 
-            driver = Driver(self._collector, self._domain_id)
-            try:
-                self._await_ready(supervisor, driver)
-                self._pursue(supervisor, driver)
-            finally:
-                self._view.now("stopping the processes")
-                self._collector.close()
-                supervisor.stop()
-                driver.close()
+        if self._options.size.episodes:
+            self._seeding = Seeding(self._options, self._folder, self._env)
+        try:
+            with Supervisor(
+                demo_specs(self._options, self._folder, self._env), on_event=self._on_process
+            ) as supervisor:
+                driver = Driver(self._collector, self._domain_id)
+                try:
+                    self._await_ready(supervisor, driver)
+                    self._pursue(supervisor, driver)
+                finally:
+                    self._view.now("stopping the processes")
+                    self._collector.close()
+                    supervisor.stop()
+                    driver.close()
+        finally:
+            if self._seeding:
+                self._seeding.kill()
         return self._completed()
 
     def _await_ready(self, supervisor: Supervisor, driver: Driver, since_s: float = 0.0) -> None:
@@ -162,7 +130,7 @@ class DemoRun:
         deadline_s = time.monotonic() + (BACK_TIMEOUT_S if since_s else READY_TIMEOUT_S)
         while missing := [name for name in names if not driver.heard_from(name, since_s)]:
             self._view.now(f"waiting for {', '.join(missing)}")
-            self._check_stop()
+            self._stop.check()
             supervisor.check()
             if time.monotonic() > deadline_s:
                 raise LrmError(f"{', '.join(missing)}: no sign of life; see {self._folder / 'logs'}")
@@ -174,8 +142,11 @@ class DemoRun:
     def _pursue(self, supervisor: Supervisor, driver: Driver) -> None:
         fruitless = 0
         while (goal := self._plan.next_goal(self._elapsed_s())) is not None:
+            if goal.phase == REFINE and "learner" not in supervisor.restarts():
+                self._start_learner(supervisor, driver)
+                continue  # that took time: plan again
             result, gained = self._run_goal(goal, supervisor, driver)
-            self._check_stop()
+            self._stop.check()
             fruitless = 0 if gained else fruitless + 1
             if result.reason == "completed":
                 continue
@@ -184,6 +155,12 @@ class DemoRun:
             if not self._out_of_time():
                 self._view.say(f"goal {result.reason}: {result.message}; the remaining episodes are sent again")
                 self._await_ready(supervisor, driver, time.monotonic())
+
+    def _start_learner(self, supervisor: Supervisor, driver: Driver) -> None:
+        assert self._seeding is not None
+        demonstrations = self._seeding.wait(self._view.now, self._stop.check)
+        supervisor.add(learner_spec(self._options, self._folder, self._env, demonstrations))
+        self._await_ready(supervisor, driver)
 
     def _run_goal(self, goal: Goal, supervisor: Supervisor, driver: Driver) -> tuple[GoalResult, int]:
         done, total = len(self._plan.done[goal.phase]), self._planned(goal.phase)
@@ -199,6 +176,8 @@ class DemoRun:
             lost=lambda: supervisor.pid("policy") != policy,
         )
         supervisor.check()
+        if self._seeding:
+            self._seeding.check()
         driver.settle(self._collector)
         return result, len(self._plan.done[goal.phase]) - done
 
@@ -222,10 +201,6 @@ class DemoRun:
     def _out_of_time(self) -> bool:
         """The last seconds belong to the report."""
         return self._elapsed_s() > self._options.size.seconds - 0.6 * REPORT_RESERVE_S
-
-    def _check_stop(self) -> None:
-        if self._stop:
-            raise Interrupted("interrupted")
 
     def _on_process(self, event: ProcessEvent) -> None:
         self._collector.process(ProcessSeen(event.name, event.kind.value, event.message, event.pid))
@@ -265,9 +240,4 @@ class DemoRun:
             f"({success[BEFORE]['n']} and {success[AFTER]['n']} episodes), {summary['episodes']} episodes refined, "
             f"{reward['scored']} rewards, {reward['unknown']} unknown"
         )
-        self._view.say(f"report: {_shown(self._folder / REPORT)}")
-
-
-def _shown(path: Path) -> str:
-    """A path as short as it can be typed from here."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+        self._view.say(f"report: {shown(self._folder / REPORT)}")

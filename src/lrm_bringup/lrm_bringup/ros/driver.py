@@ -21,6 +21,7 @@ from rclpy.task import Future
 from lrm_bringup.demo.collector import AuditSeen, Collector, EpisodeSeen
 from lrm_bringup.report.journal import LearnerSeen, RewardSeen, SafetySeen
 from lrm_core.episodes import EpisodeState
+from lrm_core.errors import LrmError
 from lrm_core.rewards import RewardHead, RewardStatus
 from lrm_core.ros import qos, stamps
 from lrm_msgs.action import RunEpisodes
@@ -106,7 +107,7 @@ class Driver:
             return GoalResult("lost", "the policy node did not answer the goal")
         if not handle.accepted:
             return GoalResult("rejected", "the policy node refused the goal; its log says why")
-        return self._await_result(handle, handle.get_result_async(), cancel, lost)
+        return self._await_result(handle, self._on_executor(handle.get_result_async), cancel, lost)
 
     def _send(self, goal: RunEpisodes.Goal, lost: Callable[[], bool]) -> Any:
         """The handle of the goal, accepted or not; None when nobody answers.
@@ -116,11 +117,25 @@ class Driver:
         """
         answers: list[Future] = []
         for _ in range(SEND_ATTEMPTS):
-            answers.append(self._client.send_goal_async(goal))
+            answers.append(self._on_executor(lambda: self._client.send_goal_async(goal)))
             if self._wait(lambda: any(answer.done() for answer in answers), ANSWER_TIMEOUT_S, lost):
                 handles = [answer.result() for answer in answers if answer.done()]
                 return max(handles, key=lambda handle: bool(handle.accepted))
         return None
+
+    def _on_executor(self, call: Callable[[], Future]) -> Future:
+        """Call on the thread of the executor.
+
+        rclpy notes a request down after it has sent it: sent from another thread, a fast answer comes too early and is
+        thrown away.
+        """
+        task = self._executor.create_task(call)
+        while not task.done():
+            if not self._thread.is_alive():
+                raise LrmError("the driver node has stopped")
+            time.sleep(0.001)
+        found: Future = task.result()
+        return found
 
     def settle(self, collector: Collector) -> None:
         """Give what is still under way a moment to arrive, then write the last episode with what is known."""
@@ -139,7 +154,7 @@ class Driver:
             if time.monotonic() > deadline_s:
                 return GoalResult("lost", f"the policy node did not cancel within {CANCEL_TIMEOUT_S:g} s")
             if cancel() and deadline_s == float("inf"):
-                handle.cancel_goal_async()
+                self._on_executor(handle.cancel_goal_async)
                 deadline_s = time.monotonic() + CANCEL_TIMEOUT_S
             time.sleep(_POLL_S)
         found = result.result().result
