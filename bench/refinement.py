@@ -1,4 +1,4 @@
-"""Refine a base policy in the Gymnasium environment without ROS, by the classes the nodes run, and measure before and after.
+"""Refine a base policy in the Gymnasium environment without ROS, by the nodes' own classes; measure before and after.
 
     python -m bench.refinement --policy models/act-pick-place --reward noisy --seeds 0,1,2 --workers 2 --json
 
@@ -65,7 +65,9 @@ class Robot:
         self.planner = ChunkPlanner(base, self.residual, self.kinematics, CHUNK_STEPS, MAX_STEPS)
         self.confirmation = SuccessConfirmation(threshold=0.8, confirmations=2)
 
-    def run(self, name: str, seed: int, explore: bool, rng: np.random.Generator, task: str = tasks.DEMO_TASK) -> Episode:
+    def run(
+        self, name: str, seed: int, explore: bool, rng: np.random.Generator, task: str = tasks.DEMO_TASK
+    ) -> Episode:
         """One episode; it ends when the scores confirm success, or after ``MAX_STEPS``."""
         observation, info = self.env.reset(seed=seed, options={"task": task})
         self.planner.begin(name, rng)
@@ -115,7 +117,11 @@ def teach(learner: Learner, episode: Episode) -> None:
 
 
 def refine(
-    robot: Robot, params: LearnerParams, episodes: int, first_seed: int, demos: Path | None,
+    robot: Robot,
+    params: LearnerParams,
+    episodes: int,
+    first_seed: int,
+    demos: Path | None,
     progress: Callable[[int, Episode], None] = lambda index, episode: None,
 ) -> list[Episode]:
     """Refine for some episodes; ``robot.residual`` then holds the newest weights."""
@@ -148,7 +154,12 @@ def summary(outcomes: Iterable[rollout.Outcome]) -> dict[str, Any]:
     low, high = rollout.wilson(successes, len(outcomes))
     rate = successes / max(1, len(outcomes))
     grasped = sum(o.lifted for o in outcomes) / max(1, len(outcomes))
-    return {"rate": round(rate, 3), "n": len(outcomes), "ci95": [round(low, 3), round(high, 3)], "grasped": round(grasped, 3)}
+    return {
+        "rate": round(rate, 3),
+        "n": len(outcomes),
+        "ci95": [round(low, 3), round(high, 3)],
+        "grasped": round(grasped, 3),
+    }
 
 
 def run_seed(seed: int, args: argparse.Namespace) -> dict[str, Any]:

@@ -37,7 +37,9 @@ class TruthScorer:
 
     def score(self, observation: dict[str, np.ndarray], info: dict[str, Any]) -> Scores:
         """Scores of a frame."""
-        progress = info["progress"] + self.rng.normal(0.0, self.progress_noise) if self.progress_noise else info["progress"]
+        progress = (
+            info["progress"] + self.rng.normal(0.0, self.progress_noise) if self.progress_noise else info["progress"]
+        )
         wrong = self.rng.random() < self.completion_error
         return Scores(progress=float(np.clip(progress, 0.0, 1.0)), completion=float(info["success"] != wrong))
 

@@ -28,7 +28,8 @@ class Bench(Watcher):
         self.domain, self.folder = domain, folder
         self.transitions = self.node.create_publisher(Transition, "transition", qos.TRANSITION)
         self.rewards = {
-            head: self.node.create_publisher(Reward, f"reward/{head}", qos.REWARD) for head in ("progress", "completion")
+            head: self.node.create_publisher(Reward, f"reward/{head}", qos.REWARD)
+            for head in ("progress", "completion")
         }
         self.episodes = self.node.create_publisher(EpisodeStatus, "episode_status", qos.STATUS)
         self.audit = self.node.create_publisher(SimAudit, "audit", qos.AUDIT)
@@ -69,7 +70,9 @@ class Bench(Watcher):
 
     def learned(self, episode: str) -> LearnerStatus:
         """The status that says so."""
-        self.until(lambda: self.statuses and self.statuses[-1].last_episode_id == episode, 30.0, f"{episode} is learned")
+        self.until(
+            lambda: self.statuses and self.statuses[-1].last_episode_id == episode, 30.0, f"{episode} is learned"
+        )
         return self.statuses[-1]
 
 

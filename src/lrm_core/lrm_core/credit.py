@@ -1,7 +1,7 @@
 """Credit: joins transitions with the rewards of the frames at their two ends, by stamp.
 
 Transitions and rewards arrive in any order, late, twice or never. A transition whose scores are all known comes out
-once, with them. One whose score is UNKNOWN, or is not there by the deadline, is dropped and counted: it never becomes 0.
+once, with them. One whose score is UNKNOWN, or not there by the deadline, is dropped and counted: it never becomes 0.
 """
 
 from __future__ import annotations

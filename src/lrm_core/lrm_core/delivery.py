@@ -87,5 +87,7 @@ def _value(score: float | None, weight: float, name: str) -> float:
     if weight == 0.0:
         return 0.0
     if score is None:
-        raise BadInput(f"score {name}", None, "a number, because its weight is above 0", "UNKNOWN is dropped before delivery.")
+        raise BadInput(
+            f"score {name}", None, "a number, because its weight is above 0", "UNKNOWN is dropped before delivery."
+        )
     return score

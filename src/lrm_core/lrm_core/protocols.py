@@ -25,8 +25,8 @@ class Policy(Protocol):
         """Plan the next K control steps.
 
         Args:
-            observation: ``front`` and ``wrist``: (H, W, 3) uint8 RGB; ``state``: (6,) float32, five arm joints in rad and
-                the gripper opening in m.
+            observation: ``front`` and ``wrist``: (H, W, 3) uint8 RGB; ``state``: (6,) float32, five arm joints in rad
+                and the gripper opening in m.
 
         Returns:
             (K, 6) float32 joint position targets, same order and units as ``state``.

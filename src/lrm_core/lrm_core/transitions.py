@@ -39,9 +39,13 @@ class Transition:
 
     def __post_init__(self) -> None:
         if self.end_stamp_ns <= self.start_stamp_ns:
-            raise BadInput("transition end_stamp_ns", self.end_stamp_ns, f"later than start_stamp_ns {self.start_stamp_ns}")
+            raise BadInput(
+                "transition end_stamp_ns", self.end_stamp_ns, f"later than start_stamp_ns {self.start_stamp_ns}"
+            )
         if self.observation.shape != self.next_observation.shape:
-            raise BadInput("transition next_observation", self.next_observation.shape, f"shape {self.observation.shape}")
+            raise BadInput(
+                "transition next_observation", self.next_observation.shape, f"shape {self.observation.shape}"
+            )
         for name in ("observation", "action", "next_observation"):
             if not np.all(np.isfinite(getattr(self, name))):
                 raise BadInput(f"transition {name}", "not finite", "finite numbers")

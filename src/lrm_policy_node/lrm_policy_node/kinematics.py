@@ -1,4 +1,4 @@
-"""From a displacement of the tool centre point to joint targets: damped least squares on the robot's own MJCF or URDF."""
+"""From a displacement of the tool centre point to joint targets, on the robot's own MJCF or URDF."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _STEP_LIMIT_RAD = 0.3
 class ResidualKinematics:
     """Adds a displacement of the tool centre point to a chunk of joint targets.
 
-    The position is the first task; keeping the tool's orientation is the second, in the null space of the first (an arm
-    with five joints cannot keep both). Source: Nakamura and Hanafusa 1986 (damped least squares), Siciliano and Slotine
-    1991 (task priority).
+    Damped least squares. The position is the first task; keeping the tool's orientation is the second, in the null
+    space of the first, since an arm with five joints cannot keep both. Source: Nakamura and Hanafusa 1986 (damping),
+    Siciliano and Slotine 1991 (task priority).
 
     Args:
         model_path: MJCF or URDF of the robot.
@@ -57,7 +57,7 @@ class ResidualKinematics:
         self.bound_m, self.ramp_steps, self._damping = bound_m, ramp_steps, damping
 
     def tcp(self, joints: np.ndarray) -> np.ndarray:
-        """Position of the tool centre point: (..., >= J) joint positions in rad -> (..., 3) metres, robot base frame."""
+        """Position of the tool centre point: (..., >= J) joints in rad -> (..., 3) metres, robot base frame."""
         joints = np.asarray(joints, dtype=np.float64)
         flat = joints.reshape(-1, joints.shape[-1])
         points = np.stack([self._forward(row[: len(self._qpos)])[0] for row in flat])

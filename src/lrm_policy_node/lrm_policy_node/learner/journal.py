@@ -81,4 +81,6 @@ def _decode(line: bytes, path: Path) -> CreditedTransition:
         transition = Transition(**record["transition"] | arrays)
         return CreditedTransition(transition, Scores(**record["start"]), Scores(**record["end"]))
     except (ValueError, KeyError, TypeError) as error:
-        raise BadInput("journal", str(path), "one transition per line", f"Move it away to start anew. {error}") from error
+        raise BadInput(
+            "journal", str(path), "one transition per line", f"Move it away to start anew. {error}"
+        ) from error

@@ -36,5 +36,6 @@ class PrivilegedRewards:
         progress, success = self._truth[stamp_ns]
         values = {RewardHead.PROGRESS: progress, RewardHead.COMPLETION: float(success)}
         return [
-            (episode_id, RewardEstimate(head, value, RewardStatus.OK, stamp_ns=stamp_ns)) for head, value in values.items()
+            (episode_id, RewardEstimate(head, value, RewardStatus.OK, stamp_ns=stamp_ns))
+            for head, value in values.items()
         ]

@@ -31,7 +31,7 @@ class ActingParams:
 
     options: int = param(256, "Random residuals that are compared.", low=0, high=65536)
     exploration: float = param(1.0, "Weight of the drawn member against the mean, 0 to 1.", low=0.0, high=1.0)
-    latest_start: int = param(4, "Exploration starts at a decision drawn from 0 to this.", low=0, high=100)
+    latest_start: int = param(6, "Exploration starts at a decision drawn from 0 to this.", low=0, high=100)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ class Weights:
             layout, version, updates = (int(about[name]) for name in ("features_version", "version", "updates"))
             tensor = load(bytes(data))["weights"]
         except (SafetensorError, KeyError, TypeError, ValueError, struct.error) as error:
-            raise BadInput("weights", f"{len(data)} bytes", "the learner's safetensors image", str(error)[:200]) from error
+            raise BadInput(
+                "weights", f"{len(data)} bytes", "the learner's safetensors image", str(error)[:200]
+            ) from error
         if layout != FEATURES_VERSION or tensor.shape != critic.weights.shape:
             raise BadInput("weights", (layout, tensor.shape), f"layout {FEATURES_VERSION}, {critic.weights.shape}")
         if not np.all(np.isfinite(tensor)):

@@ -41,7 +41,9 @@ class ReplayBuffer:
     def __len__(self) -> int:
         return min(self.added, self.capacity)
 
-    def add(self, features: np.ndarray, action: np.ndarray, reward: float, next_features: np.ndarray, done: bool) -> None:
+    def add(
+        self, features: np.ndarray, action: np.ndarray, reward: float, next_features: np.ndarray, done: bool
+    ) -> None:
         """Store one transition; raises BadInput when a shape is wrong or a number is not finite."""
         if features.shape != (FEATURES,) or next_features.shape != (FEATURES,) or action.shape != (ACTIONS,):
             raise BadInput("transition", (features.shape, action.shape), f"shapes ({FEATURES},) and ({ACTIONS},)")

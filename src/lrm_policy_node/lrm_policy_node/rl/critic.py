@@ -1,9 +1,10 @@
 """An ensemble of critics that is fitted exactly: randomized least-squares value iteration.
 
-Each critic is linear in fixed random features (random Fourier features, Rahimi and Recht 2007, of a radial kernel) and is
-the least-squares solution for its own noisy copy of the targets, pulled towards its own random prior. The members are then
-samples of the posterior over value functions (RLSVI; Osband, Van Roy, Wen 2016, algorithm 1): they agree where there are
-data and spread where there are none. No step size, no gradient steps: a few hundred transitions are used up fully.
+Each critic is linear in fixed random features (random Fourier features of a radial kernel, Rahimi and Recht 2007) and
+is the least-squares solution for its own noisy copy of the targets, pulled towards its own random prior. The members
+are then samples of the posterior over value functions (RLSVI; Osband, Van Roy, Wen 2016, algorithm 1): they agree
+where there are data and spread where there are none. No step size, no gradient steps: a few hundred transitions are
+used up fully.
 
     Q(s, a) = V(s) + A(s, a),   A(s, 0) = 0 by construction.
 
@@ -39,7 +40,9 @@ class CriticParams:
     residual_cost: float = param(0.2, "Prior mean of A is minus this times the squared residual.", low=0.0, high=10.0)
     noise_std: float = param(0.5, "Standard deviation of one target, in reward.", low=0.01, high=100.0)
     discount: float = param(0.97, "Discount per decision, γ.", low=0.0, high=1.0)
-    caution: float = param(1.0, "A residual counts by its mean gain minus so many standard deviations.", low=0.0, high=10.0)
+    caution: float = param(
+        1.0, "A residual counts by its mean gain minus so many standard deviations.", low=0.0, high=10.0
+    )
     sweeps: int = param(8, "Passes of value iteration per fit.", low=1, high=1000)
     target_options: int = param(24, "Residuals among which a target picks the best, besides 0.", low=0, high=1000)
 

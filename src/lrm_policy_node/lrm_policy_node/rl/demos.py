@@ -74,7 +74,8 @@ def save(path: Path, credited: Iterable[CreditedTransition]) -> int:
         columns[end] = np.array([[_number(v) for v in asdict(getattr(row, end)).values()] for row in rows], np.float32)
     columns["done"] = np.array([row.transition.done for row in rows])
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, features_version=FEATURES_VERSION, **columns)
+    columns["features_version"] = np.array(FEATURES_VERSION)
+    np.savez(path, allow_pickle=False, **columns)
     return len(rows)
 
 
