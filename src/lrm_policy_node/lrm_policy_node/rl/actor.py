@@ -127,10 +127,11 @@ class ResidualPolicy:
         if self._critic is None:
             return np.zeros(ACTIONS, dtype=np.float32)
         explore = explore and decision >= int(self._start * (self.acting.latest_start + 1))
-        anywhere = rng.uniform(-1.0, 1.0, (self.acting.options, ACTIONS))
+        reach = self._critic.reach
+        anywhere = reach * rng.uniform(-1.0, 1.0, (self.acting.options, ACTIONS))
         best = self._best(features, np.concatenate([np.zeros((1, ACTIONS)), anywhere]), explore)
         if best.any():
-            near = np.clip(best + rng.normal(0.0, _REFINED_STD, (_REFINED, ACTIONS)), -1.0, 1.0)
+            near = np.clip(best + _REFINED_STD * reach * rng.normal(size=(_REFINED, ACTIONS)), -reach, reach)
             best = self._best(features, np.concatenate([best[None], near]), explore)
         return best.astype(np.float32)
 

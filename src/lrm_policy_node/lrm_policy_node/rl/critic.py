@@ -44,6 +44,7 @@ class CriticParams:
         1.0, "A residual counts by its mean gain minus so many standard deviations.", low=0.0, high=10.0
     )
     sweeps: int = param(8, "Passes of value iteration per fit.", low=1, high=1000)
+    vertical_share: float = param(0.4, "Largest residual along z, in bounds.", low=0.0, high=1.0)
     target_options: int = param(24, "Residuals among which a target picks the best, besides 0.", low=0, high=1000)
 
 
@@ -52,6 +53,7 @@ class CriticEnsemble:
 
     Attributes:
         weights: (D, E) float64.
+        reach: (3,) largest residual along x, y, z.
         loss: mean squared temporal-difference error of the ensemble's mean at the last fit; NaN before.
     """
 
@@ -66,7 +68,8 @@ class CriticEnsemble:
         self._gain_scale = np.sqrt(2.0 / params.gain_features) * stds
         width = params.value_features + params.gain_features * len(stds)
         self._prior = rng.normal(size=(width, params.members))
-        self._options = rng.uniform(-1.0, 1.0, (params.target_options, ACTIONS))
+        self.reach = np.array([1.0, 1.0, params.vertical_share])
+        self._options = self.reach * rng.uniform(-1.0, 1.0, (params.target_options, ACTIONS))
         self.weights = self._prior.copy()
         self.loss = self.mean_value = float("nan")
 
