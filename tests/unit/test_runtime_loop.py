@@ -174,8 +174,15 @@ def test_success_in_two_queries_in_a_row_ends_the_episode_as_terminated() -> Non
     result = make(world, replace(PARAMS, max_steps=40)).execute(order())
     outcome = result.outcomes[0]
     assert outcome.reason is TerminationReason.SUCCESS_CONFIRMED
-    assert outcome.steps == 16
-    assert [t.terminated for t in world.transitions] == [False, False, False, True]
+    assert outcome.steps == 12
+    assert [t.terminated for t in world.transitions] == [False, False, True]
+
+
+def test_in_real_time_success_is_confirmed_a_chunk_later_because_the_arm_does_not_wait() -> None:
+    world = FakeWorld(lambda step: 0.9 if step in (0, 8, 12) else 0.1)
+    result = make(world, replace(PARAMS, max_steps=40, lockstep=False)).execute(order())
+    assert result.outcomes[0].reason is TerminationReason.SUCCESS_CONFIRMED
+    assert result.outcomes[0].steps == 16
 
 
 def test_confirmations_of_zero_never_end_early() -> None:
@@ -189,15 +196,19 @@ def test_a_lost_reward_does_not_stop_the_loop_and_is_no_success() -> None:
     result = make(world, replace(PARAMS, max_steps=16)).execute(order())
     outcome = result.outcomes[0]
     assert outcome.reason is TerminationReason.SUCCESS_CONFIRMED
-    assert outcome.steps == 16
-    assert outcome.scores[1] is None
+    assert outcome.steps == 12
+    assert list(outcome.scores.values())[1] is None
 
 
-def test_the_reward_of_a_chunk_is_awaited_before_the_next_chunk_moves() -> None:
+@pytest.mark.parametrize(
+    ("lockstep", "chunk"), [(True, ["reward"] + ["observe"] * K), (False, ["observe"] * K + ["reward"])]
+)
+def test_at_most_one_reward_query_is_outstanding(lockstep: bool, chunk: list[str]) -> None:
     world = FakeWorld()
-    make(world).execute(order())
+    make(world, replace(PARAMS, lockstep=lockstep)).execute(order())
     moves = [event for event in world.events if event in ("observe", "reward")]
-    assert moves == ["observe"] + (["observe"] * K + ["reward"]) * 3 + ["reward"]
+    asked_at_the_end = 2 if lockstep else 1  # the last frame is a regular query as well
+    assert moves == ["observe"] + chunk * 3 + ["reward"] * asked_at_the_end
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class EpisodeOutcome:
         message: cause and fix when it was cut short.
         steps: control periods from the first to the last frame.
         completion: newest completion score; NaN when unknown.
-        scores: known scores of each query in order; None where the query was lost.
+        scores: frame stamp in nanoseconds -> its known scores, in order; None where the query was lost.
     """
 
     order: EpisodeOrder
@@ -40,7 +40,7 @@ class EpisodeOutcome:
     message: str = ""
     steps: int = 0
     completion: float = math.nan
-    scores: list[Scores | None] = field(default_factory=list)
+    scores: dict[int, Scores | None] = field(default_factory=dict)
 
 
 class EpisodeLoop:
@@ -96,18 +96,26 @@ class EpisodeLoop:
         return observation
 
     def _chunks(self, observation: Observation) -> tuple[TerminationReason, Observation]:
+        """Chunk after chunk behind the reward gate.
+
+        In lock-step, where waiting costs no time of the robot, a chunk waits for the reward of the very frame it starts
+        from: that frame is still there for a reward node that was killed meanwhile, and success is confirmed at once.
+        In real time the arm does not stop for that: the reward may arrive while the chunk runs.
+        """
         while True:
-            asked_ns = observation.stamp_ns
+            start = observation
+            if self._params.lockstep and self._on_grid and self._confirmed(start):
+                return TerminationReason.SUCCESS_CONFIRMED, observation
+            if self.machine.out_of_steps:
+                return TerminationReason.MAX_STEPS, observation
             targets, ended = self._planner.plan(observation, self.machine.steps, self._order.refine)
             self._publish(ended)
             if self.machine.steps:
                 self._show()
             observation = self._execute(targets, observation)
-            if self._success.add(self._score(asked_ns)):
+            if not self._params.lockstep and self._confirmed(start):
                 return TerminationReason.SUCCESS_CONFIRMED, observation
             observation = self._aligned(observation)
-            if self.machine.out_of_steps:
-                return TerminationReason.MAX_STEPS, observation
 
     def _execute(self, targets: np.ndarray, observation: Observation) -> Observation:
         """Command a chunk. The step follows the stamps, so that a control step that came too late is skipped."""
@@ -122,9 +130,13 @@ class EpisodeLoop:
     def _aligned(self, observation: Observation) -> Observation:
         """The next observation on the grid of the reward queries; ``observation`` itself when no time was lost."""
         observation = self._reached(self._world.newest() or observation)
-        while self.machine.steps % self._params.call_interval and not self.machine.out_of_steps:
+        while not (self._on_grid or self.machine.out_of_steps):
             observation = self._reached(self._world.observe(observation.stamp_ns))
         return observation
+
+    @property
+    def _on_grid(self) -> bool:
+        return self.machine.steps % self._params.call_interval == 0
 
     def _reached(self, observation: Observation) -> Observation:
         self._newest_ns = observation.stamp_ns
@@ -134,12 +146,15 @@ class EpisodeLoop:
     def _periods(self, since_ns: int, stamp_ns: int) -> int:
         return round((stamp_ns - since_ns) * self._params.control_rate_hz / 1e9)
 
+    def _confirmed(self, frame: Observation) -> bool:
+        return self._success.add(self._score(frame.stamp_ns))
+
     def _score(self, stamp_ns: int) -> float:
         """Wait for the reward of a frame; returns its completion score, NaN when unknown."""
         if not self._params.use_reward:
             return math.nan
         frame = self._world.await_reward(self._order.episode_id, stamp_ns)
-        self._outcome.scores.append(frame.scores() if frame else None)
+        self._outcome.scores[stamp_ns] = frame.scores() if frame else None
         self._outcome.completion = frame.score(RewardHead.COMPLETION) if frame else math.nan
         return self._outcome.completion
 

@@ -137,7 +137,7 @@ class Run:
 
     def episode_return(self, outcome: EpisodeOutcome) -> float:
         """Sum of the rewards of an episode as the default delivery gives them; NaN when a query was not answered."""
-        scores = outcome.scores
+        scores = list(outcome.scores.values())
         total = 0.0
         for index, (start, end) in enumerate(itertools.pairwise(scores)):
             if not (_known(start) and _known(end)):

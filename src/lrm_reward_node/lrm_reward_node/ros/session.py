@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from dataclasses import replace
 
 from rclpy.clock import Clock, ClockType
 
@@ -33,7 +32,6 @@ from lrm_reward_node.scorer import ScoredQuery, Scorer, as_final
 from lrm_reward_node.tally import Tally
 
 _STATUS_PERIOD_S, _POLL_PERIOD_S, _STOP_TIMEOUT_S = 0.5, 0.1, 5.0
-_RESUME_TIMEOUT_S = 5.0  # a simulation in lock-step shows its newest frame again every second
 _STARTED = (EpisodeStatus.RUNNING, EpisodeStatus.ENDING)
 _OVER = (EpisodeStatus.ENDING, EpisodeStatus.ENDED)
 
@@ -53,8 +51,6 @@ class ScoringSession:
         self._memory = EpisodeMemory(state_path(params.state_dir, node.get_namespace()))
         self._tally = Tally()
         self._schedule: QuerySchedule | None = None
-        self._resumed: Query | None = None
-        self._resume_by_s = 0.0
         self._published: deque[ScoredQuery] = deque(maxlen=4)
         self._closed_id = ""
         self._newest_ns = 0
@@ -156,21 +152,13 @@ class ScoringSession:
         last = self._memory.load(msg.episode_id)
         if last is not None:
             self._node.get_logger().info(f"episode {msg.episode_id} goes on with query {last.index}")
-            self._resumed, self._resume_by_s = last, time.monotonic() + _RESUME_TIMEOUT_S
+            self._scorer.submit(last)
         # Who joins late scores from the frame the policy is at now: what is past was published by whoever ran then.
         seen = self._frames.at(plan.start_ns, plan.tolerance_ns) is not None
         first = 0 if seen else plan.first_index_at(stamps.to_ns(msg.header.stamp))
         return QuerySchedule(plan, self._params.deadline_s, first, last)
 
     def _poll(self) -> None:
-        if self._resumed is not None:
-            # Its answer moves a policy in lock-step: first see the frame that is there now, or it is lost.
-            if not len(self._frames) and time.monotonic() < self._resume_by_s:
-                return
-            frame = self._resumed.current
-            waited = replace(frame, arrived_s=time.monotonic()) if frame else None  # it ages from now on
-            self._scorer.submit(replace(self._resumed, current=waited))
-            self._resumed = None
         while self._schedule is not None:
             query = self._schedule.next_query(self._frames, self._now_ns(), time.monotonic())
             if query is None:
