@@ -14,7 +14,7 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -25,19 +25,22 @@ import numpy as np
 
 from bench import rollout
 from bench.scoring import Scorer, make_scorer
+from lrm_core.episodes import EpisodeRecord
 from lrm_core.params import from_mapping
 from lrm_core.protocols import Policy
 from lrm_core.resources import locate
 from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus
-from lrm_core.transitions import Scores, Transition
+from lrm_core.transitions import CreditedTransition, Scores, Transition
 from lrm_policy_node.kinematics import ResidualKinematics
 from lrm_policy_node.learner.learner import Learner
 from lrm_policy_node.learner.params import LearnerParams
+from lrm_policy_node.rl import demos
 from lrm_policy_node.rl.actor import ResidualPolicy
 from lrm_policy_node.runtime.decisions import ChunkPlanner
 from lrm_policy_node.runtime.observation import Observation
 from lrm_policy_node.runtime.rewards import SuccessConfirmation
 from lrm_sim import collect, tasks
+from lrm_sim.demo_data import demo_episodes
 
 CHUNK_STEPS = 10
 MAX_STEPS = 80
@@ -92,6 +95,15 @@ class Robot:
         episode.outcome = rollout.outcome_of(seed, info, lifted)
         return episode
 
+    def score_record(self, record: EpisodeRecord, frame: int) -> Scores | None:
+        """Scores of a frame of a demonstration, whose frames are asked for in order; None: UNKNOWN."""
+        observation = {"front": record.front[frame]}
+        info = {"task": record.task, "progress": float(record.progress[frame]), "success": bool(record.success[frame])}
+        if frame == 0:
+            self.scorer.begin(observation, info)
+        scores = self.scorer.score(observation, info)
+        return None if scores.progress is None or scores.completion is None else scores
+
 
 def _seen(observation: dict[str, np.ndarray], step: int) -> Observation:
     return Observation(step * PERIOD_NS, observation["front"], observation["wrist"], observation["joint_positions"])
@@ -116,18 +128,28 @@ def teach(learner: Learner, episode: Episode) -> None:
     learner.fit()
 
 
+def write_demos(path: Path, robot: Robot, episodes: int, place_bias_m: tuple[float, float]) -> int:
+    """Demonstrations like those the base policy learned from, as transitions; returns their number."""
+
+    def rows() -> Iterator[CreditedTransition]:
+        for record in demo_episodes(episodes, place_bias_m, seed=collect.DEMO_SEEDS + 5_000_000):
+            yield from demos.transitions(record, robot.base, robot.kinematics, robot.score_record, MAX_STEPS)
+
+    return demos.save(path, rows())
+
+
 def refine(
     robot: Robot,
     params: LearnerParams,
     episodes: int,
     first_seed: int,
-    demos: Path | None,
+    demo_file: Path | None,
     progress: Callable[[int, Episode], None] = lambda index, episode: None,
 ) -> list[Episode]:
     """Refine for some episodes; ``robot.residual`` then holds the newest weights."""
     learner = Learner(params)
-    if demos is not None:
-        learner.add_demos(demos)
+    if demo_file is not None:
+        learner.add_demos(demo_file)
         learner.fit()
     history = []
     for index in range(episodes):
@@ -179,7 +201,10 @@ def run_seed(seed: int, args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         params = replace(args.params, seed=seed, folder=folder)
         robot.scorer = make_scorer(args.reward, seed)
-        history = refine(robot, params, args.episodes, collect.REFINE_SEEDS + 10_000 * seed + offset, args.demos)
+        demo_file = Path(folder) / "demos.npz" if args.demo_episodes else None
+        if demo_file is not None:
+            write_demos(demo_file, robot, args.demo_episodes, args.demo_bias_m)
+        history = refine(robot, params, args.episodes, collect.REFINE_SEEDS + 10_000 * seed + offset, demo_file)
     robot.scorer = truth
     after = evaluate(robot, args.eval_episodes, evaluation_seed)
     return {
@@ -200,7 +225,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--episodes", type=int, default=60)
     parser.add_argument("--eval-episodes", type=int, default=50)
-    parser.add_argument("--demos", type=Path, help="transitions from demonstrations (.npz)")
+    parser.add_argument("--demo-episodes", type=int, default=40, help="demonstrations in the replay buffer")
+    parser.add_argument(
+        "--demo-bias-m",
+        type=lambda text: tuple(float(x) for x in text.split(",")),
+        default=(0.0, 0.0),
+        metavar="DX,DY",
+        help="bias of the place position in the demonstrations the base policy learned from",
+    )
     parser.add_argument("--params", type=lambda text: from_mapping(LearnerParams, json.loads(text)),
                         default=LearnerParams(), metavar="JSON", help="parameters of the learner")  # fmt: skip
     parser.add_argument("--tuning", action="store_true", help="other scenes than those that are reported")

@@ -1,6 +1,7 @@
 """Transitions from demonstrations: the frozen base policy looks at recorded episodes, a reward model scores them.
 
-The residual of a demonstration is the displacement between what was done and what the base policy would have done.
+Give it demonstrations like those that the base policy was trained on, with all their shortcomings: their residual is 0,
+because on the whole they are what the base policy does.
 """
 
 from __future__ import annotations
