@@ -77,7 +77,7 @@ def test_two_refined_episodes_run_to_the_end_and_hand_over_their_transitions(ben
 def test_the_arm_really_moved_and_the_safety_stage_passed_the_commands(bench: PolicyBench) -> None:
     before = bench.safety[-1].passed
     bench.result(bench.send(mode=RunEpisodes.Goal.EVALUATE, task=TASK))
-    bench.until(lambda: bench.safety[-1].passed + bench.safety[-1].limited - before >= 3 * K, 5.0)
+    bench.until(lambda: bench.safety[-1].passed + bench.safety[-1].limited - before >= 3 * K, 20.0)
     assert bench.safety[-1].rejected == 0
 
 
@@ -86,11 +86,11 @@ def test_cancel_ends_the_episode_at_a_control_step_and_delivers_the_result(bench
     handle = bench.send(mode=RunEpisodes.Goal.EVALUATE, episodes=50, task=TASK)
     bench.until(lambda: any(s.state == EpisodeStatus.RUNNING for s in bench.episodes[shown:]), 10.0)
     bench.result_of(handle.cancel_goal_async())
-    result = bench.result(handle, 5.0)
+    result = bench.result(handle, 20.0)
     assert result.termination_reason == "cancelled"
-    bench.until(lambda: bench.episodes[-1].state == EpisodeStatus.ENDED, 5.0)
+    bench.until(lambda: bench.episodes[-1].state == EpisodeStatus.ENDED, 20.0)
     assert bench.episodes[-1].termination_reason in ("cancelled", "max_steps")
-    bench.until(lambda: "no command" in bench.safety[-1].reason, 5.0, "the safety stage says that it holds")
+    bench.until(lambda: "no command" in bench.safety[-1].reason, 20.0, "the safety stage says that it holds")
     commands = bench.safety[-1].passed
     bench.run_for(1.2)
     assert bench.safety[-1].passed == commands, "no command after the cancel"
@@ -100,7 +100,7 @@ def test_a_second_goal_is_rejected_while_a_run_goes_on(bench: PolicyBench) -> No
     first = bench.send(mode=RunEpisodes.Goal.EVALUATE, episodes=50, task=TASK)
     assert not bench.send(mode=RunEpisodes.Goal.EVALUATE).accepted
     bench.result_of(first.cancel_goal_async())
-    assert bench.result(first, 5.0).termination_reason == "cancelled"
+    assert bench.result(first, 20.0).termination_reason == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_no_episodes_is_refused_with_the_reason(bench: PolicyBench) -> None:
 
 def test_weights_with_a_wrong_hash_or_shape_are_refused_and_the_old_ones_stay(bench: PolicyBench) -> None:
     process = bench.processes["policy"]
-    bench.until(lambda: bench.weights.get_subscription_count(), 5.0)
+    bench.until(lambda: bench.weights.get_subscription_count(), 20.0)
     bench.weights.publish(PolicyWeights(version=7, data=b"nonsense", sha256="0" * 64))
-    bench.until(lambda: "policy weights sha256" in process.output, 5.0)
+    bench.until(lambda: "policy weights sha256" in process.output, 20.0)
     bench.weights.publish(PolicyWeights(version=8, data=b"nonsense", sha256=hashlib.sha256(b"nonsense").hexdigest()))
-    bench.until(lambda: process.output.count("[ERROR]") >= 2, 5.0)
+    bench.until(lambda: process.output.count("[ERROR]") >= 2, 20.0)
     result = bench.result(bench.send(mode=RunEpisodes.Goal.EVALUATE, task=TASK))
     assert result.termination_reason == "completed"
     statuses = [s for s in bench.episodes if s.episode_id == result.episode_ids[0]]
@@ -148,7 +148,7 @@ def test_weights_with_a_wrong_hash_or_shape_are_refused_and_the_old_ones_stay(be
 
 def change_state(bench: PolicyBench, transition: int) -> None:
     client = bench.node.create_client(ChangeState, "policy/change_state")
-    bench.until(client.service_is_ready, 5.0)
+    bench.until(client.service_is_ready, 20.0)
     request = ChangeState.Request(transition=LifecycleTransition(id=transition))
     assert bench.result_of(client.call_async(request), 10.0).success
 
@@ -157,7 +157,7 @@ def test_a_node_deactivated_during_a_run_ends_it_and_works_again_when_activated(
     handle = bench.send(mode=RunEpisodes.Goal.EVALUATE, episodes=50, task=TASK)
     bench.until(lambda: bench.episodes[-1].state == EpisodeStatus.RUNNING, 10.0)
     change_state(bench, LifecycleTransition.TRANSITION_DEACTIVATE)
-    result = bench.result(handle, 5.0)
+    result = bench.result(handle, 20.0)
     assert result.termination_reason == "aborted"
     assert "deactivated" in result.message
     assert not bench.send(mode=RunEpisodes.Goal.EVALUATE).accepted
@@ -172,7 +172,7 @@ def test_ctrl_c_during_a_run_ends_the_process_cleanly(bench: PolicyBench) -> Non
     process.send(signal.SIGINT)
     assert process.wait(10.0) == 0
     assert "Traceback" not in process.output
-    bench.until(lambda: bench.episodes[-1].termination_reason == "shutdown", 3.0)
+    bench.until(lambda: bench.episodes[-1].termination_reason == "shutdown", 20.0)
     bench.until(lambda: not bench.action.server_is_ready(), 30.0, "the node has left the graph")
 
 

@@ -79,7 +79,7 @@ class FaultyRobot(PolicyBench):
 
     def run_with(self, fault: Fault | None, task: str = "put it there") -> RunEpisodes.Result:
         self.fault = fault
-        return self.result(self.send(mode=RunEpisodes.Goal.EVALUATE, task=task), 15.0)
+        return self.result(self.send(mode=RunEpisodes.Goal.EVALUATE, task=task), 40.0)
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_a_fault_ends_the_episode_with_its_cause_and_no_further_command(
     assert result.termination_reason == "aborted"
     assert reason in result.message
     assert word in result.message
-    robot.until(lambda: robot.episodes[-1].state == EpisodeStatus.ENDED, 3.0)
+    robot.until(lambda: robot.episodes[-1].state == EpisodeStatus.ENDED, 20.0)
     assert robot.episodes[-1].termination_reason == reason
     sent = len(robot.proposed)
     robot.run_for(0.3)

@@ -126,7 +126,7 @@ def test_lockstep_sends_nothing_while_nobody_commands_but_says_so(lockstep: Benc
     bench = lockstep
     bench.step((0.0, 0.04))
     sent = len(bench.commands)
-    bench.until(lambda: "no command for" in bench.statuses[-1].reason, 3.0)
+    bench.until(lambda: "no command for" in bench.statuses[-1].reason, 20.0)
     bench.run_for(0.5)
     assert len(bench.commands) == sent
     bench.step((0.01, 0.04))
@@ -139,7 +139,7 @@ def test_lockstep_waits_for_the_joint_state_of_a_command(lockstep: Bench) -> Non
     sent = len(bench.commands)
     bench.stamp_ns += 100_000_000
     bench.propose((0.1, 0.04), bench.stamp_ns)
-    bench.until(lambda: "has not arrived" in bench.statuses[-1].reason, 3.0)
+    bench.until(lambda: "has not arrived" in bench.statuses[-1].reason, 20.0)
     assert len(bench.commands) == sent
     bench.measure((0.05, 0.04), bench.stamp_ns)
     bench.until(lambda: len(bench.commands) > sent)
@@ -159,7 +159,7 @@ def test_fuzz_through_dds_only_safe_commands_come_out(lockstep: Bench) -> None:
         assert (np.abs(out - measured) <= np.array([2.0, 0.5]) * 0.45 + 1e-9).all()
         measured = measured + 0.6 * (out - measured)
     last = bench.statuses
-    bench.until(lambda: last[-1].passed + last[-1].limited + last[-1].rejected >= 150, 3.0)
+    bench.until(lambda: last[-1].passed + last[-1].limited + last[-1].rejected >= 150, 20.0)
 
 
 def test_when_commands_stop_the_arm_is_held_where_it_was_measured(realtime: Bench) -> None:
@@ -172,13 +172,13 @@ def test_when_commands_stop_the_arm_is_held_where_it_was_measured(realtime: Benc
     assert positions(bench.commands[-1]) == [0.22, 0.04]
     stopped_ns = bench.now_ns()
     bench.measure((0.21, 0.04), stopped_ns)
-    bench.until(lambda: positions(bench.commands[-1]) == [0.21, 0.04], 2.0, "a hold command")
-    assert stamps.to_ns(bench.commands[-1].header.stamp) - stopped_ns < 0.5e9
-    bench.until(lambda: bench.statuses[-1].state == SafetyStatus.HOLDING, 2.0)
+    bench.until(lambda: positions(bench.commands[-1]) == [0.21, 0.04], 20.0, "a hold command")
+    assert stamps.to_ns(bench.commands[-1].header.stamp) - stopped_ns < 1.0e9
+    bench.until(lambda: bench.statuses[-1].state == SafetyStatus.HOLDING, 20.0)
     assert "no command for 0.3 s" in bench.statuses[-1].reason
     bench.measure((0.21, 0.04), bench.now_ns())
     bench.propose((0.23, 0.04), bench.now_ns())
-    bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING, 2.0, "commands resume")
+    bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING, 20.0, "commands resume")
 
 
 def test_stale_joint_states_hold_the_arm(realtime: Bench) -> None:
@@ -189,7 +189,7 @@ def test_stale_joint_states_hold_the_arm(realtime: Bench) -> None:
     bench.until(lambda: bench.commands)
     bench.run_for(0.6)
     bench.propose((0.9, 0.04), bench.now_ns())
-    bench.until(lambda: "joint state is" in bench.statuses[-1].reason, 2.0)
+    bench.until(lambda: "joint state is" in bench.statuses[-1].reason, 20.0)
     assert positions(bench.commands[-1]) == [0.2, 0.04]
 
 

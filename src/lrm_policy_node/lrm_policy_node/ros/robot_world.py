@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from rclpy.duration import Duration
 from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
@@ -27,6 +28,7 @@ from lrm_policy_node.runtime.world import EpisodeCut, EpisodeOrder, RunProgress
 
 _RESEND_S = 0.5  # a safety stage that restarts loses one command; in lock-step time would then stand still for ever
 _LATCHED_S = 2.0
+_FLUSH_S = 0.5
 
 
 class RobotWorld:
@@ -160,8 +162,9 @@ class RobotWorld:
         self._refinement.publish(message)
 
     def destroy(self) -> None:
-        """Close publishers and the client."""
-        entities: list[Any] = [self._proposals, self._episodes, self._transitions, self._refinement]
-        for publisher in entities:
+        """Close the client, and the publishers once what they sent last has arrived."""
+        publishers: list[Any] = [self._proposals, self._episodes, self._transitions, self._refinement]
+        for publisher in publishers:
+            publisher.wait_for_all_acked(Duration(seconds=_FLUSH_S))
             self._node.destroy_publisher(publisher)
         self._node.destroy_client(self._reset_client)
