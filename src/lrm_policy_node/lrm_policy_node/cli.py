@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 from lrm_core.errors import BadInput
 
 if TYPE_CHECKING:
+    import torch
+
     from lrm_policy_node.lerobot.demonstrations import Demonstrations
+    from lrm_policy_node.lerobot.vision import KeypointVisionStep
 
 
 def configure_train(parser: argparse.ArgumentParser) -> None:
@@ -19,11 +22,27 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--dataset", type=Path, help="LeRobotDataset folder (lrm record-demos writes one)")
     data.add_argument("--source", metavar="MODULE:FUNCTION", help="function that gives lrm_core.episodes.EpisodeRecord")
-    parser.add_argument("--source-args", type=json.loads, default={}, metavar="JSON", help="keyword arguments of --source")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the policy; an interrupted training resumes in it")
+    parser.add_argument(
+        "--source-args", type=json.loads, default={}, metavar="JSON", help="keyword arguments of --source"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the policy; an interrupted training resumes in it"
+    )
+    parser.add_argument(
+        "--scenes",
+        metavar="MODULE:FUNCTION",
+        help="episodes with known positions: they teach a small keypoint encoder for the front camera where things are,"
+        " and ACT sees through it (minutes on a CPU); default: ACT's ResNet-18 on both cameras (wants a GPU)",
+    )
+    parser.add_argument(
+        "--scenes-args", type=json.loads, default={}, metavar="JSON", help="keyword arguments of --scenes"
+    )
+    parser.add_argument("--scenes-seconds", type=float, default=240.0, help="time to teach the encoder")
     parser.add_argument("--steps", type=int, default=12_000, help="gradient steps")
     parser.add_argument("--batch", type=int, default=128, help="frames per step")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after this time; what there is is saved")
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="stop after this time; what there is is saved"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
@@ -40,9 +59,27 @@ def run_train(args: argparse.Namespace) -> int:
     settings = TrainSettings(steps=args.steps, batch_size=args.batch, seconds=args.seconds, seed=args.seed)
     data = _demonstrations(args)
     print(f"{data.episodes} demonstrations, {len(data.states)} frames, device {name}", flush=True)
-    loss = train(data, args.out, settings, torch.device(name))
+    vision = _vision(args, torch.device(name)) if args.scenes else None
+    loss = train(data, args.out, settings, torch.device(name), vision=vision, about=_about(args))
     print(f"{args.out}: L1 of normalised actions {loss:.4f}")
     return 0
+
+
+def _vision(args: argparse.Namespace, device: torch.device) -> KeypointVisionStep:
+    from lrm_policy_node.lerobot.demonstrations import call_source
+    from lrm_policy_node.lerobot.train_vision import VisionSettings, scenes, train_vision
+
+    data = scenes(call_source(args.scenes, args.scenes_args))
+    print(f"{len(data.frames)} frames teach the encoder where {', '.join(data.things)} are", flush=True)
+    vision, errors_m = train_vision(data, VisionSettings(seed=args.seed, seconds=args.scenes_seconds), device)
+    print("  ".join(f"{thing}: {100 * error:.2f} cm" for thing, error in errors_m.items()), flush=True)
+    return vision
+
+
+def _about(args: argparse.Namespace) -> dict[str, object]:
+    if args.dataset is not None:
+        return {"dataset": str(args.dataset)}
+    return {"source": args.source, "source_args": args.source_args}
 
 
 def _demonstrations(args: argparse.Namespace) -> Demonstrations:

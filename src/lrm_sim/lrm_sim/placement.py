@@ -52,8 +52,8 @@ def sample_layout(rng: np.random.Generator, container: str, distractor_container
         distractor_object_pose=poses[3],
         lamp_offset_m=rng.uniform(-0.4, 0.4, 3) * (1.0, 1.0, 0.5),
         lamp_diffuse=rng.uniform(0.45, 0.75),
-        camera_offsets_m=rng.uniform(-0.004, 0.004, (2, 3)),
-        camera_turns_rad=rng.uniform(-0.017, 0.017, (2, 3)),
+        camera_offsets_m=rng.uniform(-0.0015, 0.0015, (2, 3)),
+        camera_turns_rad=rng.uniform(-0.003, 0.003, (2, 3)),
         colour_gains=rng.uniform(0.92, 1.06, (64, 3)),
     )
 

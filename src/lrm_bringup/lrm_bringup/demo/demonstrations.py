@@ -1,5 +1,6 @@
-"""``python -m lrm_bringup.demo.demonstrations``: demonstrations of the scripted expert as transitions for the learner.
+"""``python -m lrm_bringup.demo.demonstrations``: the base policy's demonstrations as transitions for the learner.
 
+They are the very ones it was trained on (``training.json`` in its folder says where they come from), with their flaws.
 The base policy says what it would have done, the reward model scores the frames at the ends of every chunk, exactly as
 both do online.
 """
@@ -7,13 +8,14 @@ both do online.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 from lrm_core.episodes import EpisodeRecord
-from lrm_core.errors import LrmError
+from lrm_core.errors import BadInput, LrmError
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead
 from lrm_core.transitions import CreditedTransition, Scores
@@ -30,35 +32,33 @@ def main() -> int:
     parser.add_argument("--task", required=True)
     parser.add_argument("--reward", choices=("lrm", "privileged", "sparse"), default="lrm")
     parser.add_argument("--episodes", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", default="")
     parser.add_argument("--policy", default="")
     args = parser.parse_args()
     try:
-        write(args.out, args.task, args.reward, args.episodes, args.seed, args.model, args.policy)
+        write(args.out, args.task, args.reward, args.episodes, args.model, args.policy)
     except LrmError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
 
 
-def write(out: Path, task: str, reward: str, episodes: int, seed: int, model: str, policy: str) -> int:
+def write(out: Path, task: str, reward: str, episodes: int, model: str, policy: str) -> int:
     """Write the transitions of ``episodes`` demonstrations to ``out``; returns their number."""
     from lrm_policy_node.rl.demos import save
 
-    return save(out, _transitions(task, reward, episodes, seed, model, policy))
+    return save(out, _transitions(task, reward, episodes, model, policy))
 
 
 def _transitions(
-    task: str, reward: str, episodes: int, seed: int, model: str, policy_name: str
+    task: str, reward: str, episodes: int, model: str, policy_name: str
 ) -> Iterator[CreditedTransition]:
     from lrm_bringup.graph import POLICY
     from lrm_bringup.parameters import shipped
     from lrm_policy_node.kinematics import ResidualKinematics
     from lrm_policy_node.rl.demos import transitions
     from lrm_policy_node.robot import load_robot
-    from lrm_policy_node.runtime.loading import load_base_policy
-    from lrm_sim.collect import DEMO_SEEDS, collect, demo_specs
+    from lrm_policy_node.runtime.loading import load_base_policy, policy_folder
 
     params = shipped(POLICY)
     robot = load_robot(params.robot)
@@ -68,12 +68,26 @@ def _transitions(
     )  # fmt: skip
     policy = load_base_policy(policy_name or params.policy, params.device)
     scorer = scorer_of(reward, model)
-    specs = demo_specs(episodes, task, DEMO_SEEDS + 1_000 * (seed + 1))
-    for number, episode in enumerate(collect(specs), 1):
+    recorded = _recorded(policy_folder(policy_name or params.policy), episodes, task)
+    for number, episode in enumerate(recorded, 1):
         frames = [*range(0, len(episode.states) - 1, policy.chunk_steps), len(episode.states) - 1]
         scores = dict(zip(frames, scorer(episode, frames), strict=True))
         yield from transitions(episode, policy, kinematics, partial(_lookup, scores), params.max_steps)
         print(f"{number} of {episodes}", flush=True)
+
+
+def _recorded(folder: Path, episodes: int, task: str) -> Iterable[EpisodeRecord]:
+    """The first ``episodes`` of the demonstrations that the policy in ``folder`` learned from."""
+    from lrm_policy_node.lerobot.demonstrations import call_source
+
+    about = folder / "training.json"
+    try:
+        origin = json.loads(about.read_text())
+        source, arguments = origin["source"], origin["source_args"]
+    except (OSError, ValueError, KeyError) as error:
+        fix = "Train the policy with: lrm train policy --source MODULE:FUNCTION"
+        raise BadInput("policy's training.json", str(about), "a file that names the demonstrations", fix) from error
+    return call_source(source, {**arguments, "episodes": episodes, "workers": 1, "task": task})
 
 
 def _lookup(scores: dict[int, Scores | None], _episode: EpisodeRecord, frame: int) -> Scores | None:

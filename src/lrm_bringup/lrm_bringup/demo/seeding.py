@@ -65,7 +65,7 @@ class Seeding:
         self._process.wait()
 
     def _command(self, options: DemoOptions) -> list[str]:
-        words = {"--out": self.path, "--task": options.task, "--reward": options.reward, "--seed": options.seed,
+        words = {"--out": self.path, "--task": options.task, "--reward": options.reward,
                  "--episodes": DEMONSTRATIONS, "--model": options.model, "--policy": options.policy}  # fmt: skip
         given = [str(word) for name, value in words.items() if value is not None for word in (name, value)]
         return [sys.executable, "-m", "lrm_bringup.demo.demonstrations", *given]

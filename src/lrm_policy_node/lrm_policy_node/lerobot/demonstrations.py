@@ -64,13 +64,18 @@ def from_records(records: Iterable[EpisodeRecord]) -> Demonstrations:
 
 
 def from_source(source: str, arguments: dict[str, Any]) -> Demonstrations:
+    """Demonstrations from :func:`call_source`."""
+    return from_records(call_source(source, arguments))
+
+
+def call_source(source: str, arguments: dict[str, Any]) -> Iterable[EpisodeRecord]:
     """Call ``module:function`` with keyword ``arguments``; it gives EpisodeRecords."""
     module_name, _, function_name = source.partition(":")
     try:
         function: Callable[..., Iterable[EpisodeRecord]] = getattr(importlib.import_module(module_name), function_name)
     except (ImportError, AttributeError, ValueError) as error:
         raise BadInput("source", source, "module:function that gives episodes", str(error)) from error
-    return from_records(function(**arguments))
+    return function(**arguments)
 
 
 def from_dataset(root: Path) -> Demonstrations:

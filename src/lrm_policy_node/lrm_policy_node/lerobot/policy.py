@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lrm_core.errors import BadInput
 from lrm_policy_node.lerobot.demonstrations import CAMERAS, STATE_KEY, image_key
+from lrm_policy_node.lerobot.vision import KeypointVisionStep
 
 
 class ActPolicy:
@@ -20,7 +22,8 @@ class ActPolicy:
 
     Attributes:
         chunk_steps: K, the policy's ``n_action_steps``.
-        image_shape: (H, W, 3) of both cameras.
+        cameras: the cameras it looks at.
+        image_shape: (H, W, 3) of each of them.
 
     Raises:
         BadInput: the folder is not a complete checkpoint of an ACT policy with the cameras front and wrist.
@@ -31,11 +34,9 @@ class ActPolicy:
         _check_files(folder)
         self._policy, self._before, self._after = _load(folder, device)
         config = self._policy.config
-        shapes = {c: config.input_features[image_key(c)].shape for c in CAMERAS if image_key(c) in config.input_features}
-        if set(shapes) != set(CAMERAS) or STATE_KEY not in config.input_features or len(set(shapes.values())) != 1:
-            raise BadInput("policy", sorted(config.input_features), f"inputs {[*map(image_key, CAMERAS), STATE_KEY]}")
-        channels, height, width = shapes[CAMERAS[0]]
-        self.image_shape = (height, width, channels)
+        self.cameras, self.image_shape = _cameras(config.input_features, self._before.steps)
+        if not self.cameras or STATE_KEY not in config.input_features:
+            raise BadInput("policy", sorted(config.input_features), f"{STATE_KEY} and images of {CAMERAS} of one size")
         self.joints = config.input_features[STATE_KEY].shape[0]
         self.chunk_steps = int(config.n_action_steps)
 
@@ -48,7 +49,7 @@ class ActPolicy:
         import torch
 
         batch = {STATE_KEY: torch.from_numpy(self._checked(observation, "state", (self.joints,)).astype(np.float32))}
-        for camera in CAMERAS:
+        for camera in self.cameras:
             image = self._checked(observation, camera, self.image_shape)
             if image.dtype != np.uint8:
                 raise BadInput(f"image {camera}", str(image.dtype), "uint8 RGB")
@@ -67,19 +68,32 @@ class ActPolicy:
         return value
 
 
+def _cameras(inputs: Mapping[str, Any], steps: Sequence[Any]) -> tuple[tuple[str, ...], tuple[int, int, int]]:
+    """Cameras and their one image shape; no cameras when the policy does not fit."""
+    for step in steps:
+        if isinstance(step, KeypointVisionStep):
+            return (CAMERAS[0],), (step.image_size[0], step.image_size[1], 3)
+    shapes = {camera: inputs[image_key(camera)].shape for camera in CAMERAS if image_key(camera) in inputs}
+    if set(shapes) != set(CAMERAS) or len(set(shapes.values())) != 1:
+        return (), (0, 0, 3)
+    channels, height, width = shapes[CAMERAS[0]]
+    return CAMERAS, (height, width, channels)
+
+
 def _check_files(folder: Path) -> None:
     needed = ("config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json")
     missing = [name for name in needed if not (folder / name).is_file()]
     if missing:
-        raise BadInput("policy folder", str(folder), f"a LeRobot pretrained folder with {missing}", "See: lrm train policy")
+        raise BadInput(
+            "policy folder", str(folder), f"a LeRobot pretrained folder with {missing}", "See: lrm train policy"
+        )
 
 
 def _load(folder: Path, device: str):  # type: ignore[no-untyped-def]
     import torch
-    from safetensors import SafetensorError
-
     from lerobot.policies.act.modeling_act import ACTPolicy
     from lerobot.policies.factory import make_pre_post_processors
+    from safetensors import SafetensorError
 
     try:
         policy = ACTPolicy.from_pretrained(folder, strict=True)
@@ -91,7 +105,9 @@ def _load(folder: Path, device: str):  # type: ignore[no-untyped-def]
         )
     except (SafetensorError, RuntimeError, ValueError, KeyError, OSError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise BadInput("policy checkpoint", str(folder), "a complete ACT checkpoint", f"It does not load: {reason}") from error
+        raise BadInput(
+            "policy checkpoint", str(folder), "a complete ACT checkpoint", f"It does not load: {reason}"
+        ) from error
     if not all(torch.isfinite(tensor).all() for tensor in policy.state_dict().values()):
         raise BadInput("policy checkpoint", str(folder), "finite weights", "Train or fetch it again.")
     return policy.to(device).eval(), before, after

@@ -1,7 +1,8 @@
 """Trains an ACT policy on demonstrations; the command is ``lrm train policy`` (:mod:`lrm_policy_node.cli`).
 
-The frames stay on the training device as uint8; a batch is a gather there, with a random shift of a few pixels (Kostrikov
-et al. 2020). The weights that are kept are an exponential moving average. Training resumes from ``state.pt``.
+The frames stay on the training device as uint8; a batch is a gather there, with a random shift of a pixel (Kostrikov et
+al. 2020). With a keypoint encoder every front image is encoded once and only its features are kept. The weights that
+are saved are an exponential moving average. Training resumes from ``state.pt``.
 """
 
 from __future__ import annotations
@@ -13,21 +14,29 @@ import math
 import os
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
 from lrm_policy_node.lerobot import model
 from lrm_policy_node.lerobot.demonstrations import ACTION_KEY, STATE_KEY, Demonstrations, image_key
+from lrm_policy_node.lerobot.vision import FEATURES_KEY, KeypointVisionStep
+
+_ENCODED_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Steps, batch, learning rate (AdamW, warm-up and cosine), shift in pixels, moving average, time limit."""
+    """Steps, batch, learning rate (AdamW, warm-up and cosine), shift in pixels, moving average, time limit.
+
+    ``input_noise`` is added to normalised features of an encoder and, a fifth of it, to normalised joint positions.
+    """
 
     steps: int = 12_000
     batch_size: int = 256
@@ -35,6 +44,7 @@ class TrainSettings:
     weight_decay: float = 1e-4
     warmup_steps: int = 300
     shift_pixels: int = 1
+    input_noise: float = 0.1
     average_decay: float = 0.999
     chunk_size: int = 20
     seed: int = 0
@@ -43,10 +53,20 @@ class TrainSettings:
 
 
 class FrameBank:
-    """All frames on one device; draws augmented, normalised batches."""
+    """All frames, or their features, on one device; draws augmented, normalised batches."""
 
-    def __init__(self, data: Demonstrations, settings: TrainSettings, device: torch.device) -> None:
-        self.images = {camera: torch.from_numpy(frames).to(device) for camera, frames in data.images.items()}
+    def __init__(
+        self,
+        data: Demonstrations,
+        features: torch.Tensor | None,
+        stats: dict[str, dict[str, torch.Tensor]],
+        settings: TrainSettings,
+        device: torch.device,
+    ) -> None:
+        images = data.images if features is None else {}
+        self.images = {camera: torch.from_numpy(frames).to(device) for camera, frames in images.items()}
+        self.features = None if features is None else features.to(device)
+        self.scale = {key: {name: value.to(device) for name, value in s.items()} for key, s in stats.items()}
         self.states = torch.from_numpy(data.states).to(device)
         self.actions = torch.from_numpy(data.actions).to(device)
         self.last = torch.from_numpy(data.last).to(device)
@@ -54,7 +74,7 @@ class FrameBank:
         self.generator = torch.Generator(device=device).manual_seed(settings.seed)
 
     def batch(self) -> dict[str, torch.Tensor]:
-        """Images in [0, 1] (B, 3, H, W), states (B, 6), actions (B, chunk_size, 6), mask of padded actions."""
+        """Images (B, 3, H, W) or features (B, F), states (B, 6), actions (B, chunk_size, 6), mask of padded actions."""
         size, chunk = self.settings.batch_size, self.settings.chunk_size
         index = torch.randint(len(self.states), (size,), generator=self.generator, device=self.device)
         future = index[:, None] + torch.arange(chunk, device=self.device)
@@ -66,6 +86,16 @@ class FrameBank:
         }
         for camera, frames in self.images.items():
             batch[image_key(camera)] = self._shifted(frames, index).permute(0, 3, 1, 2).float() / 255.0
+        if self.features is not None:
+            batch[FEATURES_KEY] = self.features[index].float()
+        return self._noisy(_normalised(batch, self.scale))
+
+    def _noisy(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        noise = self.settings.input_noise
+        for key, scale in ((FEATURES_KEY, noise), (STATE_KEY, noise / 5)):
+            if self.features is not None:
+                shape = batch[key].shape
+                batch[key] = batch[key] + scale * torch.randn(shape, generator=self.generator, device=self.device)
         return batch
 
     def _shifted(self, frames: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
@@ -80,39 +110,50 @@ class FrameBank:
         return (torch.arange(length, device=self.device) + offset).clamp(0, length - 1)
 
 
+def encode(vision: KeypointVisionStep, frames: np.ndarray) -> torch.Tensor:
+    """Features of all frames: (N, H, W, 3) uint8 -> (N, F) half precision."""
+    parts = [frames[i : i + _ENCODED_AT_ONCE] for i in range(0, len(frames), _ENCODED_AT_ONCE)]
+    bar = tqdm(parts, desc="encode front images", mininterval=2.0)
+    return torch.cat([vision.encode(torch.from_numpy(part).permute(0, 3, 1, 2)).half() for part in bar])
+
+
 def train(
-    data: Demonstrations, folder: Path, settings: TrainSettings, device: torch.device, initial: Path | None = None
+    data: Demonstrations,
+    folder: Path,
+    settings: TrainSettings,
+    device: torch.device,
+    vision: KeypointVisionStep | None = None,
+    about: Mapping[str, Any] | None = None,
 ) -> float:
     """Train until ``settings.steps`` or ``settings.seconds``; returns the mean L1 loss of the last 100 steps.
 
     ``folder`` receives a LeRobot pretrained folder and, while training is unfinished, ``state.pt`` to resume from.
-    ``initial``: folder of a trained policy to start from.
+    ``vision``: frozen encoder for the front camera.
+    ``about``: where the demonstrations come from; kept in ``training.json``.
     """
     torch.manual_seed(settings.seed)
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
-    stats = model.dataset_stats(data)
-    policy = model.build(model.act_config(data, settings.chunk_size)).to(device)
-    if initial is not None:
-        model.load_weights(policy, initial)
+    features = encode(vision, data.images["front"]) if vision else None
+    stats = model.dataset_stats(data, features)
+    policy = model.build(model.act_config(data, settings.chunk_size, vision=vision)).to(device)
     run = _Run(policy, settings, folder)
-    bank = FrameBank(data, settings, device)
-    scale = {key: {name: value.to(device) for name, value in entry.items()} for key, entry in stats.items()}
+    bank = FrameBank(data, features, stats, settings, device)
     started_s, saved_s = time.monotonic(), time.monotonic()
     losses: deque[torch.Tensor] = deque(maxlen=100)
     with tqdm(total=settings.steps, initial=run.step, desc=folder.name, mininterval=2.0) as bar:
         while run.step < settings.steps and time.monotonic() - started_s < settings.seconds:
             share = max(run.step / settings.steps, (time.monotonic() - started_s) / settings.seconds)
-            losses.append(run.update(_normalised(bank.batch(), scale), device, share))
+            losses.append(run.update(bank.batch(), device, share))
             bar.update()
             if run.step % 100 == 0:
                 bar.set_postfix(l1=f"{_mean(losses):.4f}")
             if time.monotonic() - saved_s > settings.save_every_s:
                 run.checkpoint()
                 saved_s = time.monotonic()
-    model.save(run.average, stats, folder)
-    record = {"settings": asdict(settings), "episodes": data.episodes, "steps": run.step, "l1": _mean(losses)}
-    (folder / "training.json").write_text(json.dumps(record, indent=2, default=str) + "\n")
+    model.save(run.average, stats, folder, vision)
+    figures = {"settings": asdict(settings), "episodes": data.episodes, "steps": run.step, "l1": _mean(losses)}
+    (folder / "training.json").write_text(json.dumps({**(about or {}), **figures}, indent=2, default=str) + "\n")
     run.finish()
     return _mean(losses)
 
@@ -181,10 +222,6 @@ class _Run:
             self.checkpoint()
         else:
             (self.folder / "state.pt").unlink(missing_ok=True)
-
-
-def _floating(module: nn.Module) -> list[torch.Tensor]:
-    return [tensor for tensor in module.state_dict().values() if tensor.is_floating_point()]
 
 
 def _normalised(batch: dict[str, torch.Tensor], stats: dict[str, dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:

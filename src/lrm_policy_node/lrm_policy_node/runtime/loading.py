@@ -23,7 +23,7 @@ def load_base_policy(name: str, device: str) -> Policy:
     """
     from lrm_policy_node.lerobot.policy import ActPolicy
 
-    policy = ActPolicy(_folder(name), device)
+    policy = ActPolicy(policy_folder(name), device)
     image = np.zeros(policy.image_shape, np.uint8)
     chunk = policy.chunk({"front": image, "wrist": image, "state": np.zeros(policy.joints, np.float32)})
     if chunk.shape != (policy.chunk_steps, policy.joints) or not np.isfinite(chunk).all():
@@ -33,7 +33,8 @@ def load_base_policy(name: str, device: str) -> Policy:
     return policy
 
 
-def _folder(name: str) -> Path:
+def policy_folder(name: str) -> Path:
+    """Local folder of a policy; a hub name is fetched."""
     if Path(name).is_dir():
         return Path(name)
     if name.count("/") != 1 or name.startswith((".", "/")):
