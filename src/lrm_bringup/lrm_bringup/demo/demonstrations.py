@@ -50,9 +50,7 @@ def write(out: Path, task: str, reward: str, episodes: int, model: str, policy: 
     return save(out, _transitions(task, reward, episodes, model, policy))
 
 
-def _transitions(
-    task: str, reward: str, episodes: int, model: str, policy_name: str
-) -> Iterator[CreditedTransition]:
+def _transitions(task: str, reward: str, episodes: int, model: str, policy_name: str) -> Iterator[CreditedTransition]:
     from lrm_bringup.graph import POLICY
     from lrm_bringup.parameters import shipped
     from lrm_policy_node.kinematics import ResidualKinematics

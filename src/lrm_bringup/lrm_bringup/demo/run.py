@@ -130,7 +130,7 @@ class DemoRun:
         deadline_s = time.monotonic() + (BACK_TIMEOUT_S if since_s else READY_TIMEOUT_S)
         while missing := [name for name in names if not driver.heard_from(name, since_s)]:
             self._view.now(f"waiting for {', '.join(missing)}")
-            self._stop.check()
+            self._check_time()
             supervisor.check()
             if time.monotonic() > deadline_s:
                 raise LrmError(f"{', '.join(missing)}: no sign of life; see {self._folder / 'logs'}")
@@ -158,7 +158,7 @@ class DemoRun:
 
     def _start_learner(self, supervisor: Supervisor, driver: Driver) -> None:
         assert self._seeding is not None
-        demonstrations = self._seeding.wait(self._view.now, self._stop.check)
+        demonstrations = self._seeding.wait(self._view.now, self._check_time)
         supervisor.add(learner_spec(self._options, self._folder, self._env, demonstrations))
         self._await_ready(supervisor, driver)
 
@@ -201,6 +201,12 @@ class DemoRun:
     def _out_of_time(self) -> bool:
         """The last seconds belong to the report."""
         return self._elapsed_s() > self._options.size.seconds - 0.6 * REPORT_RESERVE_S
+
+    def _check_time(self) -> None:
+        """Raise when a stop was asked for, or when waiting any longer leaves no time for the report."""
+        self._stop.check()
+        if self._out_of_time():
+            raise LrmError(f"{self._options.size.seconds:g} s were too short for this machine")
 
     def _on_process(self, event: ProcessEvent) -> None:
         self._collector.process(ProcessSeen(event.name, event.kind.value, event.message, event.pid))
