@@ -43,6 +43,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=float("inf"), help="stop after this time; what there is is saved"
     )
+    parser.add_argument("--learning-rate", type=float, default=3e-4, help="of AdamW; 1e-3 suits --scenes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
 
@@ -56,7 +57,13 @@ def run_train(args: argparse.Namespace) -> int:
     name = args.device if args.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     if args.steps < 1 or args.batch < 1:
         raise BadInput("--steps, --batch", (args.steps, args.batch), "at least 1")
-    settings = TrainSettings(steps=args.steps, batch_size=args.batch, seconds=args.seconds, seed=args.seed)
+    settings = TrainSettings(
+        steps=args.steps,
+        batch_size=args.batch,
+        learning_rate=args.learning_rate,
+        seconds=args.seconds,
+        seed=args.seed,
+    )
     data = _demonstrations(args)
     print(f"{data.episodes} demonstrations, {len(data.states)} frames, device {name}", flush=True)
     vision = _vision(args, torch.device(name)) if args.scenes else None

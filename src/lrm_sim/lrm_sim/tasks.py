@@ -21,7 +21,7 @@ def sentence(object_name: str, container_name: str) -> str:
     return f"put the {object_name} in the {container_name}"
 
 
-DEMO_TASK = sentence("red cube", "blue bowl")
+DEMO_TASK = sentence("green cylinder", "blue bowl")
 SENTENCES = {sentence(*pair): pair for pair in PAIRS}
 
 

@@ -44,9 +44,9 @@ class TrainSettings:
     weight_decay: float = 1e-4
     warmup_steps: int = 300
     shift_pixels: int = 1
-    input_noise: float = 0.1
+    input_noise: float = 0.02
     average_decay: float = 0.999
-    chunk_size: int = 20
+    chunk_size: int = 10
     seed: int = 0
     seconds: float = math.inf
     save_every_s: float = 60.0
