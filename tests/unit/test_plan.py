@@ -88,3 +88,15 @@ def test_time_left_is_unknown_before_the_first_episode_and_bounded_afterwards() 
 def test_no_episodes_to_refine_means_one_evaluation() -> None:
     goals, _, _ = play(DemoSize(1000, 0, 10), 1.0)
     assert {goal.phase for goal in goals} == {BEFORE}
+
+
+def test_a_refinement_that_takes_too_long_gives_way_to_the_second_evaluation() -> None:
+    plan = Plan(DemoSize(300, 60, 10), SEEDS)
+    plan.record(BEFORE, list(range(5000, 5010)), 40.0)
+    assert not plan.overdue(REFINE, 280.0), "with nothing refined there is nothing to measure again"
+    plan.record(REFINE, [9000], 5.0)
+    assert not plan.overdue(REFINE, 200.0)
+    assert plan.overdue(REFINE, 250.0)
+    assert not plan.overdue(AFTER, 250.0)
+    assert plan.overdue(AFTER, 290.0)
+    assert plan.next_goal(250.0) == Goal(AFTER, 5000, 5)

@@ -80,6 +80,13 @@ class Plan:
             or self._evaluate_again(left_s)
         )
 
+    def overdue(self, phase: str, elapsed_s: float) -> bool:
+        """True when a running goal has to give way: refinement to the second evaluation, all to the report."""
+        end_s = self.size.seconds - 0.6 * REPORT_RESERVE_S
+        if phase == REFINE and self.done[REFINE]:
+            end_s -= self._evaluation_reserve_s()
+        return elapsed_s > end_s
+
     def scenes(self, elapsed_s: float = 0.0) -> int:
         """Scenes of each evaluation: what was asked for, fewer on a slow machine; fixed once refinement began."""
         done = len(self.done[BEFORE])
@@ -119,10 +126,12 @@ class Plan:
 
     def _refine(self, left_s: float) -> Goal | None:
         count = min(self.size.iteration_episodes, self.size.episodes - len(self.done[REFINE]))
-        reserve_s = len(self.done[BEFORE]) * MARGIN * self.episode_s(AFTER)
-        if count < 1 or not left_s - reserve_s > count * MARGIN * self.episode_s(REFINE):
+        if count < 1 or not left_s - self._evaluation_reserve_s() > count * MARGIN * self.episode_s(REFINE):
             return None
         return Goal(REFINE, self.first_seed[REFINE] + len(self.done[REFINE]), count)
+
+    def _evaluation_reserve_s(self) -> float:
+        return len(self.done[BEFORE]) * MARGIN * self.episode_s(AFTER)
 
     def _evaluate_again(self, left_s: float) -> Goal | None:
         return self._evaluate(AFTER, len(self.done[BEFORE]), left_s) if self.done[REFINE] else None

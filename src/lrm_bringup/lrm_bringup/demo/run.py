@@ -12,7 +12,7 @@ from lrm_bringup.demo.folder import new_run_folder, shown
 from lrm_bringup.demo.identity import fingerprints, versions
 from lrm_bringup.demo.nodes import demo_specs, learner_spec, success_threshold
 from lrm_bringup.demo.options import DemoOptions
-from lrm_bringup.demo.plan import MAX_SCENES, REPORT_RESERVE_S, Goal, Plan
+from lrm_bringup.demo.plan import MAX_SCENES, Goal, Plan
 from lrm_bringup.demo.seeding import Seeding
 from lrm_bringup.demo.stop import INTERRUPTED, Interrupted, StopRequest
 from lrm_bringup.environment import DomainClaim, run_environment
@@ -172,7 +172,7 @@ class DemoRun:
             goal.first_seed,
             goal.episodes,
             self._options.task,
-            cancel=lambda: bool(self._stop or supervisor.failure or self._out_of_time()),
+            cancel=lambda: bool(self._stop or supervisor.failure or self._plan.overdue(goal.phase, self._elapsed_s())),
             lost=lambda: supervisor.pid("policy") != policy,
         )
         supervisor.check()
@@ -200,7 +200,7 @@ class DemoRun:
 
     def _out_of_time(self) -> bool:
         """The last seconds belong to the report."""
-        return self._elapsed_s() > self._options.size.seconds - 0.6 * REPORT_RESERVE_S
+        return self._plan.overdue(AFTER, self._elapsed_s())
 
     def _check_time(self) -> None:
         """Raise when a stop was asked for, or when waiting any longer leaves no time for the report."""
