@@ -48,11 +48,18 @@ def policy(critic: CriticEnsemble, **acting: float) -> ResidualPolicy:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_it_learns_where_a_displacement_helps_and_where_it_harms(seed: int) -> None:
-    rng, acts = np.random.default_rng(9), policy(trained(240, seed))
+    rng, acts = np.random.default_rng(9), policy(trained(240, seed), act_empty=True)
     place = [acts.act(features(PLACE, rng), False, rng) for _ in range(30)]
     grasp = [acts.act(features(GRASP, rng), False, rng) for _ in range(30)]
     assert np.mean([np.linalg.norm(a - BEST) < 0.75 for a in place]) > 0.85
     assert np.mean([np.linalg.norm(a) < 0.4 for a in grasp]) > 0.9
+
+
+def test_with_an_empty_gripper_the_base_policy_acts_alone() -> None:
+    rng, acts = np.random.default_rng(9), policy(trained(240))
+    acts.begin_episode(rng)
+    assert not any(acts.act(features(GRASP, rng), True, rng).any() for _ in range(20))
+    assert any(acts.act(features(PLACE, rng), True, rng).any() for _ in range(20))
 
 
 def test_with_demonstrations_alone_it_stays_with_the_base_policy() -> None:
@@ -92,7 +99,7 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 def test_exploration_is_drawn_per_episode_and_stops_when_its_weight_is_zero() -> None:
     critic, rng = trained(20), np.random.default_rng(1)
     state = features(PLACE, rng)
-    bold, still = policy(critic, latest_start=0), policy(critic, latest_start=0, exploration=0.0)
+    bold, still = policy(critic), policy(critic, exploration=0.0)
     chosen = []
     for episode in range(6):
         for acts in (bold, still):

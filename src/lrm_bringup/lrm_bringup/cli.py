@@ -61,7 +61,7 @@ COMMANDS = (
     Command(
         ("train", "reward-model"),
         "train the tiny reward model that ships with the repository",
-        "lrm train reward-model --out models/reward/tiny",
+        "lrm train reward-model --out models/lrm-mine --work build/train-reward",
         "lrm_reward_node.cli",
         "configure_train",
         "run_train",
@@ -69,7 +69,7 @@ COMMANDS = (
     Command(
         ("train", "policy"),
         "train the base policy on recorded demonstrations",
-        "lrm train policy --dataset out/demos --out models/policy/act",
+        "lrm train policy --dataset out/demos --out models/act-mine",
         "lrm_policy_node.cli",
         "configure_train",
         "run_train",

@@ -15,8 +15,6 @@ from lrm_core.resources import config_path
 
 DDS_PROFILE = "dds/fastdds.xml"
 DDS_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
-"""Fast DDS 2 (Jazzy) and 3 read different names."""
-DDS_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 """Fast DDS 2, which Jazzy uses, reads the first; version 3 the second. The other name is ignored without a word."""
 _LAST_DOMAIN = 101
 """Domains above meet the ports that Linux gives to outgoing connections (7400 + 250 · domain < 32768)."""

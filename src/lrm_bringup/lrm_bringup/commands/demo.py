@@ -42,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add(
         "--live", action=argparse.BooleanOptionalAction, default=True, help="one live screen, where there is a terminal"
     )
-    add("--model", help="reward model: a folder, a name in models/, or a hub name")
+    add("--model", help="reward model: a folder or a hub name")
     add("--policy", help="base policy: a LeRobot folder, a name in models/, or a hub name")
 
 

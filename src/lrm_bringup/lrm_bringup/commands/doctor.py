@@ -75,7 +75,7 @@ def _ros() -> Finding:
 
 def _messages() -> Finding:
     found = importlib.util.find_spec("lrm_msgs") is not None
-    return Finding("messages", found, "lrm_msgs " + ("built" if found else "not built"), "make build")
+    return Finding("messages", found, "lrm_msgs " + ("built" if found else "not built"), "make setup")
 
 
 def _dds_profile() -> Finding:

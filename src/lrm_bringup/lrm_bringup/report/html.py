@@ -181,7 +181,7 @@ def _latency(run: Run, summary: dict[str, Any]) -> str:
     rows = [(name, duration(part["p50"]), duration(part["p99"])) for name, part in parts.items()]
     picture = figures.latency_histogram(run)
     keys = legend(
-        [(figures.CONTRASTIVE, "transport: camera stamp to arrival"), ("--accent", "model: arrival to reward")]
+        [(figures.CONTRASTIVE, "transport: publication to arrival"), ("--accent", "model: arrival to reward")]
     )
     body = table(("", "p50", "p99"), rows, frozenset({1, 2})) + (keys + picture if picture else "")
     return card("How long a reward takes", body, width="half")

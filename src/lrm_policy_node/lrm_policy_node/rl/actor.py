@@ -2,8 +2,8 @@
 
 Acting takes the residual with the best cautious gain over residual 0 (mean minus ``caution`` standard deviations of the
 ensemble), so where the ensemble is unsure the base policy acts alone (compare EXPO, arXiv 2507.07986). Exploring is
-Thompson sampling: one member of the ensemble, drawn per episode, is believed from a random decision of the episode on;
-what comes before is played as well as is known, so that the later parts of the task are seen.
+Thompson sampling: one member of the ensemble, drawn per episode, is believed. With an empty gripper the base policy acts
+alone (parameter ``act_empty``): a displaced grasp is a lost episode that teaches nothing about placing.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from safetensors.numpy import load, save
 from lrm_core.errors import BadInput
 from lrm_core.params import from_mapping, param
 from lrm_policy_node.rl.critic import CriticEnsemble, CriticParams, cautious
-from lrm_policy_node.rl.features import ACTIONS, FEATURES, FEATURES_VERSION
+from lrm_policy_node.rl.features import ACTIONS, FEATURES, FEATURES_VERSION, HOLDING
 
 _REFINED = 64
 _REFINED_STD = 0.1
+_HELD = 0.25
+"""Value of the feature HOLDING (5 mm between measured and commanded opening) above which something is held."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class ActingParams:
 
     options: int = param(256, "Random residuals that are compared.", low=0, high=65536)
     exploration: float = param(1.0, "Weight of the drawn member against the mean, 0 to 1.", low=0.0, high=1.0)
-    latest_start: int = param(6, "Exploration starts at a decision drawn from 0 to this.", low=0, high=100)
+    act_empty: bool = param(False, "A residual also while the gripper holds nothing.")
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,7 @@ class ResidualPolicy:
         self.version = 0
         self.acting = ActingParams()
         self._critic: CriticEnsemble | None = None
-        self._member = self._start = 0.0
-        self._decision = 0
+        self._member = 0.0
 
     def load(self, data: bytes) -> None:
         """Take newer weights; on BadInput the old ones stay."""
@@ -116,17 +117,14 @@ class ResidualPolicy:
 
     def begin_episode(self, rng: np.random.Generator) -> None:
         """Draw this episode's exploration (used only by ``act(..., explore=True)``)."""
-        self._member, self._start = rng.uniform(size=2)
-        self._decision = 0
+        self._member = rng.uniform()
 
     def act(self, features: np.ndarray, explore: bool, rng: np.random.Generator) -> np.ndarray:
         """Residual for the next chunk: (F,) features -> (3,) float32 in [-1, 1]."""
         if features.shape != (FEATURES,) or not np.all(np.isfinite(features)):
             raise BadInput("features", features.shape, f"{FEATURES} finite numbers")
-        decision, self._decision = self._decision, self._decision + 1
-        if self._critic is None:
+        if self._critic is None or not (self.acting.act_empty or features[HOLDING] > _HELD):
             return np.zeros(ACTIONS, dtype=np.float32)
-        explore = explore and decision >= int(self._start * (self.acting.latest_start + 1))
         reach = self._critic.reach
         anywhere = reach * rng.uniform(-1.0, 1.0, (self.acting.options, ACTIONS))
         best = self._best(features, np.concatenate([np.zeros((1, ACTIONS)), anywhere]), explore)

@@ -37,8 +37,8 @@ class CriticParams:
     value_std: float = param(1.5, "Prior standard deviation of V, in reward.", low=0.0, high=100.0)
     slope_std: float = param(0.7, "Prior standard deviation of A's slopes, reward per bound.", low=0.0, high=100.0)
     curvature_std: float = param(0.4, "Prior standard deviation of A's curvatures.", low=0.0, high=100.0)
-    residual_cost: float = param(0.2, "Prior mean of A is minus this times the squared residual.", low=0.0, high=10.0)
-    noise_std: float = param(0.5, "Standard deviation of one target, in reward.", low=0.01, high=100.0)
+    residual_cost: float = param(0.6, "Prior mean of A is minus this times the squared residual.", low=0.0, high=10.0)
+    noise_std: float = param(0.4, "Standard deviation of one target, in reward.", low=0.01, high=100.0)
     discount: float = param(0.97, "Discount per decision, γ.", low=0.0, high=1.0)
     caution: float = param(
         1.0, "A residual counts by its mean gain minus so many standard deviations.", low=0.0, high=10.0

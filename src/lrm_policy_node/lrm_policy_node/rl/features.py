@@ -24,6 +24,8 @@ from lrm_policy_node.kinematics import ResidualKinematics
 FEATURES_VERSION = 1
 FEATURES = 26
 ACTIONS = 3
+HOLDING = 6
+"""Index of the feature that says whether the fingers hold something."""
 
 _OPENING_M = 0.05
 _HOLDING_M = 0.02
