@@ -55,7 +55,7 @@ def test_without_python_312_one_line_says_how_to_get_it(tmp_path: Path) -> None:
 def test_a_python_inside_pyenv_is_found_behind_a_shim_that_refuses(tmp_path: Path) -> None:
     path = bin_with(tmp_path / "bin", *SHELL_TOOLS)
     script(path / "python3.12", 'echo "pyenv: python3.12: command not found" >&2; exit 127')
-    script(path / "python3", 'exit 1')
+    script(path / "python3", "exit 1")
     script(tmp_path / ".pyenv/versions/3.12.7/bin/python3.12", '[[ $1 == -c ]] || echo "3.12.7 runs $1"')
     done = run_setup(tmp_path, path)
     assert done.stdout == f"3.12.7 runs {ROOT / 'scripts' / 'set_up.py'}\n"

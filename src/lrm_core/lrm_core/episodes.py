@@ -52,7 +52,7 @@ class EpisodeRecord:
         positions: dict of privileged positions for auxiliary training, each (T, 3) float32, m, robot base frame;
             keys: ``tcp``, ``object`` (named object), ``container`` (named container), ``distractor_object``,
             ``distractor_container``.
-        labels: names of what stands where, for example ``{"object": "red cube", "distractor_object": "green cylinder"}``.
+        labels: names of what stands where, for example ``{"object": "red cube"}``; keys as in ``positions``.
     """
 
     task: str

@@ -65,7 +65,9 @@ class RewardEstimate:
 
     def __post_init__(self) -> None:
         if (self.status is RewardStatus.OK) == math.isnan(self.value):
-            raise ValueError(f"reward of {self.head.value}: value {self.value} does not go with status {self.status.name}")
+            raise ValueError(
+                f"reward of {self.head.value}: value {self.value} does not go with status {self.status.name}"
+            )
 
     @property
     def ok(self) -> bool:

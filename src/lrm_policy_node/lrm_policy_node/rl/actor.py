@@ -2,8 +2,8 @@
 
 Acting takes the residual with the best cautious gain over residual 0 (mean minus ``caution`` standard deviations of the
 ensemble), so where the ensemble is unsure the base policy acts alone (compare EXPO, arXiv 2507.07986). Exploring is
-Thompson sampling: one member of the ensemble, drawn per episode, is believed. With an empty gripper the base policy acts
-alone (parameter ``act_empty``): a displaced grasp is a lost episode that teaches nothing about placing.
+Thompson sampling: one member of the ensemble, drawn per episode, is believed. With an empty gripper the base policy
+acts alone (parameter ``act_empty``): a displaced grasp is a lost episode that teaches nothing about placing.
 """
 
 from __future__ import annotations
