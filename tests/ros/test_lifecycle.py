@@ -7,12 +7,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import rclpy
 from lifecycle_msgs.msg import Transition, TransitionEvent
 from lifecycle_msgs.srv import ChangeState
+from rclpy.client import Client
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -138,6 +140,10 @@ def test_an_empty_list_in_a_parameter_file_is_an_empty_list(ros_domain_id: int, 
     rclpy.try_shutdown()
 
 
+def _ask(change: Client, transition: int) -> None:
+    change.call_async(ChangeState.Request(transition=Transition(id=transition)))
+
+
 def test_without_autostart_a_manager_moves_the_node(ros: None, tmp_path: Path) -> None:
     manager = Node("manager")
     change = manager.create_client(ChangeState, "small/change_state")
@@ -149,9 +155,11 @@ def test_without_autostart_a_manager_moves_the_node(ros: None, tmp_path: Path) -
         events_come = lambda: manager.count_publishers("small/transition_event")  # noqa: E731
         spin_until(manager, lambda: change.service_is_ready() and events_come(), 20.0, "the node is there")
         for number, goal in ((Transition.TRANSITION_CONFIGURE, "inactive"), (Transition.TRANSITION_ACTIVATE, "active")):
-            change.call_async(ChangeState.Request(transition=Transition(id=number)))
-            # The event and not the answer: an answer may be lost while the two sides are still finding each other.
-            spin_until(manager, lambda goal=goal: goal in events, 10.0, goal)
+            # The event and not the answer, and asked again: until both sides have found each other either may be lost.
+            asked = manager.create_timer(2.0, partial(_ask, change, number))
+            _ask(change, number)
+            spin_until(manager, lambda goal=goal: goal in events, 20.0, goal)
+            manager.destroy_timer(asked)
         assert "hook activate" in node.output
     manager.destroy_node()
 
