@@ -138,7 +138,7 @@ class PolicyBench(Watcher):
     def ready(self, *names: str) -> None:
         """Wait until these nodes work."""
         signs: dict[str, Callable[[], object]] = {
-            "policy": self.action.server_is_ready,
+            "policy": lambda: self.action.server_is_ready() and self.episodes,
             "safety": lambda: self.safety,
             "reward": lambda: self.reward_node,
             "sim": lambda: self.node.count_publishers("joint_states"),
