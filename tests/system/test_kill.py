@@ -34,8 +34,8 @@ class Refinement(PolicyBench):
             case "reward":
                 self.start(name, FAKE_REWARD, state_dir=self.logs / "reward", **common)
             case "learner":
-                folder = self.logs / "learner"
-                self.start(name, LEARNER, folder=folder, call_interval=K, updates_per_transition=1, demo_updates=0)
+                # The one reward that a kill may lose is given up within the waits of these tests.
+                self.start(name, LEARNER, folder=self.logs / "learner", call_interval=K, reward_deadline_s=20.0)
             case "policy":
                 self.start(
                     name, STEADY_POLICY, call_interval=K, max_steps=CHUNKS * K, success_confirmations=0,
