@@ -27,7 +27,7 @@ PLACES = ("object", "container", "distractor_object", "distractor_container")
 class VisionSettings:
     """Steps, batch, learning rate (AdamW, cosine), brightness and gain jitter, share kept for the test."""
 
-    steps: int = 5000
+    steps: int = 20_000
     batch_size: int = 64
     learning_rate: float = 2e-3
     gain: float = 0.15
