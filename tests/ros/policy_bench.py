@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
-import rclpy
 from rclpy.action import ActionClient
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -34,7 +33,7 @@ from lrm_msgs.msg import (
     Transition,
 )
 from lrm_msgs.srv import SetTask
-from ros_testing import NodeProcess, spin_until
+from ros_testing import NodeProcess, ros_context, spin_until
 
 HERE = Path(__file__).resolve().parent
 SIM, SAFETY, LEARNER = "lrm_sim.ros.node", "lrm_policy_node.safety.ros.node", "lrm_policy_node.learner.ros.node"
@@ -72,8 +71,8 @@ class Watcher:
     """A node of the test with its own context."""
 
     def __init__(self, domain: int) -> None:
-        self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=domain)
+        self._stack = ExitStack()
+        self.context = self._stack.enter_context(ros_context(domain))
         self.node = Node("test_watcher", context=self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
@@ -106,7 +105,7 @@ class Watcher:
     ) -> None:
         self.executor.shutdown()
         self.node.destroy_node()
-        rclpy.try_shutdown(context=self.context)
+        self._stack.close()
 
 
 class PolicyBench(Watcher):
@@ -172,6 +171,7 @@ class PolicyBench(Watcher):
 
     def close(self) -> None:
         """End every process, the policy first."""
+        self.action.destroy()
         for process in reversed(self.processes.values()):
             process.stop()
 

@@ -20,7 +20,7 @@ from lrm_bringup.ros.driver import Driver, GoalResult
 from lrm_core.ros import qos, stamps
 from lrm_msgs.action import RunEpisodes
 from lrm_msgs.msg import EpisodeStatus, Reward, SimAudit
-from ros_testing import wait_until
+from ros_testing import ros_context, wait_until
 
 START_NS, END_NS = 1_000_000_000, 6_000_000_000
 
@@ -37,7 +37,7 @@ class ScriptedPolicy(Node):
         self._audit = self.create_publisher(SimAudit, "audit", qos.AUDIT)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         group = ReentrantCallbackGroup()
-        self._server = ActionServer(
+        self.server = ActionServer(
             self, RunEpisodes, "run_episodes", self._execute, callback_group=group,
             goal_callback=lambda _: GoalResponse.ACCEPT if self.accept else GoalResponse.REJECT,
             cancel_callback=self._on_cancel,
@@ -79,17 +79,17 @@ class ScriptedPolicy(Node):
 
 @pytest.fixture
 def policy(ros_domain_id: int) -> Iterator[ScriptedPolicy]:
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=ros_domain_id)
-    node = ScriptedPolicy(context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-    thread = threading.Thread(target=executor.spin, daemon=True)
-    thread.start()
-    yield node
-    executor.shutdown()
-    thread.join(5.0)
-    context.try_shutdown()
+    with ros_context(ros_domain_id) as context:
+        node = ScriptedPolicy(context)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        thread = threading.Thread(target=executor.spin, daemon=True)
+        thread.start()
+        yield node
+        executor.shutdown()
+        thread.join(5.0)
+        node.server.destroy()
+        node.destroy_node()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import rclpy
 from lifecycle_msgs.msg import Transition, TransitionEvent
 from lifecycle_msgs.srv import ChangeState
 from rclpy.client import Client
@@ -22,16 +21,15 @@ from rclpy.parameter import Parameter
 from lifecycle_node import SmallNode, SmallParams
 from lrm_core.errors import BadInput
 from lrm_core.ros import params as ros_params
-from ros_testing import NodeProcess, node_process, spin_until
+from ros_testing import NodeProcess, default_context, node_process, spin_until
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
 @pytest.fixture
 def ros(ros_domain_id: int) -> Iterator[None]:
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
+    with default_context():
+        yield
 
 
 def small(**parameters: object) -> SmallNode:
@@ -133,11 +131,10 @@ def test_a_good_change_holds_from_the_next_configure(ros: None) -> None:
 def test_an_empty_list_in_a_parameter_file_is_an_empty_list(ros_domain_id: int, tmp_path: Path) -> None:
     file = tmp_path / "small.yaml"
     file.write_text("/**:\n  ros__parameters:\n    names: []\n    rate_hz: 7\n")
-    rclpy.init(args=["--ros-args", "--params-file", str(file)])
-    node = small()
-    assert node.params == SmallParams(names=[], rate_hz=7.0)
-    node.destroy_node()
-    rclpy.try_shutdown()
+    with default_context("--ros-args", "--params-file", str(file)):
+        node = small()
+        assert node.params == SmallParams(names=[], rate_hz=7.0)
+        node.destroy_node()
 
 
 def _ask(change: Client, transition: int) -> None:

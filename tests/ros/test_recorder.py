@@ -24,7 +24,7 @@ from sensor_msgs.msg import Image, JointState
 from lrm_core.ros import qos, stamps
 from lrm_msgs.msg import EpisodeStatus, Reward, SafetyStatus
 from reward_bench import image
-from ros_testing import NodeProcess, node_process, spin_until
+from ros_testing import NodeProcess, default_context, node_process, spin_until
 from small_disk import small_disk
 
 
@@ -96,11 +96,10 @@ class Robot:
 
 @pytest.fixture
 def robot(ros_domain_id: int) -> Iterator[Robot]:
-    rclpy.init()
-    robot = Robot()
-    yield robot
-    robot.close()
-    rclpy.try_shutdown()
+    with default_context():
+        robot = Robot()
+        yield robot
+        robot.close()
 
 
 def command(out_dir: Path, *parameters: str) -> list[object]:

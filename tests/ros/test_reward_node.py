@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-import rclpy
 
 from lrm_core.rewards import RewardEstimate
 from lrm_core.ros import images, stamps
@@ -18,7 +17,7 @@ from lrm_msgs.msg import EpisodeStatus, Reward
 from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.model import RewardQuery
 from reward_bench import ENVIRONMENT, PERIOD_NS, START_NS, Bench, BrokenModel, image, in_process, process_command
-from ros_testing import node_process
+from ros_testing import default_context, node_process
 
 RESETTING, RUNNING, ENDING, ENDED = (
     EpisodeStatus.RESETTING, EpisodeStatus.RUNNING, EpisodeStatus.ENDING, EpisodeStatus.ENDED,
@@ -28,11 +27,10 @@ RESETTING, RUNNING, ENDING, ENDED = (
 @pytest.fixture
 def bench(ros_domain_id: int, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Lock-step with raw images, or what the test's ``bench_with`` parameter says."""
-    rclpy.init()
-    bench = Bench(**getattr(request, "param", {}))
-    yield bench
-    bench.close()
-    rclpy.try_shutdown()
+    with default_context():
+        bench = Bench(**getattr(request, "param", {}))
+        yield bench
+        bench.close()
 
 
 def bench_with(**arguments: bool) -> pytest.MarkDecorator:

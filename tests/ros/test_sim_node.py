@@ -24,7 +24,7 @@ from lrm_msgs.msg import SimAudit
 from lrm_msgs.srv import Reset
 from lrm_sim.env import HOME, PickPlaceEnv
 from lrm_sim.scene import JOINTS
-from ros_testing import NodeProcess, free_domain, node_process, spin_until
+from ros_testing import NodeProcess, free_domain, node_process, ros_context, spin_until
 
 PERIOD_NS = 100_000_000
 TASK = "put the red cube in the blue bowl"
@@ -96,8 +96,12 @@ def simulator(log: Path, *parameters: str, namespace: str = "/") -> Iterator[Nod
 
 @contextmanager
 def commander(namespace: str = "/", lockstep: bool = True, domain: int | None = None) -> Iterator[Commander]:
-    context = rclpy.Context()
-    rclpy.init(context=context, domain_id=domain)
+    with ros_context(domain) as context, _commander(context, namespace, lockstep) as made:
+        yield made
+
+
+@contextmanager
+def _commander(context: rclpy.Context, namespace: str, lockstep: bool) -> Iterator[Commander]:
     node = rclpy.create_node("commander", context=context, namespace=namespace)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
@@ -119,7 +123,6 @@ def commander(namespace: str = "/", lockstep: bool = True, domain: int | None = 
     finally:
         executor.shutdown()
         node.destroy_node()
-        rclpy.try_shutdown(context=context)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ros_testing import node_process, spin_until
+from ros_testing import node_process, ros_context, spin_until
 
 SIZE = 640 * 480 * 3
 CAMERA = f"""
@@ -33,11 +33,8 @@ FRAMES = 60
 
 @pytest.fixture
 def context(ros_domain_id: int):
-    rclpy = pytest.importorskip("rclpy")
-    context = rclpy.Context()
-    rclpy.init(context=context)
-    yield context
-    rclpy.shutdown(context=context)
+    with ros_context() as context:
+        yield context
 
 
 def test_best_effort_images_of_640_by_480_arrive(context, tmp_path: Path) -> None:

@@ -72,8 +72,10 @@ class Driver:
         """Stop listening."""
         self._executor.shutdown()
         self._thread.join(timeout=5.0)
+        self._client.destroy()
         self._node.destroy_node()
         self._context.try_shutdown()
+        self._context.destroy()  # shutdown alone leaves the participant in the graph
 
     def heard_from(self, name: str, since_s: float) -> bool:
         """True when the node ``name`` has reported in ``/diagnostics`` after ``since_s`` of the monotonic clock."""
