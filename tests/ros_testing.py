@@ -20,6 +20,8 @@ import pytest
 
 DOMAINS = range(1, 100)
 """Higher ids would need UDP ports that Linux hands out to others."""
+MAX_LEFT = 8
+"""Participants of this process that may outlive their tests."""
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 LIBC = ctypes.CDLL(None)
 
@@ -35,22 +37,22 @@ def free_domain() -> Iterator[int]:
             except BlockingIOError:
                 continue
             yield domain
-            _must_be_left(domain)
+            _most_must_be_gone()
             return
     pytest.fail(f"all ROS domains in {DOMAINS} are taken by other tests")
 
 
-def _must_be_left(domain: int) -> None:
-    """Fail when a participant of this process is still in the domain.
+def _most_must_be_gone() -> None:
+    """Fail when more participants of this process are still in the graph than a few failed tests leave behind.
 
-    Fast DDS numbers the participants of a machine and greets only the first 32: enough left behind by earlier tests
-    make a later one deaf.
+    Fast DDS numbers the participants of a machine and greets only the first 32: enough of those that earlier tests
+    left make a later one deaf.
     """
     gc.collect()
-    first = 7400 + 250 * domain  # RTPS specification, section 9.6.1.1
+    rtps = range(7400, 7400 + 250 * (DOMAINS.stop + 1))  # ports by the RTPS specification, section 9.6.1.1
     ports = [sock.laddr.port for sock in psutil.Process().net_connections("udp4") if sock.laddr]
-    left = [port for port in ports if first <= port < first + 250]
-    assert not left, f"participants left in domain {domain}, on ports {left}: use ros_context or default_context"
+    left = sum(port in rtps for port in ports) // 2
+    assert left <= MAX_LEFT, f"{left} participants were left in the graph: use ros_context or default_context"
 
 
 @contextmanager

@@ -152,8 +152,10 @@ class SlowModel(FakeRewardModel):
     """Waits for permission before every batch."""
 
     permission = threading.Semaphore(0)
+    entered = threading.Event()
 
     def score(self, queries: Sequence[RewardQuery]) -> list[RewardEstimate]:
+        self.entered.set()
         assert self.permission.acquire(timeout=20)
         return super().score(queries)
 
@@ -161,8 +163,11 @@ class SlowModel(FakeRewardModel):
 def test_a_slow_model_never_blocks_the_node_and_its_queue_is_bounded(bench: Bench) -> None:
     SlowModel.permission = threading.Semaphore(1)  # for the proof at configure
     with in_process(bench, SlowModel, queue_size=2, deadline_s=30.0):
+        SlowModel.entered.clear()
         bench.status(RUNNING)
-        for step in range(0, 61, 10):
+        bench.frame(0)
+        bench.until(SlowModel.entered.is_set, what="the model works on the first frame")
+        for step in range(10, 61, 10):
             bench.frame(step)
         bench.until(lambda: bench.statuses[-1].queued == 2, what="two wait, the rest gave way")
         late = [step for step in range(0, 61, 10) if any(r.status == Reward.LATE for r in bench.of(step).values())]
