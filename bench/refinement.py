@@ -38,6 +38,7 @@ from lrm_policy_node.rl import demos
 from lrm_policy_node.rl.actor import ResidualPolicy
 from lrm_policy_node.runtime.decisions import ChunkPlanner
 from lrm_policy_node.runtime.observation import Observation
+from lrm_policy_node.runtime.params import PolicyParams
 from lrm_policy_node.runtime.rewards import SuccessConfirmation
 from lrm_sim import collect, tasks
 from lrm_sim.demo_data import demo_episodes
@@ -60,7 +61,7 @@ class Episode:
 class Robot:
     """Environment, base policy and residual policy: runs episodes as the policy node does."""
 
-    def __init__(self, env: gymnasium.Env, base: Policy, scorer: Scorer, bound_m: float = 0.05) -> None:
+    def __init__(self, env: gymnasium.Env, base: Policy, scorer: Scorer, bound_m: float = PolicyParams().residual_bound_m) -> None:
         self.env, self.base, self.scorer = env, base, scorer
         self.residual = ResidualPolicy()
         model_path = locate("package://lrm_sim/assets/arm.xml", Path())
@@ -225,7 +226,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=lambda text: [int(s) for s in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--episodes", type=int, default=60)
     parser.add_argument("--eval-episodes", type=int, default=50)
-    parser.add_argument("--demo-episodes", type=int, default=40, help="demonstrations in the replay buffer")
+    parser.add_argument("--demo-episodes", type=int, default=20, help="demonstrations in the replay buffer")
     parser.add_argument(
         "--demo-bias-m",
         type=lambda text: tuple(float(x) for x in text.split(",")),

@@ -18,7 +18,7 @@ class LearnerParams(DeliveryParams, CriticParams, ActingParams):
     folder: str = param("out/learner", "Folder of the checkpoint and of the journal of transitions.")
     demo_transitions: str = param("", "File of transitions from demonstrations (.npz); empty: none.")
     capacity: int = param(4000, "Transitions in the replay buffer, and demonstrations beside it.", low=10, high=100_000)
-    exploration_half_life: float = param(40.0, "Episodes after which exploration is half as strong.", low=1.0, high=1e6)
+    exploration_half_life: float = param(25.0, "Episodes after which exploration is half as strong.", low=1.0, high=1e6)
     reward_deadline_s: float = param(
         120.0, "How long a transition waits for its rewards; then it is dropped.", unit="s", low=0.1, high=3600.0
     )

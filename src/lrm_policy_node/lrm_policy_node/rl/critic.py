@@ -9,9 +9,10 @@ used up fully.
     Q(s, a) = V(s) + A(s, a),   A(s, 0) = 0 by construction.
 
 The value of acting as the frozen base policy (residual 0) is V, which the demonstrations pin down; A is what a residual
-gains or loses, a quadratic in the residual whose coefficients vary smoothly with the state (compare the normalized
-advantage functions of Gu et al. 2016). So a few episodes tell "any displacement harms here" from "this direction helps
-there", and the uncertainty of V cancels wherever residuals are compared.
+gains or loses, a quadratic in the residual (compare the normalized advantage functions of Gu et al. 2016) whose
+coefficients are a part that all states share, for a bias of the base policy is alike everywhere, plus a part that
+varies smoothly with the state. So a few episodes tell "any displacement harms here" from "this direction helps there",
+and the uncertainty of V cancels wherever residuals are compared.
 """
 
 from __future__ import annotations
@@ -33,18 +34,19 @@ class CriticParams:
     value_features: int = param(256, "Random features of V.", low=8, high=4096)
     gain_features: int = param(96, "Random features of each coefficient of A.", low=8, high=4096)
     value_length: float = param(1.0, "Distance in feature space over which V changes.", low=0.01, high=100.0)
-    gain_length: float = param(1.5, "Distance in feature space over which A changes.", low=0.01, high=100.0)
+    gain_length: float = param(3.0, "Distance in feature space over which A changes.", low=0.01, high=100.0)
+    gain_shared: float = param(0.5, "Share of the prior variance of A that is the same in all states.", low=0.0, high=1.0)
     value_std: float = param(1.5, "Prior standard deviation of V, in reward.", low=0.0, high=100.0)
-    slope_std: float = param(0.7, "Prior standard deviation of A's slopes, reward per bound.", low=0.0, high=100.0)
+    slope_std: float = param(1.0, "Prior standard deviation of A's slopes, reward per bound.", low=0.0, high=100.0)
     curvature_std: float = param(0.4, "Prior standard deviation of A's curvatures.", low=0.0, high=100.0)
-    residual_cost: float = param(0.6, "Prior mean of A is minus this times the squared residual.", low=0.0, high=10.0)
+    residual_cost: float = param(1.5, "Prior mean of A is minus this times the squared residual.", low=0.0, high=10.0)
     noise_std: float = param(0.4, "Standard deviation of one target, in reward.", low=0.01, high=100.0)
     discount: float = param(0.97, "Discount per decision, γ.", low=0.0, high=1.0)
     caution: float = param(
-        1.0, "A residual counts by its mean gain minus so many standard deviations.", low=0.0, high=10.0
+        0.5, "A residual counts by its mean gain minus so many standard deviations.", low=0.0, high=10.0
     )
     sweeps: int = param(8, "Passes of value iteration per fit.", low=1, high=1000)
-    vertical_share: float = param(0.4, "Largest residual along z, in bounds.", low=0.0, high=1.0)
+    vertical_share: float = param(0.25, "Largest residual along z, in bounds.", low=0.0, high=1.0)
     target_options: int = param(24, "Residuals among which a target picks the best, besides 0.", low=0, high=1000)
 
 
@@ -64,9 +66,8 @@ class CriticEnsemble:
         self._value_phase = rng.uniform(0.0, 2.0 * np.pi, params.value_features)
         self._gain_map = rng.normal(size=(FEATURES, params.gain_features)) / params.gain_length
         self._gain_phase = rng.uniform(0.0, 2.0 * np.pi, params.gain_features)
-        stds = np.array([params.slope_std] * ACTIONS + [params.curvature_std] * 2)
-        self._gain_scale = np.sqrt(2.0 / params.gain_features) * stds
-        width = params.value_features + params.gain_features * len(stds)
+        self._gain_scale = np.array([params.slope_std] * ACTIONS + [params.curvature_std] * 2)
+        width = params.value_features + (1 + params.gain_features) * len(self._gain_scale)
         self._prior = rng.normal(size=(width, params.members))
         self.reach = np.array([1.0, 1.0, params.vertical_share])
         self._options = self.reach * rng.uniform(-1.0, 1.0, (params.target_options, ACTIONS))
@@ -80,7 +81,7 @@ class CriticEnsemble:
 
     def gain(self, features: np.ndarray, residuals: np.ndarray) -> np.ndarray:
         """A of every member for every pair: (N, F), (C, 3) -> (N, C, E)."""
-        weights = self.weights[self.params.value_features :].reshape(self.params.gain_features, -1)
+        weights = self.weights[self.params.value_features :].reshape(1 + self.params.gain_features, -1)
         coefficients = (self._gain_features(features) @ weights).reshape(len(features), -1, self.params.members)
         gain = np.einsum("cp,npe->nce", self._gain_scale * _monomials(residuals), coefficients)
         return gain - self._cost(residuals)[None, :, None]
@@ -112,8 +113,10 @@ class CriticEnsemble:
         return np.concatenate([self._value_features(features), gain.reshape(len(features), -1)], axis=1)
 
     def _gain_features(self, features: np.ndarray) -> np.ndarray:
-        mapped: np.ndarray = np.cos(features @ self._gain_map + self._gain_phase)
-        return mapped
+        """(N, 1 + gain_features): the part that all states share, then the part that varies."""
+        shared, count = self.params.gain_shared, self.params.gain_features
+        varying = np.sqrt(2.0 * (1.0 - shared) / count) * np.cos(features @ self._gain_map + self._gain_phase)
+        return np.column_stack([np.full(len(features), np.sqrt(shared)), varying])
 
     def _value_features(self, features: np.ndarray) -> np.ndarray:
         scale = self.params.value_std * np.sqrt(2.0 / self.params.value_features)

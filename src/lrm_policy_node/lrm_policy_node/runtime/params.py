@@ -55,7 +55,7 @@ class PolicyParams:
         unit="s", low=0.1, high=3600.0,
     )  # fmt: skip
     residual_bound_m: float = param(
-        0.05, "Displacement of the tool centre point at residual 1, per axis.", unit="m", low=0.001, high=0.5
+        0.08, "Displacement of the tool centre point at residual 1, per axis.", unit="m", low=0.001, high=0.5
     )
     residual_ramp_steps: int = param(4, "Control steps from one residual to the next.", low=1, high=1000)
     exploration_seed: int = param(0, "Seed of the exploration noise.", low=0)
