@@ -61,7 +61,9 @@ class Episode:
 class Robot:
     """Environment, base policy and residual policy: runs episodes as the policy node does."""
 
-    def __init__(self, env: gymnasium.Env, base: Policy, scorer: Scorer, bound_m: float = PolicyParams().residual_bound_m) -> None:
+    def __init__(
+        self, env: gymnasium.Env, base: Policy, scorer: Scorer, bound_m: float = PolicyParams().residual_bound_m
+    ) -> None:
         self.env, self.base, self.scorer = env, base, scorer
         self.residual = ResidualPolicy()
         model_path = locate("package://lrm_sim/assets/arm.xml", Path())

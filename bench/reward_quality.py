@@ -23,11 +23,12 @@ from rich.table import Table
 from lrm_core.errors import LrmError
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead
+from lrm_core.sources import source_function
 from lrm_reward_node.evaluation.episodes import ScoredEpisode, score_episodes
 from lrm_reward_node.evaluation.quality import BARS, missed_bars, quality, rounded, tolerance_curve
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_reward_node.readout import READOUTS
-from lrm_reward_node.training.episodes_io import SPLITS, resolve_source
+from lrm_reward_node.training.episodes_io import SOURCE_PARAMETERS, SPLITS
 from lrm_reward_node.vlm.qwen import QwenRewardModel, load
 
 CALL_INTERVAL = 10
@@ -38,7 +39,7 @@ def main() -> int:
     """Measure, print a table, write JSON when asked."""
     args = _arguments()
     torch.set_num_threads(args.threads)
-    source = resolve_source(args.source)
+    source = source_function(args.source, parameters=SOURCE_PARAMETERS)
     model = load(args.model, args.adapters, args.device, args.dtype, args.readout)
     pipeline = RewardPipeline(model)
     figures, curves, scored = {}, {}, []

@@ -14,12 +14,13 @@ import torch
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
+from lrm_core.sources import source_function
 from lrm_reward_node import prompts
 from lrm_reward_node.readout import ANSWERS, PROGRESS_BINS
 from lrm_reward_node.training.batches import Batcher
 from lrm_reward_node.training.checkpoint import new_model, save_processor
 from lrm_reward_node.training.command import Options, train
-from lrm_reward_node.training.episodes_io import load_episode, resolve_source, save_episode
+from lrm_reward_node.training.episodes_io import SOURCE_PARAMETERS, load_episode, save_episode
 from lrm_reward_node.training.forward import Forward
 from lrm_reward_node.training.images import Augmentation, patches
 from lrm_reward_node.training.loop import StageParams, StageRunner, learning_rate_factor
@@ -199,7 +200,7 @@ def test_an_episode_survives_its_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["nothing", "nowhere.at_all:f", "math:sqrt2", "math:sqrt"])
 def test_a_source_that_cannot_be_called_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="--source"):
-        resolve_source(name)
+        source_function(name, parameters=SOURCE_PARAMETERS)
 
 
 def test_the_learning_rate_warms_up_and_falls() -> None:

@@ -73,10 +73,10 @@ def run_train(args: argparse.Namespace) -> int:
 
 
 def _vision(args: argparse.Namespace, device: torch.device) -> KeypointVisionStep:
-    from lrm_policy_node.lerobot.demonstrations import call_source
+    from lrm_core.sources import source_function
     from lrm_policy_node.lerobot.train_vision import VisionSettings, scenes, train_vision
 
-    data = scenes(call_source(args.scenes, args.scenes_args))
+    data = scenes(source_function(args.scenes, "--scenes")(**args.scenes_args))
     print(f"{len(data.frames)} frames teach the encoder where {', '.join(data.things)} are", flush=True)
     vision, errors_m = train_vision(data, VisionSettings(seed=args.seed, seconds=args.scenes_seconds), device)
     print("  ".join(f"{thing}: {100 * error:.2f} cm" for thing, error in errors_m.items()), flush=True)

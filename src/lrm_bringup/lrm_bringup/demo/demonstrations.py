@@ -18,6 +18,7 @@ from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput, LrmError
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead
+from lrm_core.sources import source_function
 from lrm_core.transitions import CreditedTransition, Scores
 
 _NS_PER_STEP = 100_000_000
@@ -76,8 +77,6 @@ def _transitions(task: str, reward: str, episodes: int, model: str, policy_name:
 
 def _recorded(folder: Path, episodes: int, task: str) -> Iterable[EpisodeRecord]:
     """The first ``episodes`` of the demonstrations that the policy in ``folder`` learned from."""
-    from lrm_policy_node.lerobot.demonstrations import call_source
-
     about = folder / "training.json"
     try:
         origin = json.loads(about.read_text())
@@ -85,7 +84,9 @@ def _recorded(folder: Path, episodes: int, task: str) -> Iterable[EpisodeRecord]
     except (OSError, ValueError, KeyError) as error:
         fix = "Train the policy with: lrm train policy --source MODULE:FUNCTION"
         raise BadInput("policy's training.json", str(about), "a file that names the demonstrations", fix) from error
-    return call_source(source, {**arguments, "episodes": episodes, "workers": 1, "task": task})
+    return source_function(source, "source of the policy's demonstrations")(
+        **{**arguments, "episodes": episodes, "workers": 1, "task": task}
+    )
 
 
 def _lookup(scores: dict[int, Scores | None], _episode: EpisodeRecord, frame: int) -> Scores | None:

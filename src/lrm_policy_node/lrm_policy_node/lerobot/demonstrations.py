@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
+from lrm_core.sources import source_function
 
 CAMERAS = ("front", "wrist")
 STATE_KEY, ACTION_KEY = "observation.state", "action"
@@ -64,18 +64,8 @@ def from_records(records: Iterable[EpisodeRecord]) -> Demonstrations:
 
 
 def from_source(source: str, arguments: dict[str, Any]) -> Demonstrations:
-    """Demonstrations from :func:`call_source`."""
-    return from_records(call_source(source, arguments))
-
-
-def call_source(source: str, arguments: dict[str, Any]) -> Iterable[EpisodeRecord]:
-    """Call ``module:function`` with keyword ``arguments``; it gives EpisodeRecords."""
-    module_name, _, function_name = source.partition(":")
-    try:
-        function: Callable[..., Iterable[EpisodeRecord]] = getattr(importlib.import_module(module_name), function_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput("source", source, "module:function that gives episodes", str(error)) from error
-    return function(**arguments)
+    """Demonstrations from the function ``module:function``, called with ``arguments``."""
+    return from_records(source_function(source)(**arguments))
 
 
 def from_dataset(root: Path) -> Demonstrations:

@@ -15,10 +15,11 @@ from rich.progress import track
 
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
+from lrm_core.sources import source_function
 from lrm_reward_node.evaluation.episodes import score_episodes
 from lrm_reward_node.evaluation.quality import quality, rounded
 from lrm_reward_node.pipeline import RewardPipeline
-from lrm_reward_node.training.episodes_io import SPLITS, EpisodeSource, folder_source, resolve_source, save_episode
+from lrm_reward_node.training.episodes_io import SOURCE_PARAMETERS, SPLITS, EpisodeSource, folder_source, save_episode
 from lrm_reward_node.training.presets import PRESETS, Preset
 from lrm_reward_node.training.stages import Training
 from lrm_reward_node.training.table import build_table
@@ -92,7 +93,11 @@ class _Source:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.read = folder_source(options.episodes_npz) if options.episodes_npz else resolve_source(options.source)
+        self.read = (
+            folder_source(options.episodes_npz)
+            if options.episodes_npz
+            else source_function(options.source, parameters=SOURCE_PARAMETERS)
+        )
         self.arguments: dict[str, Any] = _json(options.source_args)
 
     def __call__(self, split: str, episodes: int) -> Iterable[EpisodeRecord]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import inspect
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,21 +16,9 @@ from lrm_core.errors import BadInput
 SPLITS = ("train", "held_out_seeds", "held_out_pairs")
 """What a source is asked for: training episodes; fresh seeds with trained pairs; pairs that are never trained."""
 
+SOURCE_PARAMETERS = ("split", "episodes", "workers")
 EpisodeSource = Callable[..., Iterable[EpisodeRecord]]
 """``source(split=..., episodes=..., workers=...)`` yields episodes; further keywords come from ``--source-args``."""
-
-
-def resolve_source(name: str) -> EpisodeSource:
-    """The function behind ``module:function``; raises :class:`BadInput` when there is none."""
-    module, _, function = name.partition(":")
-    try:
-        source = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput("--source", name, "module:function, importable", str(error)) from error
-    missing = {"split", "episodes", "workers"} - set(inspect.signature(source).parameters)
-    if missing:
-        raise BadInput("--source", name, f"a function with the parameters {sorted(missing)}")
-    return source
 
 
 def folder_source(folder: Path) -> EpisodeSource:
