@@ -59,7 +59,9 @@ class ScriptedPolicy(Node):
         for index in range(goal.request.episodes):
             self._episode(f"e-{index}", goal.request.first_seed + index)
         goal.succeed()
-        return RunEpisodes.Result(termination_reason="completed", episodes_done=goal.request.episodes)
+        done = goal.request.episodes
+        ids = [f"e-{index}" for index in range(done)]
+        return RunEpisodes.Result(termination_reason="completed", episodes_done=done, episode_ids=ids)
 
     def _episode(self, episode_id: str, seed: int) -> None:
         status = EpisodeStatus(episode_id=episode_id, seed=seed, task="put a in b", max_steps=50, step=50)
@@ -115,8 +117,9 @@ def run(driver: Driver, episodes: int = 2, cancel: Callable[[], bool] = lambda: 
 def test_a_goal_runs_to_its_end_and_its_episodes_are_collected(
     policy: ScriptedPolicy, driver: Driver, written: list[Any]
 ) -> None:
-    assert run(driver) == GoalResult("completed")
-    driver.settle(driver.collector)  # type: ignore[attr-defined]
+    result = run(driver)
+    assert result == GoalResult("completed", "", ("e-0", "e-1"))
+    driver.settle(driver.collector, result)  # type: ignore[attr-defined]
     episodes = [entry for entry in written if isinstance(entry, EpisodeEnded)]
     assert [(e.seed, e.success, round(e.predicted, 3)) for e in episodes] == [(100, True, 0.9), (101, True, 0.9)]
     assert sum(isinstance(entry, RewardSeen) for entry in written) == 2

@@ -70,11 +70,16 @@ def test_truth_is_that_of_the_last_frame_and_not_of_a_later_one() -> None:
 def test_missing_truth_is_unknown_and_a_missing_score_is_nan() -> None:
     harness = Harness()
     harness.collector.status(ENDED)
-    assert harness.collector.open
+    assert not harness.collector.has_closed([])
     harness.collector.close()
+    assert harness.collector.has_closed([ENDED.episode_id])
     (entry,) = harness.episodes
     assert entry.success is None
     assert math.isnan(entry.predicted)
+
+
+def test_an_episode_whose_end_was_not_heard_yet_is_waited_for() -> None:
+    assert not Harness().collector.has_closed(["known from the result of the goal alone"])
 
 
 def test_an_unknown_last_score_is_nan_even_if_an_earlier_one_was_known() -> None:

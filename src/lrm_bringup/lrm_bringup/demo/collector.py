@@ -7,7 +7,7 @@ import dataclasses
 import math
 import threading
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -91,10 +91,10 @@ class Collector:
         self._final: dict[str, RewardSeen] = {}
         self.scene = Scene()
 
-    @property
-    def open(self) -> bool:
-        """True while the truth or the last score of an episode that has ended is still missing."""
-        return self._ending is not None
+    def has_closed(self, episode_ids: Iterable[str]) -> bool:
+        """True when these episodes are written and none that has ended still waits for its truth or its last score."""
+        with self._lock:
+            return self._ending is None and self._closed.issuperset(episode_ids)
 
     def snapshot(self) -> Scene:
         """A copy of the scene that stays as it is."""

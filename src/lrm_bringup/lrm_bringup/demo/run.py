@@ -178,7 +178,7 @@ class DemoRun:
         supervisor.check()
         if self._seeding:
             self._seeding.check()
-        driver.settle(self._collector)
+        driver.settle(self._collector, result)
         return result, len(self._plan.done[goal.phase]) - done
 
     def _planned(self, phase: str) -> int:

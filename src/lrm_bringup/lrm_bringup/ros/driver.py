@@ -31,7 +31,7 @@ READY_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 3.0
 SEND_ATTEMPTS = 3
 CANCEL_TIMEOUT_S = 15.0
-SETTLE_S = 2.0
+SETTLE_S = 3.0
 _POLL_S = 0.05
 _STATES = list(EpisodeState)
 _SAFETY_STATES = {
@@ -41,10 +41,15 @@ _SAFETY_STATES = {
 
 @dataclass(frozen=True)
 class GoalResult:
-    """How a goal ended: completed, cancelled, aborted as the policy node says; rejected; lost with its process."""
+    """How a goal ended: completed, cancelled, aborted as the policy node says; rejected; lost with its process.
+
+    Attributes:
+        episode_ids: the episodes that ended, as the policy node says.
+    """
 
     reason: str
     message: str = ""
+    episode_ids: tuple[str, ...] = ()
 
 
 class Driver:
@@ -139,10 +144,13 @@ class Driver:
         found: Future = task.result()
         return found
 
-    def settle(self, collector: Collector) -> None:
-        """Give what is still under way a moment to arrive, then write the last episode with what is known."""
+    def settle(self, collector: Collector, result: GoalResult) -> None:
+        """Give what is still under way a moment to arrive, then write the last episode with what is known.
+
+        The result of a goal may overtake the last status of its last episode: they are different topics.
+        """
         deadline_s = time.monotonic() + SETTLE_S
-        while collector.open and time.monotonic() < deadline_s:
+        while not collector.has_closed(result.episode_ids) and time.monotonic() < deadline_s:
             time.sleep(_POLL_S)
         collector.close()
 
@@ -160,7 +168,7 @@ class Driver:
                 deadline_s = time.monotonic() + CANCEL_TIMEOUT_S
             time.sleep(_POLL_S)
         found = result.result().result
-        return GoalResult(found.termination_reason, found.message)
+        return GoalResult(found.termination_reason, found.message, tuple(found.episode_ids))
 
     def _wait(self, predicate: Callable[[], bool], timeout_s: float, lost: Callable[[], bool]) -> bool:
         deadline_s = time.monotonic() + timeout_s
