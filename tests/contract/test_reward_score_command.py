@@ -86,8 +86,9 @@ def test_generated_answers_say_how_they_were_read(pictures: list[str], capsys: p
 
 
 def test_without_json_it_prints_a_table(model: str, pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = score(capsys, "--model", model, "--task", TASK, *pictures)
-    assert code == 0 and "NO_REFERENCE" in out and "b.jpg" in out and "completion" in out
+    task = "put [/red] on [bold]"  # what a table would take for markup
+    code, out, _ = score(capsys, "--model", model, "--task", task, *pictures)
+    assert code == 0 and "NO_REFERENCE" in out and "b.jpg" in out and "completion" in out and task in out
 
 
 @pytest.mark.parametrize("task", ["", "  ", "put <image> away", b"caf\xe9".decode(errors="surrogateescape")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -167,3 +169,13 @@ def test_no_text_raises_or_leaves_the_range_and_compat_keeps_what_strict_reads(h
 def test_a_number_is_never_clamped(number: float, form: str) -> None:
     value = parse_answer(PROGRESS, form.format(f"{number:.3f}"), "compat").value
     assert value is None or value == float(f"{number:.3f}")
+
+
+@pytest.mark.parametrize(
+    "filler", [" ", "\t\n", "{", "{ ", "0", "x", ".", ", ", '"', "task_completed", "task_completed: yes "]
+)
+def test_a_long_text_takes_no_longer_than_its_length(filler: str) -> None:
+    for text in (filler * 30_000, f'"task_completed": yes{filler * 30_000}no', f"task_completed{filler * 30_000}"):
+        started = time.process_time()
+        parse_answer(COMPLETION, text, "compat")
+        assert time.process_time() - started < 1.0

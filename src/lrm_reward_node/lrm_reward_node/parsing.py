@@ -35,12 +35,12 @@ _WORDS = {head: {name.lower(): value for name, value in choices.items()} for hea
 _OBJECT = re.compile(r"\{[^{}]*\}")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 # What may follow a value: a closing, the end of its line, the next key. "0.7 or 0.8" is no answer, nor is "50%".
-_CLOSED = r"[ \t]*(?=[}`]|\.?[ \t]*[\n\r]|,\s*(?:\}|[\"']?\w+[\"']?\s*:))"
+_CLOSED = r"[ \t]*+(?=[}`]|\.?[ \t]*+[\n\r]|,\s*+(?:\}|[\"']?\w++[\"']?\s*+:))"
 # The end of the text closes a word and a number with its decimal: generation cut short makes "0" of "0.7".
-_ENDED = r"(?:(?<=[^0-9.])|(?<=\.[0-9]))\.?\s*\Z"
+_ENDED = r"(?:(?<=[^0-9.])|(?<=\.[0-9]))\.?\s*+\Z"
 _KEYED = {
     head: re.compile(
-        rf"(?<!\w){key}[\"'`]?\s*[:=]\s*(?:([\"'`]?)([\w.+-]+?(?: [AB])?)\1(?:{_CLOSED}|{_ENDED}))?",
+        rf"(?<!\w){key}[\"'`]?\s*+[:=]\s*+(?:([\"'`]?)([\w.+-]+?(?: [AB])?)\1(?:{_CLOSED}|{_ENDED}))?",
         re.ASCII | re.IGNORECASE,
     )
     for head, key in KEYS.items()

@@ -90,11 +90,13 @@ def _fields(estimate: RewardEstimate) -> dict[str, Any]:
 def print_table(scores: Sequence[PictureScores], task: str) -> None:
     """Print one row per picture: value ± uncertainty and confidence of each head, or why there is none."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("picture", *(head.value for head in HEADS), title=task, caption="value ± uncertainty (confidence)")
+    names = (head.value for head in HEADS)
+    table = Table("picture", *names, title=escape(task), caption="value ± uncertainty (confidence)")
     for one in scores:
-        table.add_row(one.path.name, *map(_cell, one.estimates))
+        table.add_row(escape(one.path.name), *map(_cell, one.estimates))
     Console().print(table)
 
 
