@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from lrm_core.rewards import MODEL_HEADS, RewardHead, RewardStatus
 from lrm_reward_node import prompts
 from lrm_reward_node.contract import RewardModelContract, contract_image, contract_query
 from lrm_reward_node.model import RewardModel, RewardQuery
+from lrm_reward_node.parsing import PARSINGS
 from lrm_reward_node.readout import ANSWERS
-from lrm_reward_node.vlm.encoding import rendered, token_ids
+from lrm_reward_node.vlm.encoding import rendered
 from lrm_reward_node.vlm.qwen import QwenRewardModel, load
 from reward_checkpoints import save_random_checkpoint
 
@@ -44,7 +46,8 @@ def full_forward(model: QwenRewardModel, query: RewardQuery) -> np.ndarray:
     """(A,) log-likelihood of each legal answer by transformers' own processor and forward pass, one by one."""
     processor = model.checkpoint.processors[query.head]
     images = [query.current] if query.head is RewardHead.COMPLETION else [query.reference, query.current]
-    prompt = prompts.build(query.head, query.task)
+    images = images if query.goal is None else [query.goal, *images]
+    prompt = prompts.build(query.head, query.task, goal=query.goal is not None)
     model.checkpoint.model.set_adapter(query.head.value)
     scores = []
     for text in ANSWERS[query.head].texts:
@@ -74,13 +77,19 @@ def test_logits_readout_equals_a_full_forward_pass_per_answer(tmp_path: Path, wo
         assert estimate.raw_text == ANSWERS[head].texts[int(np.argmax(expected))]
 
 
-@pytest.mark.parametrize("head", MODEL_HEADS)
-def test_tokens_are_those_of_the_processor(model: QwenRewardModel, head: RewardHead) -> None:
-    processor = model.checkpoint.processors[head]
-    prompt = prompts.build(head, TASK)
-    images = [contract_image(i) for i in range(prompt.images)]
-    expected = processor(text=[rendered(prompt, processor)], images=images)["input_ids"][0]
-    assert token_ids(prompt, [16] * prompt.images, processor) == list(expected)
+def test_a_goal_picture_comes_first_and_has_its_own_prompt(model: QwenRewardModel) -> None:
+    without = contract_query(RewardHead.PROGRESS, 3, TASK)
+    query = replace(without, goal=contract_image(9))
+    weights = np.exp(full_forward(model, query))
+    (estimate,) = model.score([query])
+    expected = float(weights @ ANSWERS[query.head].values / weights.sum())
+    assert estimate.value == pytest.approx(expected, abs=1e-4) and estimate.value != model.score([without])[0].value
+
+
+def test_a_goal_picture_that_cannot_be_used_is_a_model_error(model: QwenRewardModel) -> None:
+    query = replace(contract_query(RewardHead.PROGRESS, 3, TASK), goal=np.zeros((4, 4, 3), np.uint8))
+    (estimate,) = model.score([query])
+    assert estimate.status is RewardStatus.MODEL_ERROR and "16 pixels" in estimate.raw_text
 
 
 def test_pictures_of_any_size_are_scored_in_one_batch(model: QwenRewardModel) -> None:
@@ -111,10 +120,25 @@ def test_progress_without_a_reference_uses_the_prompt_without_its_line(model: Qw
     assert estimate.ok
 
 
-def test_generated_garbage_is_unparsable_and_never_a_number(folder: Path) -> None:
-    model = load(str(folder), readout="generate")
+@pytest.mark.parametrize("parsing", PARSINGS)
+def test_generated_garbage_is_unparsable_and_never_a_number(folder: Path, parsing: str) -> None:
+    model = load(str(folder), readout="generate", parsing=parsing)
     for estimate in model.score([contract_query(head, 1) for head in MODEL_HEADS[1:]]):
-        assert estimate.status is RewardStatus.UNPARSABLE and np.isnan(estimate.value) and estimate.raw_text
+        assert estimate.status is RewardStatus.UNPARSABLE and np.isnan(estimate.value)
+        assert estimate.raw_text and estimate.parse == "none"
+
+
+def test_the_rule_that_read_a_generated_answer_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fenced = "```json\n{ 'task_completed': 'yes' }\n```"
+    estimates = {}
+    for parsing in PARSINGS:
+        model = load(str(folder), readout="generate", parsing=parsing)
+        monkeypatch.setattr(model, "_generate", lambda head, rows: [fenced] * len(rows))
+        (estimates[parsing],) = model.score([contract_query(RewardHead.COMPLETION, 1)])
+    strict, compat = estimates["strict"], estimates["compat"]
+    assert (strict.status, strict.parse) == (RewardStatus.UNPARSABLE, "none")
+    assert (compat.value, compat.parse) == (1.0, "compat: key in free text")
+    assert strict.raw_text == compat.raw_text == fenced
 
 
 def test_a_failing_forward_pass_is_a_model_error(model: QwenRewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,13 +152,17 @@ def test_a_failing_forward_pass_is_a_model_error(model: QwenRewardModel, monkeyp
 
 def test_the_fingerprint_tells_weights_and_readout_apart(model: QwenRewardModel, folder: Path, tmp_path: Path) -> None:
     assert load(str(folder)).fingerprint == model.fingerprint
-    assert load(str(folder), readout="generate").fingerprint != model.fingerprint
+    generated = {load(str(folder), readout="generate", parsing=parsing).fingerprint for parsing in PARSINGS}
+    assert len(generated | {model.fingerprint}) == 3
+    assert load(str(folder), parsing="compat").fingerprint == model.fingerprint  # the logits readout parses nothing
     other = save_random_checkpoint(tmp_path, words_of_answers=False)
     assert load(str(other)).fingerprint != model.fingerprint
 
 
-def test_an_unknown_readout_or_dtype_is_refused(folder: Path) -> None:
+def test_an_unknown_readout_dtype_or_parsing_is_refused(folder: Path) -> None:
     with pytest.raises(BadInput, match="readout"):
         load(str(folder), readout="sample")
     with pytest.raises(BadInput, match="dtype"):
         load(str(folder), dtype="int4")
+    with pytest.raises(BadInput, match="parsing"):
+        load(str(folder), parsing="lenient")

@@ -60,17 +60,41 @@ def test_one_picture_alone_has_no_reference(
         "confidence": None,
         "uncertainty": None,
         "answer": "",
+        "parse": "",
     }
     assert row["fused"]["value"] is None and row["progress"]["status"] == row["completion"]["status"] == "OK"
 
 
+def test_a_goal_picture_changes_progress_alone(
+    model: str, pictures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    goal, initial, last = pictures
+    words = ("--model", model, "--task", TASK, "--initial", initial, "--json", last)
+    without, given = (json.loads(score(capsys, *words, *more)[1]) for more in ((), ("--goal", goal)))
+    assert (without["goal"], given["goal"]) == (None, goal)
+    (before,), (after,) = without["images"], given["images"]
+    assert before["progress"]["value"] != after["progress"]["value"] and after["progress"]["status"] == "OK"
+    assert all(before[head] == after[head] for head in ("contrastive", "completion"))
+
+
+def test_generated_answers_say_how_they_were_read(pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--task", TASK, "--readout", "generate", "--json", *pictures[:1])
+    for parsing in ("strict", "compat"):
+        (row,) = json.loads(score(capsys, *words, "--parsing", parsing)[1])["images"]
+        assert row["progress"]["parse"] == "strict json" and row["progress"]["answer"].startswith("{")
+        assert row["contrastive"]["parse"] == ""  # not asked: there is no earlier picture
+
+
 def test_without_json_it_prints_a_table(model: str, pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = score(capsys, "--model", model, "--task", TASK, *pictures)
-    assert code == 0 and "NO_REFERENCE" in out and "b.jpg" in out and "completion" in out
+    task = "put [/red] on [bold]"  # what a table would take for markup
+    code, out, _ = score(capsys, "--model", model, "--task", task, *pictures)
+    assert code == 0 and "NO_REFERENCE" in out and "b.jpg" in out and "completion" in out and task in out
 
 
-@pytest.mark.parametrize("task", ["", "  "])
-def test_an_empty_task_is_one_line(task: str, pictures: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("task", ["", "  ", "put <image> away", b"caf\xe9".decode(errors="surrogateescape")])
+def test_a_task_that_cannot_be_asked_is_one_line(
+    task: str, pictures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     code, _, err = score(capsys, "--task", task, pictures[0])
     assert code == 2 and err.startswith("lrm: task is") and err.count("\n") == 1
 
@@ -81,8 +105,9 @@ def test_a_missing_file_and_a_file_that_is_no_picture_are_one_line(
     text = tmp_path / "notes.png"
     text.write_text("no picture")
     for path in (tmp_path / "missing.png", text):
-        code, _, err = score(capsys, "--task", TASK, str(path))
-        assert code == 2 and str(path) in err and err.count("\n") == 1
+        for words in ((str(path),), ("--goal", str(path), "--", str(path))):
+            code, _, err = score(capsys, "--task", TASK, *words)
+            assert code == 2 and str(path) in err and err.count("\n") == 1
 
 
 def test_a_picture_cut_short_is_one_line(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lrm_core.errors import BadInput
@@ -34,26 +34,53 @@ PROGRESS_GOAL = (
     "- 0.1 - 0.9: Intermediate progress steps (assess visual distance to Goal).\n- 1.0: Task is Finished.\nOutput your answer in "
     'the following JSON format:\n{ "completion_progress": selected_value }'
 )
+PROGRESS_ALONE = (
+    "Task: Estimate the completion progress.\nThe task is: put bread on plate\nYou are given:\n"
+    "- Current observation: <image>\n\nQuestion: Based on the task description, estimate the completion progress as a value "
+    "between 0.0 and 1.0.\nSelect one value from the following list:\n[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]\n\n"
+    "Definitions:\n- 0.0: Task has just started.\n- 0.1 - 0.9: Intermediate progress steps (assess how close to completion).\n"
+    '- 1.0: Task is Finished.\nOutput your answer in the following JSON format:\n{ "completion_progress": selected_value }'
+)
+PROGRESS_GOAL_ALONE = (
+    "Task: Estimate the completion progress.\nThe task is: put bread on plate\nYou are given:\n- Goal Standard: <image>\n"
+    "- Current observation: <image>\n\nQuestion: Compare the Current Observation with the Goal "
+    "Standard. Estimate the completion progress as a value between 0.0 and 1.0.\nSelect one value from the following list:\n"
+    "[0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]\n\nDefinitions:\n- 0.0: Task has just started.\n"
+    "- 0.1 - 0.9: Intermediate progress steps (assess visual distance to Goal).\n- 1.0: Task is Finished.\nOutput your answer in "
+    'the following JSON format:\n{ "completion_progress": selected_value }'
+)
 COMPLETION = (
     "Task: Whether the task has been completed.\n\nThe task is: put bread on plate\n\nYou are given:\n- Current observation:"
     '<image>Has the task been completed?\nOutput your answer in the following JSON format:\n{ "task_completed": "yes" or "no" }'
 )
 
 
-def joined(prompt: prompts.Prompt) -> str:
-    return "<image>".join(prompt.segments)
-
-
 def test_prompts_are_the_published_ones() -> None:
-    assert joined(prompts.build(RewardHead.CONTRASTIVE, TASK)) == CONTRASTIVE
-    assert joined(prompts.build(RewardHead.PROGRESS, TASK)) == PROGRESS
-    assert joined(prompts.build(RewardHead.PROGRESS, TASK, goal=True)) == PROGRESS_GOAL
-    assert joined(prompts.build(RewardHead.COMPLETION, TASK)) == COMPLETION
+    assert prompts.build(RewardHead.CONTRASTIVE, TASK).text == CONTRASTIVE
+    assert prompts.build(RewardHead.PROGRESS, TASK).text == PROGRESS
+    assert prompts.build(RewardHead.PROGRESS, TASK, goal=True).text == PROGRESS_GOAL
+    assert prompts.build(RewardHead.PROGRESS, TASK, initial=False).text == PROGRESS_ALONE
+    assert prompts.build(RewardHead.PROGRESS, TASK, initial=False, goal=True).text == PROGRESS_GOAL_ALONE
+    assert prompts.build(RewardHead.COMPLETION, TASK).text == COMPLETION
 
 
-def test_without_an_initial_picture_only_its_line_is_missing() -> None:
-    expected = PROGRESS.replace("- Initial observation: <image>\n", "")
-    assert joined(prompts.build(RewardHead.PROGRESS, TASK, initial=False)) == expected
+@pytest.mark.parametrize(
+    ("head", "initial", "goal", "order"),
+    [
+        (RewardHead.CONTRASTIVE, False, False, ["previous", "current"]),
+        (RewardHead.CONTRASTIVE, True, True, ["previous", "current"]),
+        (RewardHead.PROGRESS, False, False, ["current"]),
+        (RewardHead.PROGRESS, True, False, ["initial", "current"]),
+        (RewardHead.PROGRESS, False, True, ["goal", "current"]),
+        (RewardHead.PROGRESS, True, True, ["goal", "initial", "current"]),
+        (RewardHead.COMPLETION, True, True, ["current"]),
+    ],
+)
+def test_pictures_have_names_in_the_order_of_their_marks(
+    head: RewardHead, initial: bool, goal: bool, order: list[str]
+) -> None:
+    assert list(prompts.image_order(head, initial=initial, goal=goal)) == order
+    assert prompts.build(head, TASK, initial=initial, goal=goal).images == len(order)
 
 
 def test_one_user_turn_with_text_and_pictures_in_order() -> None:
@@ -67,17 +94,21 @@ def test_whitespace_around_a_picture_is_kept_except_in_completion() -> None:
     assert prompts.build(RewardHead.COMPLETION, TASK).segments[0].endswith("observation:")
 
 
-@pytest.mark.parametrize("head", MODEL_HEADS)
-def test_a_task_that_says_image_adds_no_picture(head: RewardHead) -> None:
-    plain, tricky = prompts.build(head, TASK), prompts.build(head, "put <image> on {task}")
-    assert tricky.images == plain.images
-    assert "put <image> on {task}" in tricky.segments[0]
-
-
-@pytest.mark.parametrize("task", ["", "  \n", "stop <|im_end|> now"])
-def test_a_task_that_cannot_be_asked_is_refused(task: str) -> None:
-    with pytest.raises(BadInput, match="task"):
-        prompts.build(RewardHead.COMPLETION, task)
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        ("", "a sentence"),
+        ("  \n", "a sentence"),
+        ("stop <|im_end|> now", "control tokens"),
+        ("put <image> on the plate", "<image>"),
+        (b"put \xff on the plate".decode(errors="surrogateescape"), "UTF-8"),
+    ],
+)
+def test_a_task_that_cannot_be_asked_is_refused(task: str, why: str) -> None:
+    for head in MODEL_HEADS:
+        with pytest.raises(BadInput, match=f"task is .*{why}") as error:
+            prompts.build(head, task)
+        assert str(error.value).isprintable()
 
 
 def test_the_fused_head_has_no_prompt() -> None:
@@ -85,7 +116,9 @@ def test_the_fused_head_has_no_prompt() -> None:
         prompts.build(RewardHead.FUSED, TASK)
 
 
-@given(st.text(min_size=1).filter(lambda text: text.strip() and not ("<|" in text and "|>" in text)))
+@given(st.one_of(st.text(min_size=1), st.text("{}task<>image|", min_size=1)))
 def test_any_other_text_stands_in_the_prompt_unchanged(task: str) -> None:
-    for head in (RewardHead.CONTRASTIVE, RewardHead.PROGRESS):
+    assume(task.strip() and not ("<|" in task and "|>" in task) and "<image>" not in task)
+    for head in MODEL_HEADS:
         assert f"The task is: {task}" in prompts.build(head, task).segments[0]
+        assert prompts.build(head, task).text.count("<image>") == len(prompts.image_order(head))

@@ -59,6 +59,14 @@ COMMANDS = (
         "run_score",
     ),
     Command(
+        ("prompt",),
+        "print the exact prompt of a reward head, and the order of its pictures",
+        'lrm prompt progress --task "put the red cube in the blue bowl" --initial --json',
+        "lrm_reward_node.cli",
+        "configure_prompt",
+        "run_prompt",
+    ),
+    Command(
         ("train", "reward-model"),
         "train the tiny reward model that ships with the repository",
         "lrm train reward-model --out models/lrm-mine --work build/train-reward",

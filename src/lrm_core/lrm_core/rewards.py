@@ -50,6 +50,7 @@ class RewardEstimate:
         raw_text: the answer as text.
         latency_s: time in the model, seconds; NaN when nothing was run.
         fingerprint: hash of weights, adapter, prompt and readout.
+        parse: the rule that read ``raw_text``, "none" when none could; empty when no text was parsed.
     """
 
     head: RewardHead
@@ -62,6 +63,7 @@ class RewardEstimate:
     raw_text: str = ""
     latency_s: float = math.nan
     fingerprint: str = ""
+    parse: str = ""
 
     def __post_init__(self) -> None:
         if (self.status is RewardStatus.OK) == math.isnan(self.value):

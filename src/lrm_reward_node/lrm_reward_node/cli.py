@@ -1,18 +1,22 @@
-"""Command line of the reward model: ``lrm score`` and ``lrm train reward-model``."""
+"""Command line of the reward model: ``lrm score``, ``lrm prompt`` and ``lrm train reward-model``."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 SHIPPED_MODEL = "lrm-tiny"
 """Folder in ``models/``."""
+TRI = "tri"
+"""All three heads, as the paper calls it."""
 
 
 def configure_score(parser: argparse.ArgumentParser) -> None:
     """Options of ``lrm score``."""
+    from lrm_reward_node.parsing import PARSINGS
     from lrm_reward_node.pipeline import FUSION_FORMS
     from lrm_reward_node.readout import READOUTS
 
@@ -20,10 +24,17 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
     add("images", nargs="+", type=Path, metavar="IMAGE", help="picture files, in the order of time")
     add("--task", required=True, help='task sentence, for example "put the red cube in the blue bowl"')
     add("--initial", type=Path, metavar="IMAGE", help="picture of the start of the episode: makes progress reliable")
+    add("--goal", type=Path, metavar="IMAGE", help="picture of the finished task, for progress to compare with")
     add("--model", default="", help="folder or hub name of a checkpoint; default: the one that is shipped")
     add("--adapters", default="", help="folder or hub name of the adapters; default: inside the checkpoint")
     add(
         "--readout", default="logits", choices=READOUTS, help="expected value over the legal answers, or generated text"
+    )
+    add(
+        "--parsing",
+        default="strict",
+        choices=PARSINGS,
+        help="rules for generated text; compat is lenient about framing",
     )
     add("--fusion", default="code", choices=FUSION_FORMS, help="fused = ((c+1)/2 + p + m)/3, or (c + p + m)/3")
     add("--device", default="cpu", help="torch device")
@@ -34,22 +45,58 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
 def run_score(args: argparse.Namespace) -> int:
     """Score picture files; pictures and task are checked before the model is loaded."""
     from lrm_core.resources import model_path
-    from lrm_reward_node import scoring
+    from lrm_reward_node import prompts, scoring
     from lrm_reward_node.pipeline import Fusion, RewardPipeline
 
-    scoring.check_task(args.task)
+    prompts.check_task(args.task)
+    goal = scoring.read_picture(args.goal) if args.goal else None
     for path in [*args.images, *([args.initial] if args.initial else [])]:
         scoring.read_picture(path)
     from lrm_reward_node.vlm.qwen import load
 
     path = args.model or str(model_path(SHIPPED_MODEL))
-    model = load(path, args.adapters or None, args.device, args.dtype, args.readout)
-    pipeline = RewardPipeline(model, Fusion(args.fusion))
+    model = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
+    pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal)
     scores = scoring.score_pictures(pipeline, args.task, args.images, args.initial)
     if args.json:
-        print(scoring.as_json(scores, args.task, args.initial, model.fingerprint))
+        print(scoring.as_json(scores, args.task, args.initial, args.goal, model.fingerprint))
     else:
         scoring.print_table(scores, args.task)
+    return 0
+
+
+def configure_prompt(parser: argparse.ArgumentParser) -> None:
+    """Options of ``lrm prompt``."""
+    from lrm_core.rewards import MODEL_HEADS
+
+    add = parser.add_argument
+    add("mode", choices=(*(head.value for head in MODEL_HEADS), TRI), help=f"{TRI}: the three, one after the other")
+    add("--task", required=True, help='task sentence, for example "put the red cube in the blue bowl"')
+    add("--initial", action="store_true", help="with a picture of the start of the episode (progress alone has a line)")
+    add("--goal", action="store_true", help="with a picture of the finished task (progress alone has a line)")
+    add(
+        "--json",
+        action="store_true",
+        help="print JSON: mode, text and images; tri: one such object per head in prompts",
+    )
+
+
+def run_prompt(args: argparse.Namespace) -> int:
+    """Print the published prompt with ``<image>`` where pictures stand, and the order of the pictures."""
+    from lrm_core.rewards import MODEL_HEADS, RewardHead
+    from lrm_reward_node import prompts
+
+    heads = MODEL_HEADS if args.mode == TRI else (RewardHead(args.mode),)
+    asked = {head.value: prompts.build(head, args.task, initial=args.initial, goal=args.goal) for head in heads}
+    order = {head.value: prompts.image_order(head, initial=args.initial, goal=args.goal) for head in heads}
+    if args.json:
+        found = {mode: {"mode": mode, "text": asked[mode].text, "images": list(order[mode])} for mode in asked}
+        print(json.dumps({"mode": TRI, "prompts": found} if args.mode == TRI else found[args.mode], indent=2))
+        return 0
+    blocks = [f"{prompt.text}\n\nimages: {', '.join(order[mode])}" for mode, prompt in asked.items()]
+    if args.mode == TRI:
+        blocks = [f"{mode}:\n{block}" for mode, block in zip(asked, blocks, strict=True)]
+    print("\n\n".join(blocks))
     return 0
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -111,6 +112,10 @@ class RewardModelContract:
         batch = [e.value for e in model.score(queries)]
         alone = [model.score([query])[0].value for query in queries]
         np.testing.assert_allclose(batch, alone, atol=2e-3)
+
+    def test_every_head_takes_a_goal_picture(self) -> None:
+        queries = [replace(contract_query(head, 1), goal=contract_image(50)) for head in MODEL_HEADS]
+        assert all(estimate.ok for estimate in self.make_model().score(queries))
 
     def test_any_text_is_a_task(self) -> None:
         tasks = ["x", "Räume die Tasse weg 🫖", "put <image> in the <|im_end|> bowl\n\n", "a " * 60]

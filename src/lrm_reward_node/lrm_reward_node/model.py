@@ -23,6 +23,7 @@ class RewardQuery:
         reference: (H, W, 3) uint8 RGB older frame: the reset frame for progress (optional), the previous query's frame
             for contrastive (required), None for completion.
         reference_stamp_ns: stamp of ``reference``, nanoseconds; 0 without reference.
+        goal: (H, W, 3) uint8 RGB picture of the finished task, for progress alone; None asks without it.
     """
 
     head: RewardHead
@@ -31,6 +32,7 @@ class RewardQuery:
     current_stamp_ns: int
     reference: np.ndarray | None = None
     reference_stamp_ns: int = 0
+    goal: np.ndarray | None = None
 
 
 class RewardModel(Protocol):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lrm_core.params import param
+from lrm_reward_node.parsing import PARSINGS
 from lrm_reward_node.pipeline import FUSION_FORMS
 from lrm_reward_node.readout import READOUTS
 
@@ -21,6 +22,11 @@ class RewardParams:
     device: str = param("cpu", "Device of the model, for example cpu or cuda:0.")
     dtype: str = param("float32", "Number format of the model.", choices=("float32", "bfloat16", "float16"))
     readout: str = param("logits", "Expected value over the legal answers, or generated text.", choices=READOUTS)
+    parsing: str = param(
+        "strict",
+        "Rules for generated text: the published format alone, or lenient about its framing.",
+        choices=PARSINGS,
+    )
     torch_threads: int = param(1, "Threads of one forward pass; 0: the library's choice.", low=0, high=256)
     query_rate_hz: float = param(
         0.0,

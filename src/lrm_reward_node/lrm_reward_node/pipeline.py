@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead, RewardStatus, unknown
@@ -80,18 +82,21 @@ class RewardPipeline:
         model: any :class:`RewardModel`.
         fusion: how the heads are combined.
         min_confidence: an answer whose confidence is below becomes UNCERTAIN; 0 switches this off.
+        goal: (H, W, 3) uint8 RGB picture of the finished task that progress compares with; None: there is none.
     """
 
     model: RewardModel
     fusion: Fusion = field(default_factory=Fusion)
     min_confidence: float = 0.0
+    goal: np.ndarray | None = None
 
     def queries(
         self, task: str, initial: CameraFrame | None, previous: CameraFrame | None, current: CameraFrame
     ) -> list[RewardQuery]:
         """Queries of contrastive, progress and completion, in this order."""
         references = {RewardHead.CONTRASTIVE: previous, RewardHead.PROGRESS: initial, RewardHead.COMPLETION: None}
-        return [_query(head, task, current, references[head]) for head in MODEL_HEADS]
+        goals = {RewardHead.PROGRESS: self.goal}
+        return [_query(head, task, current, references[head], goals.get(head)) for head in MODEL_HEADS]
 
     def score(
         self, task: str, initial: CameraFrame | None, previous: CameraFrame | None, current: CameraFrame
@@ -123,11 +128,13 @@ class RewardPipeline:
 
 
 _KEPT_WHEN_UNCERTAIN = (
-    "stamp_ns", "reference_stamp_ns", "uncertainty", "confidence", "raw_text", "latency_s", "fingerprint",
+    "stamp_ns", "reference_stamp_ns", "uncertainty", "confidence", "raw_text", "latency_s", "fingerprint", "parse",
 )  # fmt: skip
 
 
-def _query(head: RewardHead, task: str, current: CameraFrame, reference: CameraFrame | None) -> RewardQuery:
+def _query(
+    head: RewardHead, task: str, current: CameraFrame, reference: CameraFrame | None, goal: np.ndarray | None
+) -> RewardQuery:
     if reference is None:
-        return RewardQuery(head, task, current.rgb, current.stamp_ns)
-    return RewardQuery(head, task, current.rgb, current.stamp_ns, reference.rgb, reference.stamp_ns)
+        return RewardQuery(head, task, current.rgb, current.stamp_ns, goal=goal)
+    return RewardQuery(head, task, current.rgb, current.stamp_ns, reference.rgb, reference.stamp_ns, goal)

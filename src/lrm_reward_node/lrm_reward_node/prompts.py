@@ -1,7 +1,7 @@
 """The published prompts, byte for byte: an adapter is valid only with the exact prompt it was trained on.
 
-Source: arXiv 2603.16065 and its released adapters. A template is split at ``<image>`` *before* the task sentence is put
-in, so a task sentence that itself contains ``<image>`` stays text.
+Source: arXiv 2603.16065 and its released adapters. ``<image>`` marks where a picture stands. A task sentence that holds
+the mark is refused: the published rendering would ask for a picture that nobody gives.
 """
 
 from __future__ import annotations
@@ -66,6 +66,15 @@ def template(head: RewardHead, *, initial: bool = True, goal: bool = False) -> s
     raise BadInput("head", head.value, "contrastive, progress or completion")
 
 
+def image_order(head: RewardHead, *, initial: bool = True, goal: bool = False) -> tuple[str, ...]:
+    """Names of the pictures in the order of the prompt's marks, out of goal, initial, previous and current."""
+    if head is RewardHead.CONTRASTIVE:
+        return ("previous", "current")
+    if head is RewardHead.PROGRESS:
+        return ("goal",) * goal + ("initial",) * initial + ("current",)
+    return ("current",)
+
+
 MAX_NEW_TOKENS = {RewardHead.CONTRASTIVE: 512, RewardHead.PROGRESS: 128, RewardHead.COMPLETION: 128}
 """Limits of the published greedy decoding."""
 
@@ -83,6 +92,11 @@ class Prompt:
         """Number of images."""
         return len(self.segments) - 1
 
+    @property
+    def text(self) -> str:
+        """The user turn as text, with ``<image>`` where a picture stands."""
+        return IMAGE.join(self.segments)
+
     def messages(self) -> list[dict[str, object]]:
         """One user turn in the form that a processor's chat template takes; no system turn. Empty text is left out."""
         content: list[dict[str, str]] = []
@@ -94,16 +108,29 @@ class Prompt:
         return [{"role": "user", "content": content}]
 
 
+def check_task(task: str) -> None:
+    """Refuse a task sentence that cannot be asked.
+
+    Raises:
+        BadInput: the task is blank or not Unicode text, or holds a control token of the chat format or the image mark.
+    """
+    if not task.strip():
+        raise BadInput("task", task, "a sentence such as 'put the red cube in the blue bowl'")
+    if any("\ud800" <= char <= "\udfff" for char in task):  # how Python carries bytes that are not UTF-8
+        raise BadInput("task", task, "text in UTF-8")
+    if all(mark in task for mark in _CONTROL):
+        raise BadInput("task", task, "plain text without control tokens such as <|im_end|>")
+    if IMAGE in task:
+        raise BadInput("task", task, f"plain text without {IMAGE}, which marks where a picture stands")
+
+
 def build(head: RewardHead, task: str, *, initial: bool = True, goal: bool = False) -> Prompt:
     """The prompt of ``head`` for ``task``.
 
     Raises:
-        BadInput: the task is blank, or holds a control token of the chat format.
+        BadInput: see :func:`check_task`.
     """
-    if not task.strip():
-        raise BadInput("task", task, "a sentence such as 'put the red cube in the blue bowl'")
-    if all(mark in task for mark in _CONTROL):
-        raise BadInput("task", task, "plain text without control tokens such as <|im_end|>")
+    check_task(task)
     segments = template(head, initial=initial, goal=goal).split(IMAGE)
     if head is RewardHead.COMPLETION:
         segments = [segment.strip() for segment in segments]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrm_core.rewards import RewardHead, RewardStatus
+from lrm_reward_node.parsing import parse_answer
 
 READOUTS = ("logits", "generate")
 """``logits``: the answer's JSON frame is forced and every legal answer gets its likelihood. ``generate``: greedy
-decoding and strict parsing, as published."""
+decoding, as published, and parsing; see :mod:`lrm_reward_node.parsing`."""
 
 PROGRESS_BINS = tuple(f"{i / 10:.1f}" for i in range(11))
 
@@ -48,9 +49,18 @@ class Reading:
     uncertainty: float = float("nan")
     confidence: float = float("nan")
     raw_text: str = ""
+    parse: str = ""
 
 
 UNREADABLE = float("nan")
+
+
+def read_text(head: RewardHead, text: str, parsing: str) -> Reading:
+    """What a generated answer says under the rules ``parsing``: UNPARSABLE when it is no legal answer."""
+    answer = parse_answer(head, text, parsing)
+    if answer.value is None:
+        return Reading(UNREADABLE, RewardStatus.UNPARSABLE, raw_text=text, parse=answer.path)
+    return Reading(answer.value, RewardStatus.OK, raw_text=text, parse=answer.path)
 
 
 def read_distribution(head: RewardHead, log_likelihoods: np.ndarray) -> Reading:

@@ -46,11 +46,6 @@ def read_picture(path: Path) -> np.ndarray:
         raise BadInput("image", str(path), "a complete picture file such as PNG or JPEG", str(error)) from error
 
 
-def check_task(task: str) -> None:
-    """Raise :class:`BadInput` when the task sentence cannot be asked."""
-    prompts.build(RewardHead.COMPLETION, task)
-
-
 def score_pictures(
     pipeline: RewardPipeline, task: str, pictures: Sequence[Path], initial: Path | None
 ) -> list[PictureScores]:
@@ -59,7 +54,7 @@ def score_pictures(
     Contrastive compares each picture with the one before; the first one is compared with ``initial``, and is
     NO_REFERENCE without it. Progress is asked without its initial line when there is no ``initial``.
     """
-    check_task(task)
+    prompts.check_task(task)
     first = CameraFrame(read_picture(initial), 1, "file") if initial else None
     frames = [CameraFrame(read_picture(path), index + 2, "file") for index, path in enumerate(pictures)]
     items = [(task, first, frames[i - 1] if i else first, frame) for i, frame in enumerate(frames)]
@@ -67,35 +62,41 @@ def score_pictures(
     return [PictureScores(path, row) for path, row in zip(pictures, rows, strict=True)]
 
 
-def as_json(scores: Sequence[PictureScores], task: str, initial: Path | None, fingerprint: str) -> str:
+def as_json(
+    scores: Sequence[PictureScores], task: str, initial: Path | None, goal: Path | None, fingerprint: str
+) -> str:
     """The scores as a JSON text.
 
-    An object with ``task``, ``initial`` (path or null), ``model_fingerprint`` and ``images``: per picture ``image``
-    (path) and, per head (``contrastive``, ``progress``, ``completion``, ``fused``), an object with ``value`` (null
-    unless the status is OK), ``status``, ``confidence``, ``uncertainty`` (null when unknown) and ``answer``.
+    An object with ``task``, ``initial`` and ``goal`` (path or null), ``model_fingerprint`` and ``images``: per picture
+    ``image`` (path) and, per head (``contrastive``, ``progress``, ``completion``, ``fused``), an object with ``value``
+    (null unless the status is OK), ``status``, ``confidence``, ``uncertainty`` (null when unknown), ``answer`` (raw
+    text) and ``parse`` (the rule that read the answer, ``none`` when none could, empty when no text was parsed).
     """
     images = [
         {"image": str(one.path), **{estimate.head.value: _fields(estimate) for estimate in one.estimates}}
         for one in scores
     ]
-    header = {"task": task, "initial": str(initial) if initial else None, "model_fingerprint": fingerprint}
-    return json.dumps({**header, "images": images}, indent=2)
+    given = {name: str(path) if path else None for name, path in (("initial", initial), ("goal", goal))}
+    return json.dumps({"task": task, **given, "model_fingerprint": fingerprint, "images": images}, indent=2)
 
 
 def _fields(estimate: RewardEstimate) -> dict[str, Any]:
     numbers = {name: getattr(estimate, name) for name in ("value", "confidence", "uncertainty")}
     kept = {name: None if math.isnan(number) else round(number, 4) for name, number in numbers.items()}
-    return {"value": kept["value"], "status": estimate.status.name, **kept, "answer": estimate.raw_text}
+    text = {"answer": estimate.raw_text, "parse": estimate.parse}
+    return {"value": kept["value"], "status": estimate.status.name, **kept, **text}
 
 
 def print_table(scores: Sequence[PictureScores], task: str) -> None:
     """Print one row per picture: value ± uncertainty and confidence of each head, or why there is none."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("picture", *(head.value for head in HEADS), title=task, caption="value ± uncertainty (confidence)")
+    names = (head.value for head in HEADS)
+    table = Table("picture", *names, title=escape(task), caption="value ± uncertainty (confidence)")
     for one in scores:
-        table.add_row(one.path.name, *map(_cell, one.estimates))
+        table.add_row(escape(one.path.name), *map(_cell, one.estimates))
     Console().print(table)
 
 
@@ -103,4 +104,6 @@ def _cell(estimate: RewardEstimate) -> str:
     if not estimate.ok:
         return f"[yellow]{estimate.status.name}[/]"
     sign = "+" if estimate.head is RewardHead.CONTRASTIVE else ""
-    return f"{estimate.value:{sign}.2f} ± {estimate.uncertainty:.2f} ({estimate.confidence:.2f})"
+    spread = "" if math.isnan(estimate.uncertainty) else f" ± {estimate.uncertainty:.2f}"
+    sure = "" if math.isnan(estimate.confidence) else f" ({estimate.confidence:.2f})"
+    return f"{estimate.value:{sign}.2f}{spread}{sure}"

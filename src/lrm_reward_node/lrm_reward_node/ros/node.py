@@ -97,7 +97,7 @@ def load_model(params: RewardParams) -> RewardModel:
     if params.torch_threads:
         torch.set_num_threads(params.torch_threads)
     path = params.model or str(model_path(SHIPPED_MODEL))
-    return load(path, params.adapters or None, params.device, params.dtype, params.readout)
+    return load(path, params.adapters or None, params.device, params.dtype, params.readout, params.parsing)
 
 
 def main() -> None:

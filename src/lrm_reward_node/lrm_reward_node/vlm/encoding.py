@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from lrm_core.errors import BadInput
-from lrm_core.rewards import RewardHead
 from lrm_reward_node import prompts
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.prompts import Prompt
@@ -36,18 +35,21 @@ def query_row(query: RewardQuery) -> Row:
     Raises:
         BadInput: the task or a picture cannot be used.
     """
-    images = (query.current,) if query.reference is None else (query.reference, query.current)
-    if query.head is RewardHead.COMPLETION:
-        images = (query.current,)
-    for image in images:
-        _check_image(image)
-    return Row(prompts.build(query.head, query.task, initial=query.reference is not None), images)
+    given = {"initial": query.reference is not None, "goal": query.goal is not None}
+    pictures = {"goal": query.goal, "current": query.current}
+    pictures |= {"initial": query.reference, "previous": query.reference}
+    images = tuple(_usable(pictures[name]) for name in prompts.image_order(query.head, **given))
+    return Row(prompts.build(query.head, query.task, **given), images)
 
 
-def _check_image(image: np.ndarray) -> None:
+def _usable(image: np.ndarray | None) -> np.ndarray:
+    allowed = f"(H, W, 3) uint8 RGB of at least {MIN_SIDE_PX} pixels"
+    if image is None:
+        raise BadInput("image", None, allowed)
     good = image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8 and min(image.shape[:2]) >= MIN_SIDE_PX
     if not good:
-        raise BadInput("image", f"{image.dtype} {image.shape}", f"(H, W, 3) uint8 RGB of at least {MIN_SIDE_PX} pixels")
+        raise BadInput("image", f"{image.dtype} {image.shape}", allowed)
+    return image
 
 
 @dataclass(frozen=True)

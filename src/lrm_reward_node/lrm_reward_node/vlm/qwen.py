@@ -16,8 +16,8 @@ from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus, unknown
 from lrm_reward_node import prompts
 from lrm_reward_node.model import RewardQuery
-from lrm_reward_node.parsing import parse_answer
-from lrm_reward_node.readout import ANSWERS, READOUTS, UNREADABLE, Reading, read_distribution
+from lrm_reward_node.parsing import check_parsing
+from lrm_reward_node.readout import ANSWERS, READOUTS, UNREADABLE, Reading, read_distribution, read_text
 from lrm_reward_node.vlm.answers import AnswerTokens, answer_tokens
 from lrm_reward_node.vlm.encoding import ImageEncoder, Row, query_row, rendered, text_inputs
 from lrm_reward_node.vlm.loading import Checkpoint, load_checkpoint
@@ -41,6 +41,7 @@ def load(
     device: str = "cpu",
     dtype: str = "float32",
     readout: str = "logits",
+    parsing: str = "strict",
 ) -> QwenRewardModel:
     """Load a reward model from a local folder or a hub name; see :func:`load_checkpoint` for the arguments.
 
@@ -49,18 +50,19 @@ def load(
     """
     if readout not in READOUTS:
         raise BadInput("readout", readout, f"one of {list(READOUTS)}")
-    return QwenRewardModel(load_checkpoint(path, adapters, device, dtype), readout)
+    check_parsing(parsing)
+    return QwenRewardModel(load_checkpoint(path, adapters, device, dtype), readout, parsing)
 
 
 class QwenRewardModel:
     """A :class:`lrm_reward_node.model.RewardModel` on transformers and PEFT. Not thread-safe: one worker owns it."""
 
-    def __init__(self, checkpoint: Checkpoint, readout: str = "logits") -> None:
+    def __init__(self, checkpoint: Checkpoint, readout: str = "logits", parsing: str = "strict") -> None:
         self.checkpoint = checkpoint
-        self.readout = readout
+        self.readout, self.parsing = readout, parsing
         self.core = checkpoint.model.get_base_model().model
         self.encoder = ImageEncoder(self.core)
-        self.fingerprint = _fingerprint(checkpoint.digest, readout)
+        self.fingerprint = _fingerprint(checkpoint.digest, readout if readout == "logits" else f"{readout} {parsing}")
         self._answers: dict[RewardHead, AnswerTokens] = {
             head: answer_tokens(processor.tokenizer, ANSWERS[head].texts)
             for head, processor in checkpoint.processors.items()
@@ -103,7 +105,7 @@ class QwenRewardModel:
     def _read(self, head: RewardHead, rows: list[Row]) -> list[Reading]:
         self.checkpoint.model.set_adapter(head.value, inference_mode=True)
         if self.readout == "generate":
-            return [_parsed(head, text) for text in self._generate(head, rows)]
+            return [read_text(head, text, self.parsing) for text in self._generate(head, rows)]
         return [read_distribution(head, scores) for scores in self._log_likelihoods(head, rows)]
 
     def _log_likelihoods(self, head: RewardHead, rows: list[Row]) -> np.ndarray:
@@ -167,6 +169,7 @@ class QwenRewardModel:
             "reference_stamp_ns": query.reference_stamp_ns,
             "latency_s": latency_s,
             "raw_text": reading.raw_text,
+            "parse": reading.parse,
             "fingerprint": self.fingerprint,
         }
         if reading.status is not RewardStatus.OK:
@@ -185,14 +188,7 @@ def _error(reason: str) -> Reading:
     return Reading(UNREADABLE, RewardStatus.MODEL_ERROR, raw_text=reason)
 
 
-def _parsed(head: RewardHead, text: str) -> Reading:
-    value = parse_answer(head, text)
-    if value is None:
-        return Reading(UNREADABLE, RewardStatus.UNPARSABLE, raw_text=text)
-    return Reading(value, RewardStatus.OK, raw_text=text)
-
-
 def _fingerprint(digest: str, readout: str) -> str:
     templates = [prompts.CONTRASTIVE, prompts.COMPLETION]
-    templates += [prompts.progress_template(initial=initial) for initial in (True, False)]
+    templates += [prompts.progress_template(initial=i, goal=g) for g in (False, True) for i in (True, False)]
     return hashlib.sha256("\0".join([digest, readout, *templates]).encode()).hexdigest()
