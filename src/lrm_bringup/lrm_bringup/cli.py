@@ -67,6 +67,12 @@ COMMANDS = (
         "run_prompt",
     ),
     Command(
+        ("calibrate",),
+        "fit the reward model's probabilities to what comes true, with reliability plots",
+        "lrm calibrate --episodes 100 --workers 2",
+        "lrm_reward_node.calibrate",
+    ),
+    Command(
         ("train", "reward-model"),
         "train the tiny reward model that ships with the repository",
         "lrm train reward-model --out models/lrm-mine --work build/train-reward",

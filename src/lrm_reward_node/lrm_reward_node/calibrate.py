@@ -1,0 +1,112 @@
+"""``lrm calibrate``: make the stated probabilities of a reward model come true, and show how well they do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lrm_core.errors import BadInput
+
+if TYPE_CHECKING:
+    from lrm_reward_node.calibration import HeadCalibration
+    from lrm_reward_node.evaluation.calibration import Stated
+    from lrm_reward_node.pipeline import RewardPipeline
+
+CALL_INTERVAL, EVERY = 10, 5
+FIT_SPLIT, CHECK_SPLITS = "calibration", ("held_out_seeds", "held_out_pairs")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of ``lrm calibrate``."""
+    add = parser.add_argument
+    add("--model", default="", help="folder or hub name of a checkpoint; default: the one that is shipped")
+    add("--adapters", default="", help="folder or hub name of the adapters; default: inside the checkpoint")
+    add(
+        "--source",
+        default="lrm_sim.reward_data:reward_episodes",
+        metavar="MODULE:FUNCTION",
+        help=f"yields episodes: function(split, episodes, workers, every); fitted on the split {FIT_SPLIT}, "
+        f"checked on {' and '.join(CHECK_SPLITS)}",
+    )
+    add("--episodes", type=int, default=100, help="episodes to fit on")
+    add("--check-episodes", type=int, default=50, help="episodes per split to check on; they are never fitted on")
+    add("--workers", type=int, default=1, help="processes that simulate")
+    add("--device", default="cpu", help="torch device")
+    add("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="number format of the model")
+    add("--out", type=Path, help="folder of calibration.json and calibration.png; default: beside the adapters")
+    add("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fit, check, write; 1 when a bar is missed (the files are written all the same)."""
+    from lrm_core.resources import model_path
+    from lrm_reward_node import calibration
+    from lrm_reward_node.cli import SHIPPED_MODEL
+    from lrm_reward_node.evaluation import calibration as evaluation
+    from lrm_reward_node.pipeline import RewardPipeline
+    from lrm_reward_node.vlm.qwen import load
+
+    path = args.model or str(model_path(SHIPPED_MODEL))
+    out = args.out or Path(args.adapters or path)
+    if not out.is_dir():
+        raise BadInput("--out", str(out), "an existing folder", "Adapters from the hub need --out.")
+    model = load(path, args.adapters or None, args.device, args.dtype)
+    pipeline = RewardPipeline(model)
+    heads = evaluation.fit(_scored(pipeline, args, FIT_SPLIT, args.episodes))
+    checks = {split: _scored(pipeline, args, split, args.check_episodes) for split in CHECK_SPLITS}
+    rows = {
+        split: {"before": evaluation.figures(d, {}), "after": evaluation.figures(d, heads)}
+        for split, d in checks.items()
+    }
+    about = {"source": args.source, "split": FIT_SPLIT, "episodes": args.episodes, "checked": rows}
+    calibration.save(out / calibration.FILE, model.fingerprint, heads, about)
+    evaluation.plot(out / "calibration.png", checks[CHECK_SPLITS[0]], heads)
+    _print(args, heads, rows, out)
+    return 1 if evaluation.missed(rows[CHECK_SPLITS[0]]["after"]) else 0
+
+
+def _scored(pipeline: RewardPipeline, args: argparse.Namespace, split: str, count: int) -> Stated:
+    from lrm_core.sources import source_function
+    from lrm_reward_node.evaluation.calibration import stated
+    from lrm_reward_node.evaluation.episodes import score_episodes
+
+    source = source_function(args.source, parameters=("split", "episodes", "workers", "every"))
+    episodes = source(split=split, episodes=count, workers=args.workers, every=EVERY)
+    return stated(list(_shown(score_episodes(pipeline, episodes, CALL_INTERVAL // EVERY), split, count)))
+
+
+def _shown(episodes: Iterable[Any], split: str, count: int) -> Iterable[Any]:
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(episodes, f"scoring {split}", total=count, console=Console(stderr=True))
+
+
+def _print(
+    args: argparse.Namespace,
+    heads: Mapping[Any, HeadCalibration],
+    rows: Mapping[str, Mapping[str, Mapping[str, float]]],
+    out: Path,
+) -> None:
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from lrm_reward_node.calibration import FILE
+    from lrm_reward_node.evaluation.calibration import COVERAGE_BAR, ECE_BAR
+
+    if args.json:
+        fitted = {head.value: asdict(one) for head, one in heads.items()}
+        print(json.dumps({"heads": fitted, "checked": rows, "file": str(out / FILE)}, indent=2))
+        return
+    bars = {"completion_ece": f"at most {ECE_BAR}", "progress_coverage": "{} to {}".format(*COVERAGE_BAR)}
+    table = Table("figure", *(f"{split}, {when}" for split in rows for when in ("before", "after")), "bar")
+    for name in ("completion_ece", "contrastive_ece", "progress_coverage"):
+        cells = [f"{row[when][name]:.3f}" for row in rows.values() for when in ("before", "after")]
+        table.add_row(name, *cells, bars.get(name, ""))
+    Console().print(table)
+    print(f"{out / FILE}\n{out / 'calibration.png'}")
