@@ -191,6 +191,11 @@ def load(path: Path, fingerprint: str) -> dict[RewardHead, HeadCalibration]:
     return heads
 
 
+def calibrated(model: RewardModel, path: str) -> RewardModel:
+    """``model`` with the calibration in the file ``path``; ``model`` itself when ``path`` is empty."""
+    return CalibratedRewardModel(model, load(Path(path), model.fingerprint)) if path else model
+
+
 def _head(head: RewardHead, value: Mapping[str, Any]) -> HeadCalibration:
     if head not in MODEL_HEADS:
         raise ValueError(f"no model head: {head.value}")

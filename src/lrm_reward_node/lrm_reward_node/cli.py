@@ -37,6 +37,7 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
         help="rules for generated text; compat is lenient about framing",
     )
     add("--fusion", default="code", choices=FUSION_FORMS, help="fused = ((c+1)/2 + p + m)/3, or (c + p + m)/3")
+    add("--calibration", default="", metavar="FILE", help="written by lrm calibrate; default: as the model states")
     add("--device", default="cpu", help="torch device")
     add("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="number format of the model")
     add("--json", action="store_true", help="print JSON instead of a table")
@@ -46,6 +47,7 @@ def run_score(args: argparse.Namespace) -> int:
     """Score picture files; pictures and task are checked before the model is loaded."""
     from lrm_core.resources import model_path
     from lrm_reward_node import prompts, scoring
+    from lrm_reward_node.calibration import calibrated
     from lrm_reward_node.pipeline import Fusion, RewardPipeline
 
     prompts.check_task(args.task)
@@ -56,6 +58,7 @@ def run_score(args: argparse.Namespace) -> int:
 
     path = args.model or str(model_path(SHIPPED_MODEL))
     model = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
+    model = calibrated(model, args.calibration)
     pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal)
     scores = scoring.score_pictures(pipeline, args.task, args.images, args.initial)
     if args.json:

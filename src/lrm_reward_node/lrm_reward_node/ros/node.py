@@ -13,6 +13,7 @@ from lrm_core.errors import BadInput
 from lrm_core.resources import model_path
 from lrm_core.rewards import MODEL_HEADS, RewardStatus
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
+from lrm_reward_node.calibration import calibrated
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.params import RewardParams
 from lrm_reward_node.pipeline import Fusion, RewardPipeline
@@ -43,7 +44,7 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
         """Load the model and create the publishers."""
         fusion = Fusion(params.fusion_form, _weights(params.fusion_weights))
         started_s = time.monotonic()
-        model = self._model_factory(params)
+        model = calibrated(self._model_factory(params), params.calibration)
         _prove(model)
         self.get_logger().info(f"reward model {model.fingerprint} loaded in {time.monotonic() - started_s:.1f} s")
         self._pipeline = RewardPipeline(model, fusion, params.min_confidence)
