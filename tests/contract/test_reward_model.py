@@ -57,7 +57,7 @@ def full_forward(model: QwenRewardModel, query: RewardQuery) -> np.ndarray:
         with torch.inference_mode():
             likelihoods = torch.log_softmax(model.checkpoint.model(**inputs).logits[0, start - 1 : -1].float(), -1)
         scores.append(likelihoods.gather(1, answer[0][:, None])[:, 0].numpy())
-    answers = model._answers[query.head]
+    answers = model.log_likelihoods.answers[query.head]
     opening = len(answers.opening)
     return np.array([s[opening : opening + len(c)].sum() for s, c in zip(scores, answers.choices, strict=True)])
 
@@ -66,7 +66,7 @@ def full_forward(model: QwenRewardModel, query: RewardQuery) -> np.ndarray:
 def test_logits_readout_equals_a_full_forward_pass_per_answer(tmp_path: Path, words_of_answers: bool) -> None:
     model = load(str(save_random_checkpoint(tmp_path, words_of_answers=words_of_answers)))
     for head in MODEL_HEADS:
-        assert model._answers[head].single is words_of_answers or head is not RewardHead.PROGRESS
+        assert model.log_likelihoods.answers[head].single is words_of_answers or head is not RewardHead.PROGRESS
         query = contract_query(head, 3, TASK)
         weights = np.exp(expected := full_forward(model, query))
         (estimate,) = model.score([query])
@@ -94,16 +94,18 @@ def test_pictures_of_any_size_are_scored_in_one_batch(model: QwenRewardModel) ->
 
 def test_a_picture_is_encoded_once(model: QwenRewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
-    forward = model.encoder._forward
-    monkeypatch.setattr(model.encoder, "_forward", lambda images, p: encoded.append(len(images)) or forward(images, p))
-    model.encoder._cache.clear()
+    forward = model.log_likelihoods.encoder._forward
+    monkeypatch.setattr(
+        model.log_likelihoods.encoder, "_forward", lambda images, p: encoded.append(len(images)) or forward(images, p)
+    )
+    model.log_likelihoods.encoder.cache.clear()
     model.score([contract_query(head, 7) for head in MODEL_HEADS])
     assert sum(encoded) == 2  # the frame and its reference, although three heads ask about them
 
 
 def test_the_cache_of_pictures_is_bounded(model: QwenRewardModel) -> None:
     model.score([contract_query(RewardHead.COMPLETION, seed) for seed in range(40)])
-    assert len(model.encoder._cache) <= 32
+    assert len(model.log_likelihoods.encoder.cache) <= 32
 
 
 def test_progress_without_a_reference_uses_the_prompt_without_its_line(model: QwenRewardModel) -> None:
@@ -121,7 +123,7 @@ def test_a_failing_forward_pass_is_a_model_error(model: QwenRewardModel, monkeyp
     def out_of_memory(*_: object) -> None:
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(model, "_log_likelihoods", out_of_memory)
+    monkeypatch.setattr(model, "log_likelihoods", out_of_memory)
     (estimate,) = model.score([contract_query(RewardHead.COMPLETION, 1)])
     assert estimate.status is RewardStatus.MODEL_ERROR and "out of memory" in estimate.raw_text
 
