@@ -35,9 +35,7 @@ class CriticParams:
     gain_features: int = param(96, "Random features of each coefficient of A.", low=8, high=4096)
     value_length: float = param(1.0, "Distance in feature space over which V changes.", low=0.01, high=100.0)
     gain_length: float = param(3.0, "Distance in feature space over which A changes.", low=0.01, high=100.0)
-    gain_shared: float = param(
-        0.5, "Share of the prior variance of A that is the same in all states.", low=0.0, high=1.0
-    )
+    gain_shared: float = param(0.5, "Share of the prior variance of A that is the same in all states.", low=0.0, high=1.0)
     value_std: float = param(1.5, "Prior standard deviation of V, in reward.", low=0.0, high=100.0)
     slope_std: float = param(1.0, "Prior standard deviation of A's slopes, reward per bound.", low=0.0, high=100.0)
     curvature_std: float = param(0.4, "Prior standard deviation of A's curvatures.", low=0.0, high=100.0)
