@@ -1,8 +1,8 @@
 """The original's way of serving a reward model, as the baseline of :mod:`bench.reward_engine`.
 
-One blocking HTTP POST per environment and head to a server in a process of its own; raw pixels in base64 inside JSON; one
-global lock; batch 1; the adapter is switched per call; processor, ``generate()`` (greedy, published limits, natural stop)
-and JSON parsing. Nothing in it is slower than it has to be: connections stay open and Nagle's algorithm is off.
+One blocking HTTP POST per environment and head to a server in a process of its own; raw pixels in base64 inside JSON;
+one global lock; batch 1; the adapter is switched per call; processor, ``generate()`` (greedy, published limits, natural
+stop) and JSON parsing. Nothing in it is slower than it has to be: connections stay open and Nagle's algorithm is off.
 
     python -m bench.original_serving --model models/lrm-tiny --port 8901
 """

@@ -7,9 +7,9 @@ stream after the other for the latency. Rounds alternate, so that other load on 
 
     python -m bench.reward_engine [--json out/engine.json] [--streams 12] [--rounds 18]
 
-A decision is the answer: of ours the most likely legal answer, of the original's the generated one. They agree when they
-are equal (contrastive A or B, progress one of eleven values, completion yes or no); an answer that cannot be parsed agrees
-with nothing. Exit code 1 when a bar is missed.
+A decision is the answer: of ours the most likely legal answer, of the original's the generated one. They agree when
+they are equal (contrastive A or B, progress one of eleven values, completion yes or no); an answer that cannot be
+parsed agrees with nothing. Exit code 1 when a bar is missed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, cycle, islice
+from itertools import chain, cycle, islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +108,7 @@ def _stream(episodes: Sequence[EpisodeRecord]) -> Iterator[Item]:
     for episode in cycle(episodes):
         index = query_frames(len(episode.front), FRAMES_PER_QUERY)
         frames = [CameraFrame(episode.front[i], (int(i) + 1) * FRAME_NS, "front") for i in index]
-        for previous, current in zip(frames, frames[1:], strict=False):
+        for previous, current in pairwise(frames):
             yield episode.task, frames[0], previous, current
 
 
@@ -206,7 +206,7 @@ def _replay(checkpoint: Checkpoint, episodes: Sequence[EpisodeRecord]) -> float:
 
 
 def _share_outside(checkpoint: Checkpoint, rounds: list[list[Item]]) -> float:
-    """Share of the wall time of a round that is neither a matrix product nor fused attention; the profiler's own cost is in it."""
+    """Share of a round's wall time that is neither matrix product nor fused attention; the profiler's cost is in it."""
     pipeline = RewardPipeline(QwenRewardModel(checkpoint))
     pipeline.score_batch(rounds[0])
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:

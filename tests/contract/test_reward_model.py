@@ -16,7 +16,7 @@ from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.readout import ANSWERS
 from lrm_reward_node.vlm.encoding import rendered, token_ids
 from lrm_reward_node.vlm.qwen import QwenRewardModel, load
-from reward_checkpoints import save_random_checkpoint
+from reward_checkpoints import full_forward, save_random_checkpoint
 
 TASK = "put the red cube in the blue bowl"
 
@@ -38,28 +38,6 @@ class TestQwenRewardModel(RewardModelContract):
 
     def make_model(self) -> RewardModel:
         return self.model
-
-
-def full_forward(model: QwenRewardModel, query: RewardQuery) -> np.ndarray:
-    """(A,) log-likelihood of each legal answer by transformers' own processor and forward pass, one by one."""
-    processor = model.checkpoint.processors[query.head]
-    images = [query.current] if query.head is RewardHead.COMPLETION else [query.reference, query.current]
-    prompt = prompts.build(query.head, query.task)
-    model.checkpoint.model.set_adapter(query.head.value)
-    scores = []
-    for text in ANSWERS[query.head].texts:
-        inputs = processor(text=[rendered(prompt, processor)], images=images, return_tensors="pt")
-        answer = torch.tensor([processor.tokenizer.encode(text, add_special_tokens=False)])
-        start = inputs["input_ids"].shape[1]
-        inputs["input_ids"] = torch.cat((inputs["input_ids"], answer), 1)
-        for name, fill in (("attention_mask", 1), ("mm_token_type_ids", 0)):
-            inputs[name] = torch.cat((inputs[name], torch.full_like(answer, fill)), 1)
-        with torch.inference_mode():
-            likelihoods = torch.log_softmax(model.checkpoint.model(**inputs).logits[0, start - 1 : -1].float(), -1)
-        scores.append(likelihoods.gather(1, answer[0][:, None])[:, 0].numpy())
-    answers = model.log_likelihoods.answers[query.head]
-    opening = len(answers.opening)
-    return np.array([s[opening : opening + len(c)].sum() for s, c in zip(scores, answers.choices, strict=True)])
 
 
 @pytest.mark.parametrize("words_of_answers", [True, False])
@@ -103,9 +81,13 @@ def test_a_picture_is_encoded_once(model: QwenRewardModel, monkeypatch: pytest.M
     assert sum(encoded) == 2  # the frame and its reference, although three heads ask about them
 
 
-def test_the_cache_of_pictures_is_bounded(model: QwenRewardModel) -> None:
-    model.score([contract_query(RewardHead.COMPLETION, seed) for seed in range(40)])
-    assert len(model.log_likelihoods.encoder.cache) <= 32
+def test_the_cache_of_pictures_is_bounded(model: QwenRewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = model.log_likelihoods.encoder.cache
+    cache.clear()
+    model.score([contract_query(RewardHead.COMPLETION, 0)])
+    monkeypatch.setattr(cache, "limit", 3 * cache.total)
+    assert all(e.ok for e in model.score([contract_query(RewardHead.COMPLETION, seed) for seed in range(40)]))
+    assert len(cache) == 3
 
 
 def test_progress_without_a_reference_uses_the_prompt_without_its_line(model: QwenRewardModel) -> None:

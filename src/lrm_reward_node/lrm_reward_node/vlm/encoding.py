@@ -1,4 +1,4 @@
-"""From queries to pictures' tokens and prompts' token ids. Every picture is encoded once, however often it is asked about."""
+"""From queries to tokens. Every picture is encoded once, however often it is asked about."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The language model of Qwen3-VL for packed rows: several lengths and several LoRA adapters in one pass, no padding.
 
-Linear layers see all tokens of all rows as one matrix; each adapter adds to its own span of it, and attention runs per block
-of rows of one length. Same weights and numbers as ``Qwen3VLTextModel`` with one adapter at a time; a test holds both equal.
+Linear layers see all tokens of all rows as one matrix; each adapter adds to its own span of it, and attention runs per
+block of rows of one length. Same weights and numbers as ``Qwen3VLTextModel`` with one adapter at a time; a test holds
+both equal.
 """
 
 from __future__ import annotations
@@ -86,8 +87,8 @@ class PackedText:
             last_only: hidden states of each row's last token only; the last layer then computes little else.
 
         Returns:
-            Normed hidden states, (rows, hidden) or (T, hidden), and per block the keys and values of its past and its own
-            tokens, as in :class:`Block`; an empty list without ``keep_past``.
+            Normed hidden states, (rows, hidden) or (T, hidden), and per block the keys and values of its past and its
+            own tokens, as in :class:`Block`; an empty list without ``keep_past``.
         """
         hidden, layers = packed.embeds, self.model.layers
         cos, sin = (part[0, :, None] for part in self.model.rotary_emb(hidden, packed.positions[:, None]))
