@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from lrm_reward_node.training.checkpoint import new_model, save_processor
 from lrm_reward_node.training.stages import LORA_TARGETS
 from lrm_reward_node.training.tokenizer import build_tokenizer
 from lrm_reward_node.vlm.encoding import query_row, rendered
+from lrm_reward_node.vlm.loading import PROCESSOR_FILES
 from lrm_reward_node.vlm.qwen import QwenRewardModel, load
 
 WORDS = ["put the red cube in the blue bowl", "put the green cylinder in the white box"]
@@ -60,6 +63,14 @@ def give_own_vision(folder: Path, head: str) -> None:
             if "modules_to_save" in name:
                 parameter.add_(0.05 * torch.randn_like(parameter))
     peft.save_pretrained(folder, selected_adapters=[head])
+
+
+def give_own_processor(folder: Path, head: str) -> None:
+    """Put a processor beside an adapter that normalises pictures in another way."""
+    for name in PROCESSOR_FILES:
+        shutil.copy(folder / name, folder / head / name)
+    path = folder / head / "preprocessor_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"image_mean": [0.1, 0.2, 0.3]}))
 
 
 def full_forward(model: QwenRewardModel, query: RewardQuery) -> np.ndarray:

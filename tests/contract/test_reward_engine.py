@@ -16,20 +16,22 @@ from lrm_reward_node.contract import contract_image
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.vlm.encoding import query_row
 from lrm_reward_node.vlm.qwen import QwenRewardModel, load
-from reward_checkpoints import full_forward, give_own_vision, save_random_checkpoint
+from reward_checkpoints import full_forward, give_own_processor, give_own_vision, save_random_checkpoint
 
 TASKS = ("put the red cube in the blue bowl", "put the green cylinder in the white box", "stack")
 SIZES = ((128, 128), (64, 200), (160, 96))
 TOLERANCE_NATS = 1e-3
 
 
-@pytest.fixture(scope="module", params=["one_token", "several_tokens", "own_vision"])
+@pytest.fixture(scope="module", params=["one_token", "several_tokens", "own_vision", "own_processor"])
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> QwenRewardModel:
-    """Answers of one token, answers of several, and a progress adapter with its own vision tower."""
+    """Answers of one token, of several, a progress adapter with its own vision tower, one with its own processor."""
     folder = tmp_path_factory.mktemp("tiny")
     save_random_checkpoint(folder, words_of_answers=request.param != "several_tokens")
     if request.param == "own_vision":
         give_own_vision(folder, RewardHead.PROGRESS.value)
+    if request.param == "own_processor":
+        give_own_processor(folder, RewardHead.COMPLETION.value)
     return load(str(folder))
 
 

@@ -19,8 +19,8 @@ from lrm_reward_node.prompts import Prompt
 from lrm_reward_node.vlm.cache import BatchCache
 from lrm_reward_node.vlm.vision import encode_images
 
-CACHED_IMAGE_BYTES = 512 * 2**20
-"""Three pictures of 640 x 480 (reset, previous, current frame) of each of 17 streams with the 8B model in 16 bit."""
+CACHED_IMAGES, CACHED_IMAGE_BYTES = 256, 2**30
+"""Reset, previous and current frame of 36 streams of 640 x 480 with the 8B model in 16 bit; of 85 with a small one."""
 MIN_SIDE_PX = 16
 
 
@@ -54,10 +54,23 @@ def _check_image(image: np.ndarray) -> None:
 
 
 @dataclass(frozen=True)
-class ImageKey:
-    """Content of a picture, and the vision tower that encodes it."""
+class Eye:
+    """What turns a picture into tokens.
+
+    Attributes:
+        tower: name of the vision tower.
+        settings: those of the image processor, as JSON; adapters may bring their own.
+    """
 
     tower: str
+    settings: str
+
+
+@dataclass(frozen=True)
+class ImageKey:
+    """Content of a picture, and what encodes it."""
+
+    eye: Eye
     digest: bytes
     shape: tuple[int, ...]
 
@@ -87,13 +100,13 @@ class ImageEncoder:
     def __init__(self, towers: dict[str, Any]) -> None:
         self.towers = towers
         self.cache: BatchCache[ImageKey, EncodedImage] = BatchCache(
-            CACHED_IMAGE_BYTES, lambda image: image.tokens.nbytes
+            CACHED_IMAGE_BYTES, lambda image: max(image.tokens.nbytes, CACHED_IMAGE_BYTES // CACHED_IMAGES)
         )
 
-    def encode(self, images: Sequence[np.ndarray], processor: Any, tower: str) -> list[EncodedImage]:
-        """Encode pictures with the vision tower named ``tower``."""
+    def encode(self, images: Sequence[np.ndarray], processor: Any, eye: Eye) -> list[EncodedImage]:
+        """Encode pictures with the image processor of ``processor``, whose settings ``eye`` holds."""
         distinct = {id(image): image for image in images}  # the heads of a stream ask about the same array
-        keys = {at: ImageKey(tower, _digest(image), image.shape) for at, image in distinct.items()}
+        keys = {at: ImageKey(eye, _digest(image), image.shape) for at, image in distinct.items()}
         by_key = {key: distinct[at] for at, key in keys.items()}
         wanted = [keys[id(image)] for image in images]
         return self.cache.gather(wanted, lambda new: self._forward({key: by_key[key] for key in new}, processor))
@@ -107,7 +120,7 @@ class ImageEncoder:
         encoded: dict[ImageKey, EncodedImage] = {}
         for grid in dict.fromkeys(grids):
             same = [i for i, other in enumerate(grids) if other == grid]
-            visual = self.towers[keys[same[0]].tower]
+            visual = self.towers[keys[same[0]].eye.tower]
             batch = torch.stack([patches[i] for i in same]).to(visual.pos_embed.weight)
             tokens, deepstack = encode_images(visual, batch, grid[1], grid[2])
             stacked = torch.stack((tokens, *deepstack), 1)

@@ -15,14 +15,14 @@ from lrm_core.rewards import RewardHead
 from lrm_reward_node.readout import ANSWERS
 from lrm_reward_node.vlm.answers import AnswerTokens, answer_tokens
 from lrm_reward_node.vlm.cache import BatchCache
-from lrm_reward_node.vlm.encoding import EncodedImage, ImageEncoder, Row
+from lrm_reward_node.vlm.encoding import EncodedImage, Eye, ImageEncoder, Row
 from lrm_reward_node.vlm.loading import Checkpoint
 from lrm_reward_node.vlm.templates import Part, Template, TemplateKey, build_template, pack
 from lrm_reward_node.vlm.text import Block, Packed, PackedText, adapter_spans, project
 
 BACKBONE = "backbone"
 CACHED_TEMPLATES = 256
-CACHED_PREFIX_BYTES = 512 * 2**20
+CACHED_PREFIXES, CACHED_PREFIX_BYTES = 128, 2**31
 
 
 @dataclass(frozen=True)
@@ -58,8 +58,16 @@ class AnswerLikelihoods:
             for head, processor in checkpoint.processors.items()
         }
         self.encoder = ImageEncoder(_towers(self.core.visual, checkpoint.own_vision))
+        self._eyes = {
+            head: Eye(
+                head.value if head in checkpoint.own_vision else BACKBONE, processor.image_processor.to_json_string()
+            )
+            for head, processor in checkpoint.processors.items()
+        }
         self._templates: BatchCache[TemplateKey, Template] = BatchCache(CACHED_TEMPLATES, lambda _: 1)
-        self._prefixes: BatchCache[Hashable, Tensor] = BatchCache(CACHED_PREFIX_BYTES, lambda past: past.nbytes)
+        self._prefixes: BatchCache[Hashable, Tensor] = BatchCache(
+            CACHED_PREFIX_BYTES, lambda past: max(past.nbytes, CACHED_PREFIX_BYTES // CACHED_PREFIXES)
+        )
 
     def __call__(self, rows: Sequence[Row]) -> list[np.ndarray]:
         """Per row (A,) log-likelihood of each legal answer, given prompt and the answers' common opening, nats."""
@@ -70,8 +78,10 @@ class AnswerLikelihoods:
 
     def _asked(self, rows: Sequence[Row]) -> list[Asked]:
         encoded: dict[int, list[EncodedImage]] = {}
-        for (tower, processor), group in _grouped(rows, self._eyes).items():
-            flat = iter(self.encoder.encode([image for i in group for image in rows[i].images], processor, tower))
+        for eye in dict.fromkeys(self._eyes[row.head] for row in rows):
+            group = [i for i, row in enumerate(rows) if self._eyes[row.head] == eye]
+            processor = self.processors[rows[group[0]].head]
+            flat = iter(self.encoder.encode([image for i in group for image in rows[i].images], processor, eye))
             encoded |= {i: [next(flat) for _ in rows[i].images] for i in group}
         keys = [
             TemplateKey(row.head, row.prompt, tuple(image.grid for image in encoded[i])) for i, row in enumerate(rows)
@@ -81,10 +91,6 @@ class AnswerLikelihoods:
             Asked(key.head, key, template, tuple(encoded[i]))
             for i, (key, template) in enumerate(zip(keys, templates, strict=True))
         ]
-
-    def _eyes(self, row: Row) -> tuple[str, Any]:
-        own = row.head.value in self.encoder.towers
-        return (row.head.value if own else BACKBONE), self.processors[row.head]
 
     def _template(self, key: TemplateKey) -> Template:
         return build_template(key, self.core, self.processors[key.head], self.answers[key.head].opening)
@@ -155,13 +161,6 @@ def _towers(visual: Any, own_vision: frozenset[RewardHead]) -> dict[str, Any]:
     if not own_vision:
         return {BACKBONE: visual}
     return {BACKBONE: visual.original_module} | {head.value: visual.modules_to_save[head.value] for head in own_vision}
-
-
-def _grouped(rows: Sequence[Row], key: Any) -> dict[Any, list[int]]:
-    groups: dict[Any, list[int]] = {}
-    for index, row in enumerate(rows):
-        groups.setdefault(key(row), []).append(index)
-    return groups
 
 
 def _runs(asked: Sequence[Asked], key: Any) -> list[tuple[Any, list[Asked]]]:
