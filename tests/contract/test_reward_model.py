@@ -11,14 +11,12 @@ import torch
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead, RewardStatus
-from lrm_reward_node import prompts
 from lrm_reward_node.contract import RewardModelContract, contract_image, contract_query
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.parsing import PARSINGS
 from lrm_reward_node.readout import ANSWERS
-from lrm_reward_node.vlm.encoding import rendered
 from lrm_reward_node.vlm.qwen import QwenRewardModel, load
-from reward_checkpoints import save_random_checkpoint
+from reward_checkpoints import full_forward, save_random_checkpoint
 
 TASK = "put the red cube in the blue bowl"
 
@@ -42,34 +40,11 @@ class TestQwenRewardModel(RewardModelContract):
         return self.model
 
 
-def full_forward(model: QwenRewardModel, query: RewardQuery) -> np.ndarray:
-    """(A,) log-likelihood of each legal answer by transformers' own processor and forward pass, one by one."""
-    processor = model.checkpoint.processors[query.head]
-    images = [query.current] if query.head is RewardHead.COMPLETION else [query.reference, query.current]
-    images = images if query.goal is None else [query.goal, *images]
-    prompt = prompts.build(query.head, query.task, goal=query.goal is not None)
-    model.checkpoint.model.set_adapter(query.head.value)
-    scores = []
-    for text in ANSWERS[query.head].texts:
-        inputs = processor(text=[rendered(prompt, processor)], images=images, return_tensors="pt")
-        answer = torch.tensor([processor.tokenizer.encode(text, add_special_tokens=False)])
-        start = inputs["input_ids"].shape[1]
-        inputs["input_ids"] = torch.cat((inputs["input_ids"], answer), 1)
-        for name, fill in (("attention_mask", 1), ("mm_token_type_ids", 0)):
-            inputs[name] = torch.cat((inputs[name], torch.full_like(answer, fill)), 1)
-        with torch.inference_mode():
-            likelihoods = torch.log_softmax(model.checkpoint.model(**inputs).logits[0, start - 1 : -1].float(), -1)
-        scores.append(likelihoods.gather(1, answer[0][:, None])[:, 0].numpy())
-    answers = model._answers[query.head]
-    opening = len(answers.opening)
-    return np.array([s[opening : opening + len(c)].sum() for s, c in zip(scores, answers.choices, strict=True)])
-
-
 @pytest.mark.parametrize("words_of_answers", [True, False])
 def test_logits_readout_equals_a_full_forward_pass_per_answer(tmp_path: Path, words_of_answers: bool) -> None:
     model = load(str(save_random_checkpoint(tmp_path, words_of_answers=words_of_answers)))
     for head in MODEL_HEADS:
-        assert model._answers[head].single is words_of_answers or head is not RewardHead.PROGRESS
+        assert model.log_likelihoods.answers[head].single is words_of_answers or head is not RewardHead.PROGRESS
         query = contract_query(head, 3, TASK)
         weights = np.exp(expected := full_forward(model, query))
         (estimate,) = model.score([query])
@@ -103,16 +78,22 @@ def test_pictures_of_any_size_are_scored_in_one_batch(model: QwenRewardModel) ->
 
 def test_a_picture_is_encoded_once(model: QwenRewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
-    forward = model.encoder._forward
-    monkeypatch.setattr(model.encoder, "_forward", lambda images, p: encoded.append(len(images)) or forward(images, p))
-    model.encoder._cache.clear()
+    forward = model.log_likelihoods.encoder._forward
+    monkeypatch.setattr(
+        model.log_likelihoods.encoder, "_forward", lambda images, p: encoded.append(len(images)) or forward(images, p)
+    )
+    model.log_likelihoods.encoder.cache.clear()
     model.score([contract_query(head, 7) for head in MODEL_HEADS])
     assert sum(encoded) == 2  # the frame and its reference, although three heads ask about them
 
 
-def test_the_cache_of_pictures_is_bounded(model: QwenRewardModel) -> None:
-    model.score([contract_query(RewardHead.COMPLETION, seed) for seed in range(40)])
-    assert len(model.encoder._cache) <= 32
+def test_the_cache_of_pictures_is_bounded(model: QwenRewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = model.log_likelihoods.encoder.cache
+    cache.clear()
+    model.score([contract_query(RewardHead.COMPLETION, 0)])
+    monkeypatch.setattr(cache, "limit", 3 * cache.total)
+    assert all(e.ok for e in model.score([contract_query(RewardHead.COMPLETION, seed) for seed in range(40)]))
+    assert len(cache) == 3
 
 
 def test_progress_without_a_reference_uses_the_prompt_without_its_line(model: QwenRewardModel) -> None:
@@ -145,7 +126,7 @@ def test_a_failing_forward_pass_is_a_model_error(model: QwenRewardModel, monkeyp
     def out_of_memory(*_: object) -> None:
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(model, "_log_likelihoods", out_of_memory)
+    monkeypatch.setattr(model, "log_likelihoods", out_of_memory)
     (estimate,) = model.score([contract_query(RewardHead.COMPLETION, 1)])
     assert estimate.status is RewardStatus.MODEL_ERROR and "out of memory" in estimate.raw_text
 

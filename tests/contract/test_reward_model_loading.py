@@ -9,15 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.contract import contract_query
-from lrm_reward_node.training.stages import LORA_TARGETS
 from lrm_reward_node.vlm.qwen import load
-from reward_checkpoints import edit_adapter, save_random_checkpoint
+from reward_checkpoints import edit_adapter, give_own_vision, save_random_checkpoint
 
 Tensors = dict[str, torch.Tensor]
 
@@ -121,14 +119,7 @@ def test_rank_alpha_and_targets_are_read_from_each_adapter(folder: Path) -> None
 def test_visual_and_merger_overlap_and_are_read_as_visual(folder: Path) -> None:
     """The released progress adapter brings its whole vision tower and lists ``visual`` and the nested ``merger``."""
     before = load(str(folder))
-    fresh = load(str(folder)).checkpoint.model.unload()
-    config = LoraConfig(r=4, target_modules=LORA_TARGETS, modules_to_save=["visual"], init_lora_weights=False)
-    peft = get_peft_model(fresh, config, adapter_name="progress")
-    with torch.no_grad():
-        for name, parameter in peft.named_parameters():
-            if "modules_to_save" in name:
-                parameter.add_(0.05 * torch.randn_like(parameter))
-    peft.save_pretrained(folder, selected_adapters=["progress"])
+    give_own_vision(folder, "progress")
     path = folder / "progress" / "adapter_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "modules_to_save": ["visual", "merger"]}))
 

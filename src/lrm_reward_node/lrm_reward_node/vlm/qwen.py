@@ -6,10 +6,8 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from lrm_core.errors import BadInput
@@ -17,22 +15,12 @@ from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus, unknown
 from lrm_reward_node import prompts
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.parsing import check_parsing
-from lrm_reward_node.readout import ANSWERS, READOUTS, UNREADABLE, Reading, read_distribution, read_text
-from lrm_reward_node.vlm.answers import AnswerTokens, answer_tokens
-from lrm_reward_node.vlm.encoding import ImageEncoder, Row, query_row, rendered, text_inputs
+from lrm_reward_node.readout import READOUTS, UNREADABLE, Reading, read_distribution, read_text
+from lrm_reward_node.vlm.encoding import Row, query_row, rendered
+from lrm_reward_node.vlm.likelihoods import AnswerLikelihoods
 from lrm_reward_node.vlm.loading import Checkpoint, load_checkpoint
 
 logger = logging.getLogger(__name__)
-
-BACKBONE = "backbone"
-
-
-@dataclass(frozen=True)
-class _Item:
-    """A query that can be asked, with its place in the batch."""
-
-    index: int
-    row: Row
 
 
 def load(
@@ -60,97 +48,58 @@ class QwenRewardModel:
     def __init__(self, checkpoint: Checkpoint, readout: str = "logits", parsing: str = "strict") -> None:
         self.checkpoint = checkpoint
         self.readout, self.parsing = readout, parsing
-        self.core = checkpoint.model.get_base_model().model
-        self.encoder = ImageEncoder(self.core)
+        self.log_likelihoods = AnswerLikelihoods(checkpoint)
         self.fingerprint = _fingerprint(checkpoint.digest, readout if readout == "logits" else f"{readout} {parsing}")
-        self._answers: dict[RewardHead, AnswerTokens] = {
-            head: answer_tokens(processor.tokenizer, ANSWERS[head].texts)
-            for head, processor in checkpoint.processors.items()
-        }
 
     def score(self, queries: Sequence[RewardQuery]) -> list[RewardEstimate]:
         """One estimate per query, in order; see :class:`lrm_reward_node.model.RewardModel`."""
-        readings: list[tuple[Reading, float]] = [(_error("not scored"), float("nan"))] * len(queries)
-        by_head: dict[RewardHead, list[_Item]] = {}
+        readings: list[Reading] = [Reading(UNREADABLE, RewardStatus.NO_REFERENCE)] * len(queries)
+        rows: dict[int, Row] = {}
         for index, query in enumerate(queries):
             if query.head is RewardHead.CONTRASTIVE and query.reference is None:
-                readings[index] = Reading(UNREADABLE, RewardStatus.NO_REFERENCE), float("nan")
                 continue
             try:
-                by_head.setdefault(query.head, []).append(_Item(index, query_row(query)))
+                rows[index] = query_row(query)
             except BadInput as error:
-                readings[index] = _error(str(error)), float("nan")
-        for head, items in by_head.items():
-            for item, reading in zip(items, self._timed(head, [item.row for item in items]), strict=True):
-                readings[item.index] = reading
-        return [self._estimate(query, *reading) for query, reading in zip(queries, readings, strict=True)]
-
-    def _timed(self, head: RewardHead, rows: list[Row]) -> list[tuple[Reading, float]]:
+                readings[index] = _error(str(error))
         started = time.perf_counter()
-        readings = self._guarded(head, rows)
+        for index, reading in zip(rows, self._guarded(list(rows.values())), strict=True):
+            readings[index] = reading
         elapsed_s = time.perf_counter() - started
-        return [(reading, elapsed_s) for reading in readings]
+        latencies_s = [elapsed_s if index in rows else float("nan") for index in range(len(queries))]
+        return [self._estimate(*one) for one in zip(queries, readings, latencies_s, strict=True)]
 
-    def _guarded(self, head: RewardHead, rows: list[Row]) -> list[Reading]:
+    def _guarded(self, rows: list[Row]) -> list[Reading]:
         """A batch that fails is asked again row by row, so that one bad row costs only itself."""
+        if not rows:
+            return []
         try:
-            return self._read(head, rows)
+            return self._read(rows)
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            logger.exception("forward pass of %s failed", head.value)
+            logger.exception("forward pass of %d rows failed", len(rows))
             if len(rows) == 1:
                 return [_error(f"{type(error).__name__}: {error}")]
-            return [reading for row in rows for reading in self._guarded(head, [row])]
+            return [reading for row in rows for reading in self._guarded([row])]
 
     @torch.inference_mode()
-    def _read(self, head: RewardHead, rows: list[Row]) -> list[Reading]:
-        self.checkpoint.model.set_adapter(head.value, inference_mode=True)
+    def _read(self, rows: list[Row]) -> list[Reading]:
         if self.readout == "generate":
-            return [read_text(head, text, self.parsing) for text in self._generate(head, rows)]
-        return [read_distribution(head, scores) for scores in self._log_likelihoods(head, rows)]
+            return self._generated(rows)
+        scores = self.log_likelihoods(rows)
+        return [read_distribution(row.head, one) for row, one in zip(rows, scores, strict=True)]
 
-    def _log_likelihoods(self, head: RewardHead, rows: list[Row]) -> np.ndarray:
-        """(B, A) log-likelihood of each legal answer, given the prompt and the answers' common opening, nats."""
-        processor, answers = self.checkpoint.processors[head], self._answers[head]
-        tower = head.value if head in self.checkpoint.own_vision else BACKBONE
-        flat = iter(self.encoder.encode([image for row in rows for image in row.images], processor, tower))
-        images = [[next(flat) for _ in row.images] for row in rows]
-        inputs = text_inputs(self.core, rows, images, processor, answers.opening)
-        output = self.core.language_model(**vars(inputs), use_cache=not answers.single)
-        first = torch.log_softmax(self._logits(output.last_hidden_state[:, -1]), -1)
-        scores = first[:, [choice[0] for choice in answers.choices]]
-        if not answers.single:
-            scores = scores + self._continued(output.past_key_values, inputs, answers)
-        return scores.cpu().numpy()
-
-    def _continued(self, cache: Any, inputs: Any, answers: AnswerTokens) -> torch.Tensor:
-        """(B, A) log-likelihood of the answers' tokens after the first, on the prompt's key-value cache."""
-        device, rows, count = inputs.attention_mask.device, len(inputs.attention_mask), len(answers.choices)
-        width = max(map(len, answers.choices)) - 1
-        fed = torch.zeros((count, width), dtype=torch.long)
-        targets, used = torch.zeros_like(fed), torch.zeros((count, width))
-        for i, choice in enumerate(answers.choices):
-            fed[i, : len(choice) - 1] = torch.tensor(choice[:-1])
-            targets[i, : len(choice) - 1] = torch.tensor(choice[1:])
-            used[i, : len(choice) - 1] = 1.0
-        cache.batch_repeat_interleave(count)
-        mask = torch.cat((inputs.attention_mask, inputs.attention_mask.new_ones(rows, width)), 1)
-        start = inputs.position_ids.amax((0, 2))[:, None] + 1 + torch.arange(width, device=device)
-        output = self.core.language_model(
-            inputs_embeds=self.core.language_model.embed_tokens(fed.to(device).repeat(rows, 1)),
-            attention_mask=mask.repeat_interleave(count, 0),
-            position_ids=start.repeat_interleave(count, 0).expand(3, -1, -1),
-            past_key_values=cache,
-            use_cache=True,
-        )
-        likelihoods = torch.log_softmax(self._logits(output.last_hidden_state), -1)
-        chosen = likelihoods.gather(-1, targets.to(device).repeat(rows, 1)[..., None])[..., 0]
-        return (chosen * used.to(device).repeat(rows, 1)).sum(-1).view(rows, count)
-
-    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        return self.checkpoint.model.get_base_model().lm_head(hidden).float()
+    def _generated(self, rows: list[Row]) -> list[Reading]:
+        readings: dict[int, Reading] = {}
+        for head in RewardHead:
+            at = [i for i, row in enumerate(rows) if row.head is head]
+            if at:
+                texts = self._generate(head, [rows[i] for i in at])
+                readings |= {i: read_text(head, text, self.parsing) for i, text in zip(at, texts, strict=True)}
+        return [readings[i] for i in range(len(rows))]
 
     def _generate(self, head: RewardHead, rows: list[Row]) -> list[str]:
         processor = self.checkpoint.processors[head]
+        self.checkpoint.model.set_adapter(head.value, inference_mode=True)
         inputs = processor(
             text=[rendered(row.prompt, processor) for row in rows],
             images=[image for row in rows for image in row.images],
