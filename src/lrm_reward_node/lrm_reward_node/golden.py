@@ -1,8 +1,8 @@
 """Golden scores: what a checkpoint said of fixed synthetic pictures when it was written, to be compared with now.
 
-File format (JSON): ``format`` (1), ``digest`` of the checkpoint's files, ``dtype`` it was written in, ``tolerance`` (log-odds) per
-number format, and ``cases``: per case ``head``, ``task``, ``pictures`` (seeds for :func:`picture`, reference first) and
-``value``.
+File format (JSON): ``format`` (1), ``digest`` of the checkpoint's files, ``dtype`` it was written in, ``tolerance`` in
+log-odds per number format, and ``cases``: per case ``head``, ``task``, ``pictures`` (seeds for :func:`picture`,
+reference first) and ``value``.
 """
 
 from __future__ import annotations

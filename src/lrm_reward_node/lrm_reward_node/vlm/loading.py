@@ -161,6 +161,19 @@ def _adapter_proof(
     )
 
 
+def model_dtype(name: str) -> torch.dtype:
+    """The number format called ``name``; raises :class:`BadInput` when there is none."""
+    if name not in DTYPES:
+        raise BadInput("dtype", name, f"one of {sorted(DTYPES)}")
+    return DTYPES[name]
+
+
+def weights_digest(folder: Path) -> str:
+    """sha256 over the weight, configuration and processor files of one folder, hexadecimal."""
+    names = ("config.json", *PROCESSOR_FILES)
+    return _digest([*sorted(folder.glob("*.safetensors")), *(folder / n for n in names if (folder / n).is_file())])
+
+
 def resolve_folder(field: str, path: str) -> Path:
     """A local folder, or the local copy of a hub repository."""
     if Path(path).is_dir():
