@@ -52,6 +52,10 @@ class TestTri(_Opened):
 class TestRoboReward(_Opened):
     name, answers = "roboreward", False
 
+    @pytest.fixture(autouse=True)
+    def _few_tokens(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("lrm_reward_node.modes.roboreward.MAX_NEW_TOKENS", 4)
+
     def test_the_processor_writes_the_real_time_of_every_frame(self) -> None:
         mode = self.make_mode()
         assert isinstance(mode, RoboRewardMode)

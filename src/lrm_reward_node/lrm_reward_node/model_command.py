@@ -34,23 +34,24 @@ def configure_check(parser: argparse.ArgumentParser) -> None:
 
 def run_check(args: argparse.Namespace) -> int:
     """Load, compare, print; 0 when everything holds, 1 when a check failed."""
-    from lrm_core.errors import BadInput
     from lrm_core.resources import model_path
     from lrm_reward_node import golden
     from lrm_reward_node.cli import SHIPPED_MODEL
+    from lrm_reward_node.vlm.files import resolve_folder
+    from lrm_reward_node.vlm.loading import load_checkpoint
+    from lrm_reward_node.vlm.proof import HalfLoaded
+    from lrm_reward_node.vlm.qwen import reward_model
 
     path = args.model or str(model_path(SHIPPED_MODEL))
-    beside = Path(path) / golden.FILE_NAME
+    folder = resolve_folder("adapters", args.adapters) if args.adapters else resolve_folder("model", path)
+    beside = folder / golden.FILE_NAME
     expected = golden.read(args.golden) if args.golden else golden.read(beside) if beside.is_file() else None
-    from lrm_reward_node.vlm.proof import HalfLoaded
-    from lrm_reward_node.vlm.qwen import load
-
     try:
-        model = load(path, args.adapters or None, args.device, args.dtype)
+        checkpoint = load_checkpoint(path, args.adapters or None, args.device, args.dtype)
     except HalfLoaded as error:
         print(json.dumps({"ok": False, "model": path, "failed": [str(error)]}) if args.json else f"failed: {error}")
         return 1
-    checkpoint = model.checkpoint
+    model = reward_model(checkpoint)
     if args.write_golden:
         written = golden.record(model, checkpoint.digest, args.dtype)
         golden.write(written, args.write_golden)
@@ -62,8 +63,8 @@ def run_check(args: argparse.Namespace) -> int:
         print(json.dumps(_as_json(path, model.fingerprint, checkpoint, compared, expected, failed), indent=2))
     else:
         _print_report(path, model.fingerprint, checkpoint.proofs, compared, failed)
-    if not expected and not args.json:
-        print(BadInput("golden scores", str(beside), "a file", "Write one with --write-golden."), file=sys.stderr)
+    if not expected:
+        print(f"no golden scores to compare with: --write-golden {beside} writes them", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -63,7 +63,8 @@ def open_robometer(spec: ModeSpec, options: ModelOptions) -> RobometerMode:
         raise BadInput("reward mode", spec.name, "the package qwen-vl-utils, which its encoder needs", fix)
     from lerobot.rewards.robometer.processor_robometer import RobometerEncoderProcessorStep
 
-    from lrm_reward_node.vlm.loading import model_dtype, resolve_folder, weights_digest
+    from lrm_reward_node.vlm.files import resolve_folder, weights_digest
+    from lrm_reward_node.vlm.loading import model_dtype
 
     model_dtype(options.dtype)
     folder = resolve_folder("model", options.model or spec.model)

@@ -63,7 +63,8 @@ def open_topreward(spec: ModeSpec, options: ModelOptions) -> TopRewardMode:
     from lerobot.rewards.topreward import TOPRewardConfig, TOPRewardModel
     from lerobot.rewards.topreward.processor_topreward import TOPRewardEncoderProcessorStep
 
-    from lrm_reward_node.vlm.loading import load_backbone, model_dtype, resolve_folder, weights_digest
+    from lrm_reward_node.vlm.files import resolve_folder, weights_digest
+    from lrm_reward_node.vlm.loading import load_backbone, model_dtype
 
     folder = resolve_folder("model", options.model or spec.model)
     # LeRobot's own loading passes over tensors that are missing: prove the files first.

@@ -6,7 +6,6 @@ and the plain base is served. So: load on the CPU, attach, compare every tensor 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -15,13 +14,25 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 from transformers.utils import logging as hf_logging
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
+from lrm_reward_node.vlm.files import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    PROCESSOR_FILES,
+    check_complete,
+    digest_of,
+    has_processor,
+    head_files,
+    head_folder,
+    is_merged,
+    resolve_folder,
+    tensor_count,
+)
 from lrm_reward_node.vlm.proof import (
     HeadProof,
     check_effect,
@@ -32,8 +43,6 @@ from lrm_reward_node.vlm.proof import (
     probe_logits,
 )
 
-ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
-PROCESSOR_FILES = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "chat_template.jinja")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -73,24 +82,24 @@ def load_checkpoint(path: str, adapters: str | None, device: str, dtype: str) ->
         BadInput: a file is missing, damaged or of another shape.
         HalfLoaded: the files are there, but a head's weights did not load or change nothing.
     """
-    if dtype not in DTYPES:
-        raise BadInput("dtype", dtype, f"one of {sorted(DTYPES)}")
+    number_format = model_dtype(dtype)
     folder = resolve_folder("model", path)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise BadInput("model", path, "a folder with config.json and *.safetensors")
     adapter_folder = resolve_folder("adapters", adapters) if adapters else folder
-    folders = {head: _head_folder(adapter_folder, head) for head in MODEL_HEADS}
+    folders = {head: head_folder(adapter_folder, head) for head in MODEL_HEADS}
     files = [*weights, *(file for one in folders.values() for file in head_files(one))]
     for file in files:
         if file.suffix == ".safetensors":
-            _check_complete(file)
+            check_complete(file)
     files += [f / name for f in (folder, *folders.values()) for name in PROCESSOR_FILES if (f / name).is_file()]
     whole = {head: one for head, one in folders.items() if is_merged(one)}
-    checkpoint = _with_adapters(folder, {h: f for h, f in folders.items() if h not in whole}, device, DTYPES[dtype])
-    checkpoint = replace(checkpoint, digest=_digest(files))
+    checkpoint = _with_adapters(folder, {h: f for h, f in folders.items() if h not in whole}, device, number_format)
+    checkpoint = replace(checkpoint, digest=digest_of(files))
     for head, one in whole.items():
-        checkpoint = _with_merged(checkpoint, head, one, device, DTYPES[dtype])
+        processor = one if has_processor(one) else folder
+        checkpoint = _with_merged(checkpoint, head, one, processor, device, number_format)
     return checkpoint
 
 
@@ -104,18 +113,20 @@ def _with_adapters(folder: Path, folders: Mapping[RewardHead, Path], device: str
     model.to(device)
     base_processor = load_processor(folder, base.config)
     processors = {
-        head: load_processor(one, base.config) if _has_processor(one) else base_processor
+        head: load_processor(one, base.config) if has_processor(one) else base_processor
         for head, one in folders.items()
     }
     own_vision = frozenset(head for head, config in configs.items() if config.modules_to_save)
     proofs = {
-        head: _adapter_proof(model, head, configs[head], files[head], _has_processor(one))
+        head: _adapter_proof(model, head, configs[head], files[head], has_processor(one))
         for head, one in folders.items()
     }
     return Checkpoint(model, processors, own_vision, "", proofs)
 
 
-def _with_merged(main: Checkpoint, head: RewardHead, folder: Path, device: str, dtype: torch.dtype) -> Checkpoint:
+def _with_merged(
+    main: Checkpoint, head: RewardHead, folder: Path, processor: Path, device: str, dtype: torch.dtype
+) -> Checkpoint:
     """``main`` with ``head`` answered by the whole model in ``folder``.
 
     It gets an adapter that changes nothing, so that it is served by the same code as any other.
@@ -127,14 +138,16 @@ def _with_merged(main: Checkpoint, head: RewardHead, folder: Path, device: str, 
     model.to(device)
     with main.model.disable_adapter():
         base_logits, base_features = probe_logits(main.model), probe_features(main.model)
-    vision_change = largest_difference(probe_features(model), base_features)
+    logits, features = probe_logits(model), probe_features(model)
+    if logits.shape != base_logits.shape or features.shape != base_features.shape:
+        raise BadInput(f"{head.value} model", str(folder), "a copy of the base with the adapter merged in")
+    vision_change = largest_difference(features, base_features)
     proof = HeadProof(
-        merged=True, rank=0, alpha=0.0, targets=(), modules_to_save=(), tensors=_count(folder), lora_b=0,
-        zero_lora_b=(), logit_change=check_effect(head, probe_logits(model), base_logits),
-        vision_change=vision_change, own_vision=vision_change > 0.0, own_processor=True,
+        merged=True, rank=0, alpha=0.0, targets=(), modules_to_save=(), tensors=tensor_count(folder), lora_b=0,
+        zero_lora_b=(), logit_change=check_effect(head, logits, base_logits),
+        vision_change=vision_change, own_vision=vision_change > 0.0, own_processor=processor == folder,
     )  # fmt: skip
-    processor = load_processor(folder, backbone.config)
-    alone = Checkpoint(model, {head: processor}, frozenset(), main.digest, {head: proof})
+    alone = Checkpoint(model, {head: load_processor(processor, backbone.config)}, frozenset(), main.digest)
     return replace(main, merged={**main.merged, head: alone}, proofs={**main.proofs, head: proof})
 
 
@@ -149,8 +162,8 @@ def _adapter_proof(
         merged=False,
         rank=config.r,
         alpha=float(config.lora_alpha),
-        targets=tuple(sorted(config.target_modules)),
-        modules_to_save=tuple(config.modules_to_save or ()),
+        targets=_names(config.target_modules),
+        modules_to_save=_names(config.modules_to_save),
         tensors=tensors.count,
         lora_b=tensors.lora_b,
         zero_lora_b=tensors.zero_lora_b,
@@ -161,71 +174,16 @@ def _adapter_proof(
     )
 
 
+def _names(modules: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Module names, sorted; PEFT also takes one regular expression."""
+    return (modules,) if isinstance(modules, str) else tuple(sorted(modules or ()))
+
+
 def model_dtype(name: str) -> torch.dtype:
     """The number format called ``name``; raises :class:`BadInput` when there is none."""
     if name not in DTYPES:
         raise BadInput("dtype", name, f"one of {sorted(DTYPES)}")
     return DTYPES[name]
-
-
-def weights_digest(folder: Path) -> str:
-    """sha256 over the weight, configuration and processor files of one folder, hexadecimal."""
-    names = ("config.json", *PROCESSOR_FILES)
-    return _digest([*sorted(folder.glob("*.safetensors")), *(folder / n for n in names if (folder / n).is_file())])
-
-
-def resolve_folder(field: str, path: str) -> Path:
-    """A local folder, or the local copy of a hub repository."""
-    if Path(path).is_dir():
-        return Path(path)
-    if path.count("/") != 1 or path.startswith((".", "/", "~")):
-        raise BadInput(field, path, "an existing folder or a hub name such as Qwen/Qwen3-VL-8B-Instruct")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(path))
-    except Exception as error:  # the hub client raises many unrelated types: network, authorisation, not found
-        raise BadInput(field, path, "an existing folder or a hub name that can be fetched", str(error)) from error
-
-
-def _head_folder(folder: Path, head: RewardHead) -> Path:
-    one = folder / head.value
-    if is_merged(one):
-        return one
-    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-        if not (one / name).is_file():
-            raise BadInput(f"{head.value} adapter", str(one / name), "an existing file", "Give the folder as adapters.")
-    return one
-
-
-def is_merged(folder: Path) -> bool:
-    """True when ``folder`` holds a whole model and no adapter."""
-    adapter = any((folder / name).is_file() for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS))
-    return not adapter and (folder / "config.json").is_file() and any(folder.glob("*.safetensors"))
-
-
-def head_files(folder: Path) -> list[Path]:
-    """Configuration and weights of one head."""
-    if is_merged(folder):
-        return [folder / "config.json", *sorted(folder.glob("*.safetensors"))]
-    return [folder / ADAPTER_CONFIG, folder / ADAPTER_WEIGHTS]
-
-
-def _count(folder: Path) -> int:
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with safe_open(path, framework="pt") as file:
-            total += len(list(file.keys()))
-    return total
-
-
-def _check_complete(path: Path) -> None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            list(file.keys())
-    except (SafetensorError, OSError) as error:
-        fix = f"It is damaged or cut short ({error}): fetch it again."
-        raise BadInput("weights", str(path), "a complete safetensors file", fix) from error
 
 
 def load_backbone(folder: Path, dtype: torch.dtype) -> Any:
@@ -293,10 +251,6 @@ def _attach(
     return model, files
 
 
-def _has_processor(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in ("tokenizer_config.json", "preprocessor_config.json"))
-
-
 def load_processor(folder: Path, config: Any) -> Any:
     """The processor in ``folder``, for a model of ``config``.
 
@@ -320,12 +274,3 @@ def load_processor(folder: Path, config: Any) -> Any:
         fix = f"It has {len(processor.tokenizer)} tokens, the model {config.text_config.vocab_size}."
         raise BadInput("processor", str(folder), "the model's own", fix)
     return processor
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.parent.name}/{path.name}".encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

@@ -21,6 +21,7 @@ from lrm_reward_node.readout import ANSWERS, READOUTS, UNREADABLE, Reading, read
 from lrm_reward_node.vlm.answers import AnswerTokens, answer_tokens
 from lrm_reward_node.vlm.encoding import ImageEncoder, Row, query_row, rendered, text_inputs
 from lrm_reward_node.vlm.loading import Checkpoint, load_checkpoint
+from lrm_reward_node.vlm.routed import RoutedRewardModel
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def load(
     device: str = "cpu",
     dtype: str = "float32",
     readout: str = "logits",
-) -> QwenRewardModel:
+) -> QwenRewardModel | RoutedRewardModel:
     """Load a reward model from a local folder or a hub name; see :func:`load_checkpoint` for the arguments.
 
     Raises:
@@ -49,7 +50,14 @@ def load(
     """
     if readout not in READOUTS:
         raise BadInput("readout", readout, f"one of {list(READOUTS)}")
-    return QwenRewardModel(load_checkpoint(path, adapters, device, dtype), readout)
+    return reward_model(load_checkpoint(path, adapters, device, dtype), readout)
+
+
+def reward_model(checkpoint: Checkpoint, readout: str = "logits") -> QwenRewardModel | RoutedRewardModel:
+    """The model of a checkpoint; a head that is a whole model of its own is answered by that model."""
+    model = QwenRewardModel(checkpoint, readout)
+    merged = {head: QwenRewardModel(one, readout) for head, one in checkpoint.merged.items()}
+    return RoutedRewardModel(model, merged) if merged else model
 
 
 class QwenRewardModel:
