@@ -63,6 +63,8 @@ def run_check(args: argparse.Namespace) -> int:
         print(json.dumps(_as_json(path, model.fingerprint, checkpoint, compared, expected, failed), indent=2))
     else:
         _print_report(path, model.fingerprint, checkpoint.proofs, compared, failed)
+    if failed and expected and expected.digest != checkpoint.digest:
+        print("the golden scores were written for other files than these", file=sys.stderr)
     if not expected:
         print(f"no golden scores to compare with: --write-golden {beside} writes them", file=sys.stderr)
     return 1 if failed else 0
