@@ -45,7 +45,8 @@ def run_check(args: argparse.Namespace) -> int:
     path = args.model or str(model_path(SHIPPED_MODEL))
     folder = resolve_folder("adapters", args.adapters) if args.adapters else resolve_folder("model", path)
     beside = folder / golden.FILE_NAME
-    expected = golden.read(args.golden) if args.golden else golden.read(beside) if beside.is_file() else None
+    compared_with = args.golden or (beside if beside.is_file() and not args.write_golden else None)
+    expected = golden.read(compared_with) if compared_with else None
     try:
         checkpoint = load_checkpoint(path, args.adapters or None, args.device, args.dtype)
     except HalfLoaded as error:
