@@ -13,6 +13,7 @@ import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
+from transformers import AutoProcessor
 
 from lrm_bringup import cli
 from lrm_core.errors import BadInput
@@ -185,6 +186,20 @@ def merged_model(merged: Path) -> RewardModel:
     return load(str(merged))
 
 
+def test_a_merged_model_stands_alone_with_the_processor_of_its_head(merged: Path) -> None:
+    for name in ("tokenizer.json", "preprocessor_config.json", "video_preprocessor_config.json", "chat_template.jinja"):
+        assert (merged / "progress" / name).read_bytes() == (merged / name).read_bytes()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_head_takes_the_processor_in_its_folder_and_else_the_base_s(
+    folder: Path, capsys: pytest.CaptureFixture[str], own: bool
+) -> None:
+    if own:
+        AutoProcessor.from_pretrained(folder).save_pretrained(folder / "contrastive")
+    assert check(capsys, folder)[1]["heads"]["contrastive"]["own_processor"] is own
+
+
 class TestMergedHead(RewardModelContract):
     @pytest.fixture(autouse=True)
     def _use(self, merged_model: RewardModel) -> None:
@@ -204,6 +219,7 @@ def test_a_merged_head_is_shown_as_one(merged: Path, capsys: pytest.CaptureFixtu
     code, found = check(capsys, merged)
     proof = found["heads"]["progress"]
     assert code == 0 and proof["merged"] and proof["own_vision"] and proof["logit_change"] > 0.0
+    assert proof["own_processor"]
     assert not found["heads"]["contrastive"]["merged"]
 
 

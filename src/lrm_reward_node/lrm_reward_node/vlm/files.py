@@ -12,7 +12,9 @@ from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 
 ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
-PROCESSOR_FILES = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "chat_template.jinja")
+IMAGE_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
+"""Either will do: the second is what transformers 5 writes."""
+PROCESSOR_FILES = ("tokenizer.json", "tokenizer_config.json", *IMAGE_PROCESSOR_FILES, "chat_template.jinja")
 
 
 def resolve_folder(field: str, path: str) -> Path:
@@ -74,7 +76,8 @@ def check_complete(path: Path) -> None:
 
 def has_processor(folder: Path) -> bool:
     """True when a folder ships its own tokenizer and image processor."""
-    return all((folder / name).is_file() for name in ("tokenizer_config.json", "preprocessor_config.json"))
+    images = any((folder / name).is_file() for name in IMAGE_PROCESSOR_FILES)
+    return images and (folder / "tokenizer_config.json").is_file()
 
 
 def weights_digest(folder: Path) -> str:
