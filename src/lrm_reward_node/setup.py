@@ -19,5 +19,14 @@ setup(
         "console_scripts": [
             "lrm_reward_node = lrm_reward_node.ros.node:main",
         ],
+        "lrm.reward_modes": [
+            "contrastive = lrm_reward_node.modes.builtin:CONTRASTIVE",
+            "completion = lrm_reward_node.modes.builtin:COMPLETION",
+            "progress = lrm_reward_node.modes.builtin:PROGRESS",
+            "tri = lrm_reward_node.modes.builtin:TRI",
+            "roboreward = lrm_reward_node.modes.builtin:ROBOREWARD",
+            "robometer = lrm_reward_node.modes.builtin:ROBOMETER",
+            "topreward = lrm_reward_node.modes.builtin:TOPREWARD",
+        ],
     },
 )

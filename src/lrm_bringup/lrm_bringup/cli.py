@@ -89,6 +89,28 @@ COMMANDS = (
         "run_train",
     ),
     Command(
+        ("model", "check"),
+        "prove that a checkpoint loads as a whole and scores as it did",
+        "lrm model check --model Qwen/Qwen3-VL-8B-Instruct --adapters USC-PSI-Lab/LRM-models --device cuda:0",
+        "lrm_reward_node.model_command",
+        "configure_check",
+        "run_check",
+    ),
+    Command(
+        ("model", "merge"),
+        "merge the adapter of one head into a copy of the base",
+        "lrm model merge progress --out models/progress-merged",
+        "lrm_reward_node.model_command",
+        "configure_merge",
+        "run_merge",
+    ),
+    Command(
+        ("modes",),
+        "list the reward modes: what each looks at, its range and its model",
+        "lrm modes --json",
+        "lrm_reward_node.modes.command",
+    ),
+    Command(
         ("record-demos",),
         "record demonstrations of the scripted expert as a LeRobotDataset",
         "lrm record-demos --episodes 50 --out out/demos",
@@ -110,7 +132,10 @@ COMMANDS = (
         "lrm_bringup.commands.params",
     ),
 )
-GROUPS = {"train": "train the reward model or the base policy"}
+GROUPS = {
+    "train": "train the reward model or the base policy",
+    "model": "check a reward model's checkpoint, or merge an adapter into its base",
+}
 
 
 class _Parser(argparse.ArgumentParser):

@@ -57,8 +57,8 @@ def run_score(args: argparse.Namespace) -> int:
     from lrm_reward_node.vlm.qwen import load
 
     path = args.model or str(model_path(SHIPPED_MODEL))
-    model = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
-    model = calibrated(model, args.calibration)
+    loaded = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
+    model = calibrated(loaded, args.calibration)
     pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal)
     scores = scoring.score_pictures(pipeline, args.task, args.images, args.initial)
     if args.json:

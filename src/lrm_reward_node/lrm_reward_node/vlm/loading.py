@@ -6,113 +6,192 @@ and the plain base is served. So: load on the CPU, attach, compare every tensor 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors import SafetensorError, safe_open
+from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 from transformers.utils import logging as hf_logging
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
+from lrm_reward_node.vlm.files import (
+    ADAPTER_CONFIG,
+    ADAPTER_WEIGHTS,
+    PROCESSOR_FILES,
+    check_complete,
+    digest_of,
+    has_processor,
+    head_files,
+    head_folder,
+    is_merged,
+    resolve_folder,
+    tensor_count,
+)
+from lrm_reward_node.vlm.proof import (
+    HeadProof,
+    check_effect,
+    check_loaded,
+    largest_difference,
+    lora_b_names,
+    probe_features,
+    probe_logits,
+)
 
-ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
-PROCESSOR_FILES = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "chat_template.jinja")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A backbone with its three adapters, checked.
+    """A backbone with its adapters, checked.
 
     Attributes:
         model: PEFT model with one adapter per head, named as the head.
-        processors: ``Qwen3VLProcessor`` of each head.
+        processors: ``Qwen3VLProcessor`` of each head that ``model`` answers.
         own_vision: heads whose adapter brings its own vision tower.
         digest: sha256 over all weight and processor files, hexadecimal.
+        proofs: what was checked, per head, merged ones included.
+        merged: heads that are whole models of their own (see :mod:`lrm_reward_node.vlm.merging`), each a checkpoint
+            with that one head; ``model`` does not answer them.
     """
 
     model: PeftModel
     processors: Mapping[RewardHead, Any]
     own_vision: frozenset[RewardHead]
     digest: str
+    proofs: Mapping[RewardHead, HeadProof] = field(default_factory=dict)
+    merged: Mapping[RewardHead, Checkpoint] = field(default_factory=dict)
 
 
 def load_checkpoint(path: str, adapters: str | None, device: str, dtype: str) -> Checkpoint:
-    """Load backbone ``path`` and the adapters in the folder ``adapters`` (default: inside ``path``).
+    """Load backbone ``path`` and the heads in the folder ``adapters`` (default: inside ``path``).
 
     Args:
         path: local folder or hub name of the backbone.
-        adapters: local folder or hub name with the sub-folders contrastive, progress and completion.
+        adapters: local folder or hub name with the sub-folders contrastive, progress and completion; each holds an
+            adapter, or a whole model with its adapter merged in.
         device: torch device.
         dtype: float32, bfloat16 or float16.
 
     Raises:
-        BadInput: a file is missing, truncated or of another shape, or an adapter's weights did not load.
+        BadInput: a file is missing, damaged or of another shape.
+        HalfLoaded: the files are there, but a head's weights did not load or change nothing.
     """
-    if dtype not in DTYPES:
-        raise BadInput("dtype", dtype, f"one of {sorted(DTYPES)}")
+    number_format = model_dtype(dtype)
     folder = resolve_folder("model", path)
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise BadInput("model", path, "a folder with config.json and *.safetensors")
     adapter_folder = resolve_folder("adapters", adapters) if adapters else folder
-    folders = {head: _adapter_folder(adapter_folder, head) for head in MODEL_HEADS}
-    for file in [*weights, *(one / ADAPTER_WEIGHTS for one in folders.values())]:
-        _check_complete(file)
-    base = _load_base(folder, DTYPES[dtype])
+    folders = {head: head_folder(adapter_folder, head) for head in MODEL_HEADS}
+    files = [*weights, *(file for one in folders.values() for file in head_files(one))]
+    for file in files:
+        if file.suffix == ".safetensors":
+            check_complete(file)
+    files += [f / name for f in (folder, *folders.values()) for name in PROCESSOR_FILES if (f / name).is_file()]
+    whole = {head: one for head, one in folders.items() if is_merged(one)}
+    checkpoint = _with_adapters(folder, {h: f for h, f in folders.items() if h not in whole}, device, number_format)
+    checkpoint = replace(checkpoint, digest=digest_of(files))
+    for head, one in whole.items():
+        processor = one if has_processor(one) else folder
+        checkpoint = _with_merged(checkpoint, head, one, processor, device, number_format)
+    return checkpoint
+
+
+def _with_adapters(folder: Path, folders: Mapping[RewardHead, Path], device: str, dtype: torch.dtype) -> Checkpoint:
+    if not folders:
+        raise BadInput("adapters", str(folder), "at least one head that is an adapter of the base")
+    base = load_backbone(folder, dtype)
     configs = {head: _adapter_config(one) for head, one in folders.items()}
-    model = _attach(base, folders, configs)
+    model, files = _attach(base, folders, configs)
     model.eval().requires_grad_(False)
     model.to(device)
-    _check_effect(model)
-    base_processor = _processor(folder)
-    processors = {head: _processor(one) if _has_processor(one) else base_processor for head, one in folders.items()}
+    base_processor = load_processor(folder, base.config)
+    processors = {
+        head: load_processor(one, base.config) if has_processor(one) else base_processor
+        for head, one in folders.items()
+    }
     own_vision = frozenset(head for head, config in configs.items() if config.modules_to_save)
-    files = [*weights, *(f / name for f in folders.values() for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS))]
-    files += [f / name for f in (folder, *folders.values()) for name in PROCESSOR_FILES if (f / name).is_file()]
-    return Checkpoint(model, processors, own_vision, _digest(files))
+    proofs = {
+        head: _adapter_proof(model, head, configs[head], files[head], has_processor(one))
+        for head, one in folders.items()
+    }
+    return Checkpoint(model, processors, own_vision, "", proofs)
 
 
-def resolve_folder(field: str, path: str) -> Path:
-    """A local folder, or the local copy of a hub repository."""
-    if Path(path).is_dir():
-        return Path(path)
-    if path.count("/") != 1 or path.startswith((".", "/", "~")):
-        raise BadInput(field, path, "an existing folder or a hub name such as Qwen/Qwen3-VL-8B-Instruct")
-    from huggingface_hub import snapshot_download
+def _with_merged(
+    main: Checkpoint, head: RewardHead, folder: Path, processor: Path, device: str, dtype: torch.dtype
+) -> Checkpoint:
+    """``main`` with ``head`` answered by the whole model in ``folder``.
 
-    try:
-        return Path(snapshot_download(path))
-    except Exception as error:  # the hub client raises many unrelated types: network, authorisation, not found
-        raise BadInput(field, path, "an existing folder or a hub name that can be fetched", str(error)) from error
-
-
-def _adapter_folder(folder: Path, head: RewardHead) -> Path:
-    one = folder / head.value
-    for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
-        if not (one / name).is_file():
-            raise BadInput(f"{head.value} adapter", str(one / name), "an existing file", "Give the folder as adapters.")
-    return one
-
-
-def _check_complete(path: Path) -> None:
-    try:
-        with safe_open(path, framework="pt") as file:
-            list(file.keys())
-    except (SafetensorError, OSError) as error:
-        fix = f"It is damaged or cut short ({error}): fetch it again."
-        raise BadInput("weights", str(path), "a complete safetensors file", fix) from error
+    It gets an adapter that changes nothing, so that it is served by the same code as any other.
+    """
+    backbone = load_backbone(folder, dtype)
+    nothing = LoraConfig(r=1, target_modules=["q_proj"], init_lora_weights=True, inference_mode=True)
+    model = get_peft_model(backbone, nothing, adapter_name=head.value, autocast_adapter_dtype=False)
+    model.eval().requires_grad_(False)
+    model.to(device)
+    with main.model.disable_adapter():
+        base_logits, base_features = probe_logits(main.model), probe_features(main.model)
+    logits, features = probe_logits(model), probe_features(model)
+    if logits.shape != base_logits.shape or features.shape != base_features.shape:
+        raise BadInput(f"{head.value} model", str(folder), "a copy of the base with the adapter merged in")
+    vision_change = largest_difference(features, base_features)
+    proof = HeadProof(
+        merged=True, rank=0, alpha=0.0, targets=(), modules_to_save=(), tensors=tensor_count(folder), lora_b=0,
+        zero_lora_b=(), logit_change=check_effect(head, logits, base_logits),
+        vision_change=vision_change, own_vision=vision_change > 0.0, own_processor=processor == folder,
+    )  # fmt: skip
+    alone = Checkpoint(model, {head: load_processor(processor, backbone.config)}, frozenset(), main.digest)
+    return replace(main, merged={**main.merged, head: alone}, proofs={**main.proofs, head: proof})
 
 
-def _load_base(folder: Path, dtype: torch.dtype) -> Any:
+def _adapter_proof(
+    model: PeftModel, head: RewardHead, config: LoraConfig, tensors: AdapterFile, own_processor: bool
+) -> HeadProof:
+    own_vision = bool(config.modules_to_save)
+    with model.disable_adapter():
+        base_logits, base_features = probe_logits(model), probe_features(model) if own_vision else None
+    model.set_adapter(head.value, inference_mode=True)
+    return HeadProof(
+        merged=False,
+        rank=config.r,
+        alpha=float(config.lora_alpha),
+        targets=_names(config.target_modules),
+        modules_to_save=_names(config.modules_to_save),
+        tensors=tensors.count,
+        lora_b=tensors.lora_b,
+        zero_lora_b=tensors.zero_lora_b,
+        logit_change=check_effect(head, probe_logits(model), base_logits),
+        vision_change=0.0 if base_features is None else largest_difference(probe_features(model), base_features),
+        own_vision=own_vision,
+        own_processor=own_processor,
+    )
+
+
+def _names(modules: str | Iterable[str] | None) -> tuple[str, ...]:
+    """Module names, sorted; PEFT also takes one regular expression."""
+    return (modules,) if isinstance(modules, str) else tuple(sorted(modules or ()))
+
+
+def model_dtype(name: str) -> torch.dtype:
+    """The number format called ``name``; raises :class:`BadInput` when there is none."""
+    if name not in DTYPES:
+        raise BadInput("dtype", name, f"one of {sorted(DTYPES)}")
+    return DTYPES[name]
+
+
+def load_backbone(folder: Path, dtype: torch.dtype) -> Any:
+    """A ``Qwen3VLForConditionalGeneration`` on the CPU of which every tensor was in the file and used.
+
+    Raises:
+        BadInput: the weights do not fit config.json.
+    """
     hf_logging.disable_progress_bar()
     try:
         model, info = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=dtype, output_loading_info=True)
@@ -141,8 +220,20 @@ def _adapter_config(folder: Path) -> LoraConfig:
         raise BadInput("adapter", str(folder / ADAPTER_CONFIG), "a LoRA configuration of PEFT", str(error)) from error
 
 
-def _attach(base: Any, folders: Mapping[RewardHead, Path], configs: Mapping[RewardHead, LoraConfig]) -> PeftModel:
+@dataclass(frozen=True)
+class AdapterFile:
+    """Counts of an adapter file: tensors, ``lora_B`` matrices, and the modules whose ``lora_B`` is all zero."""
+
+    count: int
+    lora_b: int
+    zero_lora_b: tuple[str, ...]
+
+
+def _attach(
+    base: Any, folders: Mapping[RewardHead, Path], configs: Mapping[RewardHead, LoraConfig]
+) -> tuple[PeftModel, dict[RewardHead, AdapterFile]]:
     model: PeftModel | None = None
+    files = {}
     for head, folder in folders.items():
         try:
             if model is None:
@@ -154,53 +245,32 @@ def _attach(base: Any, folders: Mapping[RewardHead, Path], configs: Mapping[Rewa
         except (RuntimeError, ValueError, KeyError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise BadInput(f"{head.value} adapter", str(folder), "weights that fit the model", reason) from error
-        _check_loaded(model, head, folder, tensors)
+        zero = check_loaded(model, head, folder, tensors)
+        files[head] = AdapterFile(len(tensors), len(lora_b_names(tensors)), zero)
     assert model is not None
-    return model
+    return model, files
 
 
-def _check_loaded(model: PeftModel, head: RewardHead, folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Every tensor of the file is in the model exactly once, none is missing, and some ``lora_B`` is not zero."""
-    field, allowed = f"{head.value} adapter", "an adapter of which every tensor was loaded"
-    loaded = get_peft_model_state_dict(model, adapter_name=head.value)
-    if strange := sorted(set(tensors) - set(loaded)):
-        raise BadInput(field, str(folder), allowed, f"Not used: {strange[0]} and {len(strange) - 1} more.")
-    if missing := sorted(set(loaded) - set(tensors)):
-        raise BadInput(field, str(folder), allowed, f"Not in the file: {missing[0]} and {len(missing) - 1} more.")
-    for name, tensor in tensors.items():
-        if tensor.shape != loaded[name].shape or not torch.equal(tensor.to(loaded[name].dtype), loaded[name].cpu()):
-            raise BadInput(field, str(folder), allowed, f"{name} in the model differs from the file.")
-    if not any(tensor.any() for name, tensor in tensors.items() if "lora_B" in name):
-        raise BadInput(field, str(folder), "a trained adapter", "All lora_B are zero: the base alone would answer.")
+def load_processor(folder: Path, config: Any) -> Any:
+    """The processor in ``folder``, for a model of ``config``.
 
-
-@torch.inference_mode()
-def _check_effect(model: PeftModel) -> None:
-    """The logits with each adapter differ from the base's."""
-    ids = torch.arange(8, device=model.device)[None]
-    with model.disable_adapter():
-        base = model(input_ids=ids).logits
-    for head in MODEL_HEADS:
-        model.set_adapter(head.value, inference_mode=True)
-        if torch.equal(model(input_ids=ids).logits, base):
-            raise BadInput(f"{head.value} adapter", head.value, "an adapter that changes the model's output")
-
-
-def _has_processor(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in ("tokenizer_config.json", "preprocessor_config.json"))
-
-
-def _processor(folder: Path) -> Any:
+    Raises:
+        BadInput: files are missing, or belong to another model.
+    """
     try:
-        return AutoProcessor.from_pretrained(folder)
+        processor = AutoProcessor.from_pretrained(folder)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise BadInput("processor", str(folder), "tokenizer and image processor files", str(error)) from error
-
-
-def _digest(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(f"{path.parent.name}/{path.name}".encode())
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    vision, images = config.vision_config, processor.image_processor
+    pairs = {
+        "image token": (getattr(processor, "image_token_id", None), config.image_token_id),
+        "patch size": (getattr(images, "patch_size", None), vision.patch_size),
+        "merge size": (getattr(images, "merge_size", None), vision.spatial_merge_size),
+    }
+    for name, (found, wanted) in pairs.items():
+        if found != wanted:
+            raise BadInput("processor", str(folder), "the model's own", f"Its {name} is {found}, not {wanted}.")
+    if len(processor.tokenizer) > config.text_config.vocab_size:
+        fix = f"It has {len(processor.tokenizer)} tokens, the model {config.text_config.vocab_size}."
+        raise BadInput("processor", str(folder), "the model's own", fix)
+    return processor

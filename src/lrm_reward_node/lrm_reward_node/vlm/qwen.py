@@ -19,6 +19,7 @@ from lrm_reward_node.readout import READOUTS, UNREADABLE, Reading, read_distribu
 from lrm_reward_node.vlm.encoding import Row, query_row, rendered
 from lrm_reward_node.vlm.likelihoods import AnswerLikelihoods
 from lrm_reward_node.vlm.loading import Checkpoint, load_checkpoint
+from lrm_reward_node.vlm.routed import RoutedRewardModel
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def load(
     dtype: str = "float32",
     readout: str = "logits",
     parsing: str = "strict",
-) -> QwenRewardModel:
+) -> QwenRewardModel | RoutedRewardModel:
     """Load a reward model from a local folder or a hub name; see :func:`load_checkpoint` for the arguments.
 
     Raises:
@@ -39,7 +40,16 @@ def load(
     if readout not in READOUTS:
         raise BadInput("readout", readout, f"one of {list(READOUTS)}")
     check_parsing(parsing)
-    return QwenRewardModel(load_checkpoint(path, adapters, device, dtype), readout, parsing)
+    return reward_model(load_checkpoint(path, adapters, device, dtype), readout, parsing)
+
+
+def reward_model(
+    checkpoint: Checkpoint, readout: str = "logits", parsing: str = "strict"
+) -> QwenRewardModel | RoutedRewardModel:
+    """The model of a checkpoint; a head that is a whole model of its own is answered by that model."""
+    model = QwenRewardModel(checkpoint, readout, parsing)
+    merged = {head: QwenRewardModel(one, readout, parsing) for head, one in checkpoint.merged.items()}
+    return RoutedRewardModel(model, merged) if merged else model
 
 
 class QwenRewardModel:

@@ -1,0 +1,1 @@
+"""Reward modes: one small interface over different reward models. Others register by entry point (``registry``)."""

@@ -1,0 +1,93 @@
+"""What the modes that watch a video share: which frames, at which times, and no number where there is no answer."""
+
+from __future__ import annotations
+
+import abc
+import logging
+import math
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from lrm_core.errors import BadInput
+from lrm_core.frames import CameraFrame
+from lrm_core.rewards import RewardEstimate, RewardStatus, unknown
+from lrm_reward_node.modes.mode import ModeSpec, Window
+from lrm_reward_node.prompts import check_task
+from lrm_reward_node.readout import Reading
+
+logger = logging.getLogger(__name__)
+
+MIN_SIDE_PX = 16
+
+
+def select(frames: Sequence[CameraFrame], limit: int) -> tuple[CameraFrame, ...]:
+    """At most ``limit`` frames, evenly spread, the first and the last among them (limit 1: the last)."""
+    if len(frames) <= limit:
+        return tuple(frames)
+    if limit == 1:
+        return (frames[-1],)
+    return tuple(frames[i] for i in np.linspace(0, len(frames) - 1, limit).round().astype(int))
+
+
+def times_s(frames: Sequence[CameraFrame]) -> list[float]:
+    """Time of each frame after the first one, seconds."""
+    return [(frame.stamp_ns - frames[0].stamp_ns) / 1e9 for frame in frames]
+
+
+class VideoMode(abc.ABC):
+    """A :class:`RewardMode` over the newest video window; sub-classes implement :meth:`read`."""
+
+    def __init__(self, spec: ModeSpec, fingerprint: str) -> None:
+        self.spec, self.fingerprint = spec, fingerprint
+
+    @abc.abstractmethod
+    def read(self, task: str, frames: Sequence[CameraFrame]) -> Reading:
+        """What the model says of ``frames``, (H, W, 3) uint8 RGB of one size, oldest first. May raise."""
+
+    def score(self, window: Window) -> RewardEstimate:
+        """The estimate of the window's last frame; whatever goes wrong in the model is a MODEL_ERROR."""
+        frames = select(window.video or (window.current,), self.spec.needs.video_frames)
+        started = time.perf_counter()
+        try:
+            _check(window.task, frames)
+            reading = self._in_range(self.read(window.task, frames))
+        except BadInput as error:
+            reading = Reading(math.nan, RewardStatus.MODEL_ERROR, raw_text=str(error))
+        except Exception as error:  # a model raises what it likes; its frame is UNKNOWN
+            logger.exception("reward mode %s failed", self.spec.name)
+            reading = Reading(math.nan, RewardStatus.MODEL_ERROR, raw_text=f"{type(error).__name__}: {error}")
+        return self._estimate(window, frames, reading, time.perf_counter() - started)
+
+    def _in_range(self, reading: Reading) -> Reading:
+        if reading.status is RewardStatus.OK and not self.spec.low <= reading.value <= self.spec.high:
+            text = f"{reading.value} is outside [{self.spec.low}, {self.spec.high}]"
+            return Reading(math.nan, RewardStatus.MODEL_ERROR, raw_text=text)
+        return reading
+
+    def _estimate(
+        self, window: Window, frames: Sequence[CameraFrame], reading: Reading, latency_s: float
+    ) -> RewardEstimate:
+        reference_stamp_ns = frames[0].stamp_ns if len(frames) > 1 else 0
+        if reading.status is not RewardStatus.OK:
+            return unknown(
+                self.spec.head, reading.status, stamp_ns=window.current.stamp_ns, reference_stamp_ns=reference_stamp_ns,
+                raw_text=reading.raw_text, latency_s=latency_s, fingerprint=self.fingerprint,
+            )  # fmt: skip
+        return RewardEstimate(
+            self.spec.head, reading.value, reading.status, window.current.stamp_ns, reference_stamp_ns,
+            reading.uncertainty, reading.confidence, reading.raw_text, latency_s, self.fingerprint,
+        )  # fmt: skip
+
+
+def _check(task: str, frames: Sequence[CameraFrame]) -> None:
+    check_task(task)
+    for frame in frames:
+        image = frame.rgb
+        good = image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
+        if not good or min(image.shape[:2]) < MIN_SIDE_PX:
+            what = f"{image.dtype} {image.shape}"
+            raise BadInput("image", what, f"(H, W, 3) uint8 RGB of at least {MIN_SIDE_PX} pixels")
+        if image.shape != frames[0].rgb.shape:
+            raise BadInput("image", image.shape, f"the size of the video's first frame, {frames[0].rgb.shape}")
