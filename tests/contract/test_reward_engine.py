@@ -89,6 +89,24 @@ def test_what_stays_the_same_in_an_episode_is_computed_once(
     assert computed == [len(MODEL_HEADS)]
 
 
+def test_scoring_leaves_the_vision_tower_trainable() -> None:
+    """The tables of positions are shared: those made while scoring have to serve autograd."""
+    import torch
+
+    from lrm_reward_node.training.checkpoint import new_model
+    from lrm_reward_node.training.tokenizer import build_tokenizer
+    from lrm_reward_node.vlm.vision import encode_images
+
+    visual = new_model(build_tokenizer(list(TASKS))).model.visual
+    patches = torch.zeros(1, 4 * 6, visual.patch_embed.proj.weight[0].numel())
+    with torch.inference_mode():
+        expected, _ = encode_images(visual, patches, 4, 6)
+    tokens, _ = encode_images(visual, patches, 4, 6)
+    tokens.sum().backward()
+    torch.testing.assert_close(tokens, expected, atol=1e-4, rtol=0.0)
+    assert visual.pos_embed.weight.grad is not None
+
+
 @pytest.mark.parametrize("change", [{"use_dora": True}, {"lora_bias": True}])
 def test_an_adapter_that_is_not_plain_lora_is_refused(tmp_path: Path, change: dict[str, bool]) -> None:
     """Its extra weights would be missing from the packed pass."""

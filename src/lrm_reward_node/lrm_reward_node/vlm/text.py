@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lrm_core.errors import BadInput
+from lrm_reward_node.vlm.linear import linear
 
 Span = tuple[str, int, int]
 """Adapter, first row and end of its part of a matrix."""
@@ -133,8 +134,8 @@ def adapter_spans(counts: Sequence[tuple[str, int]]) -> list[Span]:
 def project(module: Any, inputs: Tensor, spans: Sequence[Span]) -> Tensor:
     """A linear layer, each span with its adapter (LoRA, Hu et al. 2021: W x + s B A x)."""
     if not isinstance(module, LoraLayer):
-        return module(inputs)
-    outputs = module.get_base_layer()(inputs)
+        return linear(module, inputs)
+    outputs = linear(module.get_base_layer(), inputs)
     for adapter, start, end in spans:
         if adapter in module.lora_A:
             down, up = module.lora_A[adapter].weight, module.lora_B[adapter].weight

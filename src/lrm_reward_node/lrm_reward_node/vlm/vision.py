@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lrm_reward_node.vlm.linear import linear
+
 
 def patchify(pixels: Tensor, patch: int, merge: int, temporal: int) -> Tensor:
     """Cut images into patches in the order of Qwen's image processor.
@@ -48,7 +50,7 @@ def encode_images(visual: Any, patches: Tensor, rows: int, columns: int) -> tupl
     deepstack = []
     for index, block in enumerate(visual.blocks):
         hidden = hidden + _attention(block.attn, block.norm1(hidden), cos, sin)
-        hidden = hidden + block.mlp(block.norm2(hidden))
+        hidden = hidden + _mlp(block.mlp, block.norm2(hidden))
         if index in config.deepstack_visual_indexes:
             merger = visual.deepstack_merger_list[list(config.deepstack_visual_indexes).index(index)]
             deepstack.append(_merge(merger, hidden))
@@ -56,14 +58,22 @@ def encode_images(visual: Any, patches: Tensor, rows: int, columns: int) -> tupl
 
 
 def _merge(merger: Any, hidden: Tensor) -> Tensor:
-    return merger(hidden.flatten(0, 1)).unflatten(0, (hidden.shape[0], -1))
+    """Norm and concatenate the patches of a token in the order that the merger was built with, then its two layers."""
+    width = merger.hidden_size
+    joined = hidden.reshape(len(hidden), -1, width)
+    normed = merger.norm(joined if merger.use_postshuffle_norm else hidden).view(joined.shape)
+    return linear(merger.linear_fc2, merger.act_fn(linear(merger.linear_fc1, normed)))
+
+
+def _mlp(mlp: Any, hidden: Tensor) -> Tensor:
+    return linear(mlp.linear_fc2, mlp.act_fn(linear(mlp.linear_fc1, hidden)))
 
 
 def _attention(attention: Any, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    query, key, value = attention.qkv(hidden).unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
+    query, key, value = linear(attention.qkv, hidden).unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
     query, key = _rotate(query, cos, sin), _rotate(key, cos, sin)
     mixed = functional.scaled_dot_product_attention(query, key, value)
-    return attention.proj(mixed.transpose(1, 2).flatten(2))
+    return linear(attention.proj, mixed.transpose(1, 2).flatten(2))
 
 
 def _rotate(tensor: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -73,6 +83,7 @@ def _rotate(tensor: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)
 def _grid(rows: int, columns: int, merge: int) -> Tensor:
     """(rows * columns, 2) row and column of each patch, block by block of merge x merge."""
     row, column = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
@@ -86,6 +97,7 @@ def _positions(config: Any, rows: int, columns: int, embeddings: int) -> tuple[T
 
 
 @lru_cache(maxsize=8)
+@torch.inference_mode(False)  # scoring fills the cache too, and training needs tensors that autograd takes
 def _position_tables(rows: int, columns: int, merge: int, side: int, head: int) -> tuple[Tensor, Tensor, Tensor]:
     """Bilinear weights of the learned positions (rows * columns, side²), and cosines and sines of the rotation."""
     cells = _grid(rows, columns, merge)
