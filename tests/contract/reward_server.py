@@ -1,7 +1,7 @@
 """A real HTTP server that speaks vLLM's chat protocol and answers with the shipped tiny model, and can misbehave.
 
-Every answer is decoded token by token by ``transformers``: under choices, any token that stays within them is allowed, as
-a grammar does it, and log-probabilities are reported after the constraint, as vLLM does it.
+Every answer is decoded token by token by ``transformers``: under choices, any token that stays within them is allowed,
+as a grammar does it, and log-probabilities are reported after the constraint, as vLLM does it.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ class TinyModel:
         self.checkpoint: Checkpoint = load_checkpoint(str(folder), None, "cpu", "float32")
         self.processor = self.checkpoint.processors[RewardHead.PROGRESS]
         self._lock = threading.Lock()
+        self._answers: dict[str, dict[str, Any]] = {}
 
     @cached_property
     def vocabulary(self) -> list[str]:
@@ -72,8 +73,15 @@ class TinyModel:
         return ["" if i in special else tokenizer.decode([i]) for i in range(len(tokenizer))]
 
     def answer(self, name: str, request: dict[str, Any], choices: list[str], raw: bool) -> dict[str, Any]:
-        """One entry of ``choices`` of a chat completion."""
-        with self._lock, torch.inference_mode():
+        """One entry of ``choices`` of a chat completion; a question that was asked before is not computed again."""
+        key = json.dumps([name, request, choices, raw])
+        with self._lock:
+            if key not in self._answers:
+                self._answers[key] = self._decode(name, request, choices, raw)
+            return self._answers[key]
+
+    def _decode(self, name: str, request: dict[str, Any], choices: list[str], raw: bool) -> dict[str, Any]:
+        with torch.inference_mode():
             inputs = self._inputs(request["messages"])
             length = inputs["input_ids"].shape[1]
             model = self.checkpoint.model

@@ -15,7 +15,10 @@ What is exact and what is approximated, against the likelihoods that a local mod
   alone: the result is the same as if all branches had been decoded.
 * The frame before the parting is the server's own greedy choice of tokens; a local model takes the tokenizer's. They
   differ only for a model that would rather spell the frame another way.
-* A legal token that is not among the reported ones was less likely than all of them; its answers are ``unseen``.
+* A token that decides nothing where the taken one does (``I`` beside ``ImageA``) is left out: what would have followed
+  it is taken to be shared out as the rest. Where an answer could come only that way, the distribution is not readable.
+* A legal token that is not among the reported ones was less likely than all of them. That bound has to be negligible;
+  its answers are ``unseen``.
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from lrm_core.errors import LrmError
+
+MAX_HIDDEN = 1e-3
+"""Largest probability that an answer may have without having been reported."""
 
 
 class Unreadable(LrmError):
@@ -66,12 +72,13 @@ def read_branches(positions: Sequence[Position], answers: Sequence[str]) -> Bran
         Unreadable: the tokens leave the legal answers, or end before they are told apart.
     """
     found = Branches(dict.fromkeys(answers, 0.0))
-    text, candidates, reach = "", tuple(answers), 1.0
+    text, candidates, reach, hidden = "", tuple(answers), 1.0, 0.0
     seen: set[str] = set()
     for position in positions:
         if len(candidates) == 1:
             break
-        shares = _shares(position, text, candidates)
+        shares, unreported = _shares(position, text, candidates)
+        hidden = max(hidden, reach * unreported)
         text += position.token
         taken = _starting_with(text, candidates)
         for branch, share in shares.items():
@@ -88,25 +95,38 @@ def read_branches(positions: Sequence[Position], answers: Sequence[str]) -> Bran
         raise Unreadable(f"the answer {text!r} ends before it is one of {list(answers)}")
     found.shares[candidates[0]] += reach
     found.unseen = tuple(answer for answer in answers if answer not in {*seen, *candidates})
+    if found.unseen and hidden > MAX_HIDDEN:
+        raise Unreadable(f"the top log-probabilities do not tell how likely {list(found.unseen)} are")
     return found
 
 
-def _shares(position: Position, text: str, candidates: tuple[str, ...]) -> dict[tuple[str, ...], float]:
-    """Probability of each set of answers that the next token can narrow ``candidates`` to; they sum to 1."""
+def _shares(position: Position, text: str, candidates: tuple[str, ...]) -> tuple[dict[tuple[str, ...], float], float]:
+    """What the next token says about ``candidates``.
+
+    Returns:
+        Probability of each set of answers that it can narrow them to, which sum to 1, and the largest probability that
+        an answer in none of these sets can have: that of a token just not reported, or that decides nothing although
+        the taken one does.
+    """
     taken = _starting_with(text + position.token, candidates)
     if not taken:
         raise Unreadable(f"the answer starts with {text + position.token!r}: no legal answer does")
-    scores: dict[tuple[str, ...], list[float]] = {taken: []}
-    for token, log_probability in position.log_probabilities.items():
-        branch = _starting_with(text + token, candidates)
-        if branch == taken or (branch and branch != candidates):  # other spellings that decide nothing are left out
-            scores.setdefault(branch, []).append(log_probability)
-    if not scores[taken]:
+    if position.token not in position.log_probabilities:
         raise Unreadable(f"no log-probability is given for the token {position.token!r}")
-    top = max(max(values) for values in scores.values())
-    weights = {branch: sum(math.exp(value - top) for value in values) for branch, values in scores.items()}
+    legal = {
+        token: (_starting_with(text + token, candidates), value) for token, value in position.log_probabilities.items()
+    }
+    top = max(value for branch, value in legal.values() if branch)
+    weights: dict[tuple[str, ...], float] = {}
+    for branch, value in legal.values():
+        if branch:
+            weights[branch] = weights.get(branch, 0.0) + math.exp(value - top)
+    aside = 0.0 if taken == candidates else weights.pop(candidates, 0.0)
     total = sum(weights.values())
-    return {branch: weight / total for branch, weight in weights.items()}
+    if not total:
+        raise Unreadable(f"the token {position.token!r} has no probability")
+    unreported = math.exp(min(position.log_probabilities.values()) - top)
+    return {branch: weight / total for branch, weight in weights.items()}, max(aside, unreported) / total
 
 
 def _starting_with(text: str, candidates: tuple[str, ...]) -> tuple[str, ...]:

@@ -34,6 +34,9 @@ MIN_LORA_EFFECT, NOISE_FACTOR = 0.05, 3.0
 """An adapter moves the log-likelihood of some answer by at least so much, nats, and by so many times what asking again
 moves it: the same weights in another batch or with a warm cache are not taken for an adapter."""
 
+FAINTEST = -10.0
+"""Log-likelihoods below, nats, count as equal: servers report them coarsely or not at all."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -84,6 +87,7 @@ async def _prove_logits(server: Server, served: Mapping[RewardHead, str], found:
 
 def _effect(first: np.ndarray, reference: np.ndarray, again: np.ndarray) -> float:
     """How far a model's answers lie from those of its reference, nats; 0 when that may be noise."""
+    first, reference, again = (np.maximum(one, FAINTEST) for one in (first, reference, again))
     noise = float(np.abs(first - again).max())
     effect = min(float(np.abs(own - reference).max()) for own in (first, again))
     return effect if effect >= max(MIN_LORA_EFFECT, NOISE_FACTOR * noise) else 0.0
@@ -97,19 +101,20 @@ async def _prove_text(server: Server, served: Mapping[RewardHead, str]) -> str:
 
 async def _find_constraint(server: Server, asked: tuple[RewardHead, str]) -> str:
     head, name = asked
+    said = ""
     for constraint in CONSTRAINTS:
         try:
             answer = await server.complete(_question(head, name, STRANGE), server.timeout_s, constraint)
         except Refused as refusal:
             if refusal.status in (401, 403, 404):
                 raise
-            logger.debug("%s does not take %s: %s", server.url, constraint, refusal)
+            said = f"; {refusal}"
             continue
         if answer.text.strip() in STRANGE:
             if not answer.positions:
                 raise Unreadable("logprobs and top_logprobs are ignored")
             return constraint
-    raise _unfit(server, f"answers held to given choices; it obeys none of {list(CONSTRAINTS)}")
+    raise _unfit(server, f"answers held to given choices; it obeys none of {list(CONSTRAINTS)}{said}")
 
 
 async def _distribution(server: Server, head: RewardHead, name: str, constraint: str) -> np.ndarray:
@@ -118,8 +123,6 @@ async def _distribution(server: Server, head: RewardHead, name: str, constraint:
     shares = await answer_shares(
         lambda ask: server.complete(ask, server.timeout_s, constraint), _question(head, name, answers)
     )
-    if shares.unseen:
-        raise Unreadable(f"{list(shares.unseen)} are not among the top log-probabilities: allow --max-logprobs 20")
     return log_likelihoods(shares, answers)
 
 

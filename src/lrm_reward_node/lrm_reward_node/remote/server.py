@@ -92,7 +92,7 @@ class Server:
             raise Refused(status, f"{self.url} answered {status}: {self._quoted(content)}")
         try:
             return json.loads(content)
-        except ValueError:  # broken JSON or broken UTF-8
+        except (ValueError, RecursionError):  # broken JSON, broken UTF-8, brackets without end
             raise ServerFault(f"{self.url} answered something that is not JSON: {self._quoted(content)}") from None
 
     async def _exchange(self, method: str, url: str, body: Any) -> tuple[int, bytes]:
