@@ -135,12 +135,21 @@ class TinyModel:
 
 
 class RewardServer:
-    """Serves ``model`` at :attr:`url` until :meth:`stop`; :meth:`start` brings it back at the same port."""
+    """Serves ``model`` at :attr:`url` until :meth:`stop`; :meth:`start` brings it back at the same port.
+
+    Args:
+        model: what answers.
+        faults: how it misbehaves.
+        names: what is listed; default the base and all adapters.
+        sglang_names: adapters that are asked for as ``base:adapter`` and not listed.
+        tls: certificate and key.
+    """
 
     def __init__(
         self, model: TinyModel, faults: Faults | None = None, *, names: list[str] | None = None,
-        tls: tuple[Path, Path] | None = None,
+        sglang_names: list[str] | None = None, tls: tuple[Path, Path] | None = None,
     ) -> None:  # fmt: skip
+        self.sglang_names = sglang_names or []
         self.model, self.faults, self.names, self._tls = model, faults or Faults(), names or [BASE, *HEADS], tls
         self.answered = 0
         self.authorizations: list[str] = []
@@ -200,14 +209,14 @@ class _Handler(BaseHTTPRequestHandler):
         if self.owner.answered >= faults.die_after:
             self.close_connection = True
             return
-        if request["model"] not in self.owner.names:
+        if request["model"].removeprefix(f"{BASE}:") not in {*self.owner.names, *self.owner.sglang_names}:
             self._send(404, b'{"error": {"message": "The model does not exist."}}')
             return
         self.owner.answered += 1
         self._send(faults.status, faults.garbage or json.dumps(self._completion(request, faults)).encode())
 
     def _completion(self, request: dict[str, Any], faults: Faults) -> dict[str, Any]:
-        name = request["model"] if faults.lora else BASE
+        name = request["model"].removeprefix(f"{BASE}:") if faults.lora else BASE
         if not faults.logprobs:
             request["logprobs"] = False
         choice = self.owner.model.answer(name, request, _choices(request, faults.constraint), faults.raw)

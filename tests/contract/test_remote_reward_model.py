@@ -112,6 +112,14 @@ def test_older_vllm_and_sglang_are_asked_in_their_own_words(serve: Serve, connec
     assert statuses(connected(serve(Faults(constraint=constraint))).score(QUERIES)) == {RewardStatus.OK}
 
 
+def test_adapters_may_be_named_by_base_and_adapter_as_sglang_wants_it(serve: Serve, connected: Connect) -> None:
+    server = serve(Faults(constraint="regex"), names=[BASE], sglang_names=HEADS)
+    names = [f"{BASE}:{head}" for head in HEADS]
+    assert statuses(connected(server, models=names).score(QUERIES)) == {RewardStatus.OK}
+    server.faults.lora = False
+    assert "not applied" in refusal(connected, server, models=names)
+
+
 @pytest.mark.parametrize(
     ("faults", "word"),
     [

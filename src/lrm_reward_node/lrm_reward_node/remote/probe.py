@@ -7,7 +7,7 @@ the same. So nothing is taken from documentation: every ability is asked for, wi
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,12 +53,13 @@ async def examine(server: Server, models: Mapping[RewardHead, str], readout: str
         BadInput: it answers, and may not be used; says what is missing and how to start it.
     """
     try:
-        found = await server.list_models()
+        listed = await server.list_models()
     except Refused as refusal:
         raise _refused(server, refusal) from refusal
+    found = listed | _adapters_by_base(models.values(), listed)
     served = {head: name for head, name in models.items() if name in found}
     if not served:
-        raise _unfit(server, f"a server that serves one of {list(models.values())}; it serves {sorted(found)}")
+        raise _unfit(server, f"a server that serves one of {list(models.values())}; it serves {sorted(listed)}")
     try:
         proof = _prove_logits(server, served, found) if readout == "logits" else _prove_text(server, served)
         constraint = await proof
@@ -68,6 +69,16 @@ async def examine(server: Server, models: Mapping[RewardHead, str], readout: str
         raise _unfit(server, f"log-probabilities of the legal answers; {error}") from error
     _compare_with_last_time(server, found, served)
     server.models, server.constraint = {name: found[name] for name in served.values()}, constraint
+
+
+def _adapters_by_base(names: Iterable[str], listed: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """SGLang takes ``base:adapter`` and lists the two apart; entries as vLLM would list them."""
+    found = {}
+    for name in names:
+        base, _, adapter = name.partition(":")
+        if name not in listed and adapter and base in listed:
+            found[name] = {"id": name, "root": listed.get(adapter, {}).get("root"), "parent": base}
+    return found
 
 
 async def _prove_logits(server: Server, served: Mapping[RewardHead, str], found: Mapping[str, Any]) -> str:
