@@ -195,6 +195,8 @@ class RewardServer:
 class _Handler(BaseHTTPRequestHandler):
     owner: RewardServer
     protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # headers and body in one packet
+    disable_nagle_algorithm = True
 
     def do_GET(self) -> None:
         if self._admitted():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,7 +123,7 @@ def test_adapters_may_be_named_by_base_and_adapter_as_sglang_wants_it(serve: Ser
     ("faults", "word"),
     [
         (Faults(logprobs=False), "log-probabilities"),
-        (Faults(constraint="none"), "answers held to given choices"),
+        (Faults(constraint="none"), "choices are kept to in none of the forms"),
         (Faults(lora=False), "its LoRA adapter is not applied"),
         (Faults(token="t0ken"), "accepts our token"),
         (Faults(status=400, garbage=b'{"error": "At most 1 image(s) may be provided"}'), "At most 1 image"),
@@ -137,6 +136,10 @@ def test_a_server_that_cannot_be_used_is_refused_at_the_start(
     server = serve(faults)
     message = refusal(connected, server)
     assert word in message and server.url in message
+
+
+def test_for_generated_text_the_adapters_are_proved_where_that_is_possible(serve: Serve, connected: Connect) -> None:
+    assert "not applied" in refusal(connected, serve(Faults(lora=False)), readout="generate")
 
 
 def test_a_server_that_lacks_a_head_is_refused_with_the_way_to_start_it(serve: Serve, connected: Connect) -> None:
@@ -202,10 +205,10 @@ def test_garbage_is_a_model_error_and_never_a_number(serve: Serve, connected: Co
 def test_a_slow_server_never_holds_a_call_beyond_its_deadline(serve: Serve, connected: Connect) -> None:
     server = serve()
     model = connected(server, timeout_s=5.0, deadline_s=0.6)
-    server.faults.delay_s = 2.0
+    server.faults.delay_s = 6.0
     started_s = time.monotonic()
     estimates = model.score(QUERIES)
-    assert time.monotonic() - started_s < 1.2
+    assert time.monotonic() - started_s < 2.5
     assert statuses(estimates) == {RewardStatus.MODEL_ERROR} and "did not answer within" in estimates[0].raw_text
 
 
@@ -220,8 +223,8 @@ def test_all_queries_of_a_call_are_asked_at_once(serve: Serve, connected: Connec
 
 def test_a_slow_server_of_two_costs_a_retry_and_no_reward(serve: Serve, connected: Connect) -> None:
     slow, good = serve(), serve()
-    model = connected(slow, good, timeout_s=1.5)
-    slow.faults.delay_s = 6.0
+    model = connected(slow, good, timeout_s=3.0)
+    slow.faults.delay_s = 9.0
     assert statuses(model.score(QUERIES)) == {RewardStatus.OK}
 
 
@@ -237,7 +240,7 @@ def test_a_server_that_dies_in_mid_batch_gives_unknown_for_its_queries_and_recov
     server.stop()
     started_s = time.monotonic()
     assert statuses(model.score(QUERIES)) == {RewardStatus.MODEL_ERROR}
-    assert time.monotonic() - started_s < 1.0
+    assert time.monotonic() - started_s < 2.0  # nobody is waited for
     server.faults.die_after = 10**6
     server.start()
     assert recovered(model)
@@ -277,10 +280,16 @@ def test_https_needs_the_authority_that_signed(serve: Serve, connected: Connect,
     assert statuses(connected(server, ca_file=str(certificate)).score(QUERIES)) == {RewardStatus.OK}
 
 
-def test_a_closed_model_leaves_no_thread(serve: Serve, connected: Connect) -> None:
-    model = connected(serve())
-    model.close()
-    assert "reward servers" not in {thread.name for thread in threading.enumerate()}
+@pytest.mark.parametrize("end", ["closed", "dropped"])
+def test_a_model_that_is_closed_or_dropped_leaves_no_thread(serve: Serve, end: str) -> None:
+    model = connect([serve().url], timeout_s=20.0, deadline_s=30.0)
+    thread = model._loop._thread
+    assert statuses(model.score(QUERIES)) == {RewardStatus.OK} and thread.is_alive()
+    if end == "closed":
+        model.close()
+    del model
+    thread.join(5.0)
+    assert not thread.is_alive()
 
 
 def until(model: RemoteRewardModel, wanted: Callable[[list[RewardEstimate]], bool]) -> list[RewardEstimate]:

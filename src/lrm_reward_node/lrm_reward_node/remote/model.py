@@ -41,6 +41,11 @@ class EventLoop:
         self._thread = threading.Thread(target=self._loop.run_forever, name="reward servers", daemon=True)
         self._thread.start()
 
+    @property
+    def is_current(self) -> bool:
+        """True in the loop's own thread."""
+        return threading.current_thread() is self._thread
+
     def run[T](self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run ``coroutine`` there; it has to end by itself."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
@@ -233,6 +238,9 @@ async def probe(pool: Pool, models: Mapping[RewardHead, str], readout: str) -> N
 
 
 def _shut(loop: EventLoop, pool: Pool) -> None:
+    if loop.is_current:  # the last reference was that of a question: a thread cannot wait for itself
+        threading.Thread(target=_shut, args=(loop, pool), daemon=True).start()
+        return
     loop.run(pool.close())
     loop.close()
 

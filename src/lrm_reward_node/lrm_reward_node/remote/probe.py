@@ -61,12 +61,12 @@ async def examine(server: Server, models: Mapping[RewardHead, str], readout: str
     if not served:
         raise _unfit(server, f"a server that serves one of {list(models.values())}; it serves {sorted(listed)}")
     try:
-        proof = _prove_logits(server, served, found) if readout == "logits" else _prove_text(server, served)
-        constraint = await proof
+        proof = _prove_logits if readout == "logits" else _prove_text
+        constraint = await proof(server, served, found)
     except Refused as refusal:
         raise _refused(server, refusal) from refusal
     except Unreadable as error:
-        raise _unfit(server, f"log-probabilities of the legal answers; {error}") from error
+        raise _unfit(server, f"answers held to given choices, with log-probabilities; {error}") from error
     _compare_with_last_time(server, found, served)
     server.models, server.constraint = {name: found[name] for name in served.values()}, constraint
 
@@ -104,10 +104,14 @@ def _effect(first: np.ndarray, reference: np.ndarray, again: np.ndarray) -> floa
     return effect if effect >= max(MIN_LORA_EFFECT, NOISE_FACTOR * noise) else 0.0
 
 
-async def _prove_text(server: Server, served: Mapping[RewardHead, str]) -> str:
+async def _prove_text(server: Server, served: Mapping[RewardHead, str], found: Mapping[str, Any]) -> str:
     for head, name in served.items():
         await server.complete(_question(head, name), server.timeout_s)
-    return server.constraint
+    try:
+        return await _prove_logits(server, served, found)
+    except Unreadable as error:
+        logger.warning("%s: that LoRA adapters are applied cannot be proved: %s", server.url, error)
+        return server.constraint
 
 
 async def _find_constraint(server: Server, asked: tuple[RewardHead, str]) -> str:
@@ -125,7 +129,7 @@ async def _find_constraint(server: Server, asked: tuple[RewardHead, str]) -> str
             if not answer.positions:
                 raise Unreadable("logprobs and top_logprobs are ignored")
             return constraint
-    raise _unfit(server, f"answers held to given choices; it obeys none of {list(CONSTRAINTS)}{said}")
+    raise Unreadable(f"choices are kept to in none of the forms {list(CONSTRAINTS)}{said}")
 
 
 async def _distribution(server: Server, head: RewardHead, name: str, constraint: str) -> np.ndarray:
