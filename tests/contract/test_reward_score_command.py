@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from lrm_bringup.cli import main
+from lrm_core.resources import model_path
 from reward_checkpoints import save_random_checkpoint
+from reward_server import RewardServer, TinyModel
 
 TASK = "put the red cube in the blue bowl"
 
@@ -117,3 +119,20 @@ def test_a_picture_cut_short_is_one_line(
     half.write_bytes(Path(pictures[0]).read_bytes()[:2000])
     code, _, err = score(capsys, "--task", TASK, str(half))
     assert code == 2 and "complete picture" in err
+
+
+def test_a_server_scores_in_place_of_the_model_in_process(
+    pictures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = RewardServer(TinyModel(model_path("lrm-tiny")))
+    try:
+        words = ["--task", TASK, "--initial", pictures[0], "--json", *pictures[1:]]
+        _, local, _ = score(capsys, *words)
+        code, out, _ = score(capsys, "--server", server.url, *words)
+    finally:
+        server.stop()
+    assert code == 0 and server.answered
+    for there, here in zip(json.loads(out)["images"], json.loads(local)["images"], strict=True):
+        assert there["fused"]["value"] == pytest.approx(here["fused"]["value"], abs=1e-3)
+    code, _, err = score(capsys, "--server", server.url, *words)
+    assert code == 2 and server.url in err and err.count("\n") == 1

@@ -41,6 +41,7 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
     add("--device", default="cpu", help="torch device")
     add("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="number format of the model")
     add("--json", action="store_true", help="print JSON instead of a table")
+    add("--server", action="append", metavar="URL", help="ask an OpenAI-compatible server; see docs/serving.md")
 
 
 def run_score(args: argparse.Namespace) -> int:
@@ -48,17 +49,24 @@ def run_score(args: argparse.Namespace) -> int:
     from lrm_core.resources import model_path
     from lrm_reward_node import prompts, scoring
     from lrm_reward_node.calibration import calibrated
+    from lrm_reward_node.model import RewardModel
     from lrm_reward_node.pipeline import Fusion, RewardPipeline
 
     prompts.check_task(args.task)
     goal = scoring.read_picture(args.goal) if args.goal else None
     for path in [*args.images, *([args.initial] if args.initial else [])]:
         scoring.read_picture(path)
-    from lrm_reward_node.vlm.qwen import load
+    model: RewardModel
+    if args.server:
+        from lrm_reward_node.remote.model import connect_from_environment
 
-    path = args.model or str(model_path(SHIPPED_MODEL))
-    loaded = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
-    model = calibrated(loaded, args.calibration)
+        model = connect_from_environment(args.server, args.readout, args.parsing)
+    else:
+        from lrm_reward_node.vlm.qwen import load
+
+        path = args.model or str(model_path(SHIPPED_MODEL))
+        model = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
+    model = calibrated(model, args.calibration)
     pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal)
     scores = scoring.score_pictures(pipeline, args.task, args.images, args.initial)
     if args.json:

@@ -17,6 +17,16 @@ class RewardParams:
     camera: str = param("front", "Camera that is scored: <camera>/image_raw or <camera>/image_raw/compressed.")
     transport: str = param("raw", "Image transport.", choices=("raw", "compressed"))
     lockstep: bool = param(False, "The robot is a simulation that waits: no frame may be lost, and ages are wall time.")
+    backend: str = param(
+        "local", "Where the model runs: in this node, or on OpenAI-compatible servers.", choices=("local", "openai")
+    )
+    server_urls: list[str] = param([], "Servers of backend openai, for example http://gpu:8000.")  # noqa: RUF009
+    server_models: list[str] = param(  # noqa: RUF009
+        ["contrastive", "progress", "completion"], "Names of the three models at the servers, in this order."
+    )
+    server_token_env: str = param("", "Environment variable that holds the bearer token. Empty: none is sent.")
+    server_timeout_s: float = param(2.0, "Limit of one request to a server.", unit="s", low=0.01, high=600.0)
+    server_ca_file: str = param("", "PEM file of the authority behind the servers' certificates. Empty: the system's.")
     model: str = param("", "Checkpoint: a folder, or a name on the model hub. Empty: the one that is shipped.")
     adapters: str = param("", "Folder with contrastive/, progress/, completion/. Empty: those of the checkpoint.")
     device: str = param("cpu", "Device of the model, for example cpu or cuda:0.")

@@ -86,11 +86,18 @@ def _prove(model: RewardModel) -> None:
 
 
 def load_model(params: RewardParams) -> RewardModel:
-    """The vision-language reward model that ``params`` name.
+    """The vision-language reward model that ``params`` name, in this process or on servers.
 
     Raises:
-        BadInput: the checkpoint or an adapter is missing, damaged or did not load.
+        BadInput: the checkpoint or an adapter is missing, damaged or did not load, or a server is not fit.
     """
+    if params.backend == "openai":
+        from lrm_reward_node.remote.model import connect
+
+        return connect(
+            params.server_urls, params.server_models, params.readout, params.parsing, timeout_s=params.server_timeout_s,
+            deadline_s=params.deadline_s, token_env=params.server_token_env, ca_file=params.server_ca_file,
+        )  # fmt: skip
     import torch
 
     from lrm_reward_node.vlm.qwen import load
