@@ -18,7 +18,7 @@ gets better from those scores alone."""
 
 EPILOG = """\
 start here:
-  lrm demo                      the whole loop in simulation, with a report (about 18 minutes)
+  lrm demo                      the whole loop in simulation, with a report (about 5 minutes)
   lrm doctor                    what this machine has and lacks
   lrm <command> --help          options and an example of one command
 
