@@ -136,8 +136,16 @@ def test_an_answer_that_is_not_reported_is_unseen_and_never_more_likely_than_any
 
 @pytest.mark.parametrize(
     "positions",
-    [[], [position("C", C=-0.1)], [Position("A", {"B": -0.1})], [Position("", {"": 0.0})]],
-    ids=["nothing", "not legal", "no log-probability of its own", "empty tokens"],
+    [
+        [],
+        [position("C", C=-0.1)],
+        [Position("A", {"B": -0.1})],
+        [Position("", {"": 0.0})],
+        [position("A", A=math.nan, B=math.nan)],
+        [position("A", A=-math.inf, B=-math.inf)],
+        [position("A", A=12.0, B=3.0)],
+    ],
+    ids=["nothing", "not legal", "none of its own", "empty tokens", "NaN", "impossible", "logits in their place"],
 )
 def test_what_does_not_spell_an_answer_is_unreadable(positions: list[Position]) -> None:
     with pytest.raises(Unreadable):

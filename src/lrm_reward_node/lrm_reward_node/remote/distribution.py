@@ -32,6 +32,9 @@ from lrm_core.errors import LrmError
 MAX_HIDDEN = 1e-3
 """Largest probability that an answer may have without having been reported."""
 
+MAX_LOG_PROBABILITY = 1e-3
+"""Rounding may lift a log-probability above 0 by so much, nats."""
+
 
 class Unreadable(LrmError):
     """The tokens of an answer do not spell a legal answer, or carry no log-probabilities."""
@@ -113,17 +116,21 @@ def _shares(position: Position, text: str, candidates: tuple[str, ...]) -> tuple
         raise Unreadable(f"the answer starts with {text + position.token!r}: no legal answer does")
     if position.token not in position.log_probabilities:
         raise Unreadable(f"no log-probability is given for the token {position.token!r}")
+    if any(math.isnan(value) or value > MAX_LOG_PROBABILITY for value in position.log_probabilities.values()):
+        raise Unreadable(f"what is given at the token {position.token!r} are no log-probabilities")
     legal = {
         token: (_starting_with(text + token, candidates), value) for token, value in position.log_probabilities.items()
     }
     top = max(value for branch, value in legal.values() if branch)
+    if math.isinf(top):
+        raise Unreadable(f"no legal token has a probability after {text!r}")
     weights: dict[tuple[str, ...], float] = {}
     for branch, value in legal.values():
         if branch:
             weights[branch] = weights.get(branch, 0.0) + math.exp(value - top)
     aside = 0.0 if taken == candidates else weights.pop(candidates, 0.0)
     total = sum(weights.values())
-    if not total:
+    if not total > 0.0:
         raise Unreadable(f"the token {position.token!r} has no probability")
     unreported = math.exp(min(position.log_probabilities.values()) - top)
     return {branch: weight / total for branch, weight in weights.items()}, max(aside, unreported) / total

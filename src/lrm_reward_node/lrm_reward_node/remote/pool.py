@@ -69,7 +69,7 @@ class Pool:
         if limit_s <= 0:
             raise ServerFault("the time for this reward is used up")
         try:
-            return await server.complete(ask, limit_s)
+            return await server.complete(ask, min(limit_s, server.timeout_s))
         except Refused as refusal:
             if refusal.status not in NOT_OURS_ANY_MORE:
                 raise

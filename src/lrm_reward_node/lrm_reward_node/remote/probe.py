@@ -34,6 +34,8 @@ MIN_LORA_EFFECT, NOISE_FACTOR = 0.05, 3.0
 """An adapter moves the log-likelihood of some answer by at least so much, nats, and by so many times what asking again
 moves it: the same weights in another batch or with a warm cache are not taken for an adapter."""
 
+PROBE_LIMIT_S = 30.0
+"""Limit of one question of the probe: a cold server compiles its grammars and kernels first."""
 FAINTEST = -10.0
 """Log-likelihoods below, nats, count as equal: servers report them coarsely or not at all."""
 
@@ -106,7 +108,7 @@ def _effect(first: np.ndarray, reference: np.ndarray, again: np.ndarray) -> floa
 
 async def _prove_text(server: Server, served: Mapping[RewardHead, str], found: Mapping[str, Any]) -> str:
     for head, name in served.items():
-        await server.complete(_question(head, name), server.timeout_s)
+        await server.complete(_question(head, name), PROBE_LIMIT_S)
     try:
         return await _prove_logits(server, served, found)
     except Unreadable as error:
@@ -119,7 +121,7 @@ async def _find_constraint(server: Server, asked: tuple[RewardHead, str]) -> str
     said = ""
     for constraint in CONSTRAINTS:
         try:
-            answer = await server.complete(_question(head, name, STRANGE), server.timeout_s, constraint)
+            answer = await server.complete(_question(head, name, STRANGE), PROBE_LIMIT_S, constraint)
         except Refused as refusal:
             if refusal.status in (401, 403, 404):
                 raise
@@ -136,7 +138,7 @@ async def _distribution(server: Server, head: RewardHead, name: str, constraint:
     """(A,) log-likelihoods of the legal answers to the fixed question."""
     answers = ANSWERS[head].texts
     shares = await answer_shares(
-        lambda ask: server.complete(ask, server.timeout_s, constraint), _question(head, name, answers)
+        lambda ask: server.complete(ask, PROBE_LIMIT_S, constraint), _question(head, name, answers)
     )
     return log_likelihoods(shares, answers)
 

@@ -52,6 +52,7 @@ class Server:
         url: root, without ``/v1``.
         models: what ``/v1/models`` listed at the last probe, by name; empty before it.
         constraint: how it takes choices; see ``chat.CONSTRAINTS``.
+        timeout_s: limit of one request, seconds; the probe gives a cold server longer.
         outstanding: questions that it works on.
     """
 
@@ -73,7 +74,7 @@ class Server:
         self.outstanding += 1
         try:
             body = ask.body(constraint or self.constraint)
-            payload = await self._call("POST", "/v1/chat/completions", body, min(limit_s, self.timeout_s))
+            payload = await self._call("POST", "/v1/chat/completions", body, limit_s)
             return _understood(self.url, read_completion, payload)
         finally:
             self.outstanding -= 1
