@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import types
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -118,22 +116,6 @@ def robometer_folder(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return saved
 
 
-@pytest.fixture
-def vision_helper(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stands in for qwen-vl-utils, which LeRobot's encoder imports to collect the pictures of a conversation."""
-    module = types.ModuleType("qwen_vl_utils")
-    module.__spec__ = types.SimpleNamespace(name="qwen_vl_utils")  # type: ignore[assignment]
-
-    def process_vision_info(conversations: Any, **_: object) -> tuple[list[Any], None, dict[str, Any]]:
-        return [c["image"] for chat in conversations for c in chat[0]["content"] if c["type"] == "image"], None, {}
-
-    module.process_vision_info = process_vision_info  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "qwen_vl_utils", module)
-    processor = "lerobot.rewards.robometer.processor_robometer"
-    monkeypatch.setattr(f"{processor}.require_package", lambda *_, **__: None)
-
-
-@pytest.mark.usefixtures("vision_helper")
 class TestRobometer(RewardModeContract):
     opened: ClassVar[list[RewardMode]] = []
 

@@ -28,7 +28,7 @@ class _PlainTasks(FakeRewardModel):
     """The fake reads no text; a real model refuses a task that cannot be asked."""
 
     def score(self, queries):  # type: ignore[no-untyped-def]
-        from lrm_reward_node.scoring import check_task
+        from lrm_reward_node.prompts import check_task
 
         broken = np.zeros((0, 0, 3), np.uint8)
         asked = []
