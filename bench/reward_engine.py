@@ -45,7 +45,7 @@ from lrm_reward_node.vlm.qwen import QwenRewardModel
 BARS = {"throughput_ratio": 8.0, "latency_ratio": 5.0, "decision_agreement": 0.99}
 FRAMES_PER_QUERY = 2
 REPLAY_BATCH = 32
-MATRIX_PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::mkldnn_linear", "mkl::_mkl_linear")
+MATRIX_PRODUCTS = ("aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "mkldnn::_linear_pointwise")
 ATTENTION = "scaled_dot_product"
 
 Item = tuple[str, CameraFrame, CameraFrame, CameraFrame]
