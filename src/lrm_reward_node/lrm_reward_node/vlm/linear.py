@@ -1,7 +1,7 @@
 """Linear layers on a processor by oneDNN.
 
 torch hands 32 bit products to MKL, which leaves the wide vector units of some processors unused; oneDNN, which torch
-also brings, uses them. Measured on one thread of an EPYC with AVX-512: 105 against 235 GFLOP/s.
+also brings, uses them. Measured on one thread of a processor with AVX-512: 105 against 235 GFLOP/s.
 """
 
 from __future__ import annotations
