@@ -68,7 +68,8 @@ def give_own_vision(folder: Path, head: str) -> None:
 def give_own_processor(folder: Path, head: str) -> None:
     """Put a processor beside an adapter that normalises pictures in another way."""
     for name in (*PROCESSOR_FILES, "video_preprocessor_config.json"):
-        shutil.copy(folder / name, folder / head / name)
+        if (folder / name).is_file():
+            shutil.copy(folder / name, folder / head / name)
     path = folder / head / "preprocessor_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"image_mean": [0.1, 0.2, 0.3]}))
 
