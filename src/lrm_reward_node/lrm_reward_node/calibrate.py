@@ -104,9 +104,9 @@ def _print(
         print(json.dumps({"heads": fitted, "checked": rows, "file": str(out / FILE)}, indent=2))
         return
     bars = {"completion_ece": f"at most {ECE_BAR}", "progress_coverage": "{} to {}".format(*COVERAGE_BAR)}
-    table = Table("figure", *(f"{split}, {when}" for split in rows for when in ("before", "after")), "bar")
+    table = Table("figure", "checked on", "as stated", "calibrated", "bar")
     for name in ("completion_ece", "contrastive_ece", "progress_coverage"):
-        cells = [f"{row[when][name]:.3f}" for row in rows.values() for when in ("before", "after")]
-        table.add_row(name, *cells, bars.get(name, ""))
+        for split, row in rows.items():
+            table.add_row(name, split, f"{row['before'][name]:.3f}", f"{row['after'][name]:.3f}", bars.get(name, ""))
     Console().print(table)
     print(f"{out / FILE}\n{out / 'calibration.png'}")

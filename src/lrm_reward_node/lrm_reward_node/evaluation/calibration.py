@@ -88,15 +88,15 @@ def missed(row: Mapping[str, float]) -> list[str]:
 
 
 def plot(path: Path, data: Stated, heads: Mapping[RewardHead, HeadCalibration]) -> None:
-    """Reliability diagrams of the three heads, before and after, as a picture file."""
+    """Reliability diagrams of the three heads, before and after, as a picture file; large dots: many frames."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     axes = figure.subplots(1, 3)
-    for label, one, style in (("as stated", data, "o--"), ("calibrated", _applied(data, heads), "o-")):
-        axes[0].plot(*_reliability(one.completion, data.done), style, label=label)
-        axes[1].plot(*_reliability(one.contrastive, data.closer), style, label=label)
-        axes[2].plot(_LEVELS, _coverage(data.error, one.spread), style, label=label)
+    for label, one in (("as stated", data), ("calibrated", _applied(data, heads))):
+        axes[0].scatter(*_reliability(one.completion, data.done), alpha=0.6, label=label)
+        axes[1].scatter(*_reliability(one.contrastive, data.closer), alpha=0.6, label=label)
+        axes[2].plot(_LEVELS, _coverage(data.error, one.spread), "o-", label=label)
     titles = {
         "completion": ("stated probability", "share that was done"),
         "contrastive": ("stated probability that the newer is closer", "share that was closer"),
@@ -104,7 +104,7 @@ def plot(path: Path, data: Stated, heads: Mapping[RewardHead, HeadCalibration]) 
     }
     for axis, (title, (x, y)) in zip(axes, titles.items(), strict=True):
         axis.plot([0, 1], [0, 1], color="0.7", zorder=0)
-        axis.set(title=title, xlabel=x, ylabel=y, xlim=(0, 1), ylim=(0, 1))
+        axis.set(title=title, xlabel=x, ylabel=y, xlim=(-0.05, 1.05), ylim=(-0.05, 1.05))
         axis.legend()
     figure.savefig(path, dpi=100)
 
@@ -123,10 +123,12 @@ def _applied(data: Stated, heads: Mapping[RewardHead, HeadCalibration]) -> State
     )
 
 
-def _reliability(chance: np.ndarray, truth: np.ndarray, bins: int = 10) -> tuple[np.ndarray, np.ndarray]:
+def _reliability(chance: np.ndarray, truth: np.ndarray, bins: int = 10) -> tuple[list[float], list[float], list[float]]:
+    """Per bin that is not empty: mean stated probability, share that was true, area of its dot."""
     index = np.minimum((chance * bins).astype(int), bins - 1)
-    used = np.unique(index)
-    return np.array([chance[index == i].mean() for i in used]), np.array([truth[index == i].mean() for i in used])
+    inside = [index == i for i in np.unique(index)]
+    means, shares = [float(chance[i].mean()) for i in inside], [float(truth[i].mean()) for i in inside]
+    return means, shares, [12.0 * float(i.sum()) ** 0.5 for i in inside]
 
 
 def _coverage(error: np.ndarray, spread: np.ndarray) -> list[float]:
