@@ -136,3 +136,10 @@ def test_a_server_scores_in_place_of_the_model_in_process(
         assert there["fused"]["value"] == pytest.approx(here["fused"]["value"], abs=1e-3)
     code, _, err = score(capsys, "--server", server.url, *words)
     assert code == 2 and server.url in err and err.count("\n") == 1
+
+
+def test_a_server_and_a_checkpoint_together_are_refused(
+    pictures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = score(capsys, "--server", "http://localhost:1", "--model", "models/x", "--task", TASK, *pictures)
+    assert code == 2 and "--server" in err and "no --model" in err

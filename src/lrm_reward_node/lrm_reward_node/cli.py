@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from lrm_core.errors import BadInput, LrmError
+
 SHIPPED_MODEL = "lrm-tiny"
 """Folder in ``models/``."""
 TRI = "tri"
@@ -57,6 +59,8 @@ def run_score(args: argparse.Namespace) -> int:
     for path in [*args.images, *([args.initial] if args.initial else [])]:
         scoring.read_picture(path)
     model: RewardModel
+    if args.server and (args.model or args.adapters):
+        raise BadInput("--server", args.server[0], "no --model and no --adapters: the server has its own")
     if args.server:
         from lrm_reward_node.remote.model import connect_from_environment
 
@@ -150,8 +154,6 @@ def run_train(args: argparse.Namespace) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """``python -m lrm_reward_node.training``, for machines without the ``lrm`` program."""
-    from lrm_core.errors import LrmError
-
     parser = argparse.ArgumentParser(prog="python -m lrm_reward_node.training", description=run_train.__doc__)
     configure_train(parser)
     try:
