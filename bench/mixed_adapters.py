@@ -24,7 +24,7 @@ from lrm_reward_node.contract import contract_image
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.vlm.encoding import query_row
 from lrm_reward_node.vlm.likelihoods import AnswerLikelihoods, Asked
-from lrm_reward_node.vlm.qwen import load
+from lrm_reward_node.vlm.loading import load_checkpoint
 
 TASK = "put the red cube in the blue bowl"
 TOLERANCE = 1e-3
@@ -38,8 +38,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    model = load(args.model)
-    engine, peft = model.log_likelihoods, model.checkpoint.model
+    checkpoint = load_checkpoint(args.model, None, "cpu", "float32")
+    engine, peft = AnswerLikelihoods(checkpoint), checkpoint.model
     queries = [
         RewardQuery(head, TASK, contract_image(3 * i), 2, contract_image(3 * i + at), 1)
         for at, head in enumerate(MODEL_HEADS)

@@ -86,7 +86,7 @@ class _Original:
             output = model.generate(**inputs, max_new_tokens=prompts.MAX_NEW_TOKENS[head], do_sample=False)
             new = output[0, inputs["input_ids"].shape[1] :]
             answer = processor.decode(new, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return parse_answer(head, answer)
+        return parse_answer(head, answer).value
 
 
 def _handler(original: _Original) -> type[BaseHTTPRequestHandler]:

@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, cycle, islice, pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,11 +35,12 @@ from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import LrmError
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead
+from lrm_core.sources import source_function
 from lrm_reward_node.evaluation.episodes import FRAME_NS, query_frames
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_reward_node.readout import ANSWERS
-from lrm_reward_node.training.episodes_io import resolve_source
+from lrm_reward_node.training.episodes_io import SOURCE_PARAMETERS
 from lrm_reward_node.vlm.loading import Checkpoint, load_checkpoint
 from lrm_reward_node.vlm.qwen import QwenRewardModel
 
@@ -68,7 +70,8 @@ def main() -> int:
     """Measure, print, write JSON when asked."""
     args = _arguments()
     torch.set_num_threads(args.threads)
-    episodes = list(resolve_source(args.source)(split="held_out_seeds", episodes=args.streams, workers=1, every=5))
+    source = source_function(args.source, parameters=SOURCE_PARAMETERS)
+    episodes = list(source(split="held_out_seeds", episodes=args.streams, workers=1, every=5))
     checkpoint = load_checkpoint(args.model, None, "cpu", "float32")
     client = OriginalClient(args.model, args.threads)
     try:
@@ -158,7 +161,7 @@ def _images(query: RewardQuery) -> list[np.ndarray]:
     return [query.current] if query.reference is None else [query.reference, query.current]
 
 
-def _figures(measured: Measured, streams: int) -> dict[str, object]:
+def _figures(measured: Measured, streams: int) -> dict[str, Any]:
     ratio = np.array(measured.original_round_s) / np.array(measured.ours_round_s)
     latency = {"original": measured.original_stream_s, "ours": measured.ours_stream_s}
     per_round = {name: np.reshape(times, (-1, streams)).mean(1) for name, times in latency.items()}

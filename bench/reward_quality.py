@@ -29,7 +29,7 @@ from lrm_reward_node.evaluation.quality import BARS, missed_bars, quality, round
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_reward_node.readout import READOUTS
 from lrm_reward_node.training.episodes_io import SOURCE_PARAMETERS, SPLITS
-from lrm_reward_node.vlm.qwen import QwenRewardModel, load
+from lrm_reward_node.vlm.qwen import load
 
 CALL_INTERVAL = 10
 EVERY = 5
@@ -49,7 +49,7 @@ def main() -> int:
         scored += rows
         figures[split] = quality(rows)
         curves[split] = tolerance_curve(rows)
-    latency_s = _latency_s(model, pipeline, args.repeat)
+    latency_s = _latency_s(pipeline, args.repeat)
     missed = {split: missed_bars(row) for split, row in figures.items()}
     _print(figures, latency_s, missed, scored)
     if args.json:
@@ -84,7 +84,7 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _latency_s(model: QwenRewardModel, pipeline: RewardPipeline, repeat: int) -> dict[str, float]:
+def _latency_s(pipeline: RewardPipeline, repeat: int) -> dict[str, float]:
     """Time of the three heads for one new frame, as live: reset and previous frame are known."""
     rng = np.random.default_rng(0)
     frames = [CameraFrame(rng.integers(0, 255, (128, 128, 3), dtype=np.uint8), i, "front") for i in range(repeat + 2)]
