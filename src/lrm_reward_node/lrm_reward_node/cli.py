@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lrm_core.errors import BadInput, LrmError
+from lrm_reward_node.checkpoint import checkpoint_path, configure_checkpoint
 
-SHIPPED_MODEL = "lrm-tiny"
-"""Folder in ``models/``."""
 TRI = "tri"
 """All three heads, as the paper calls it."""
 
@@ -27,8 +26,7 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
     add("--task", required=True, help='task sentence, for example "put the red cube in the blue bowl"')
     add("--initial", type=Path, metavar="IMAGE", help="picture of the start of the episode: makes progress reliable")
     add("--goal", type=Path, metavar="IMAGE", help="picture of the finished task, for progress to compare with")
-    add("--model", default="", help="folder or hub name of a checkpoint; default: the one that is shipped")
-    add("--adapters", default="", help="folder or hub name of the adapters; default: inside the checkpoint")
+    configure_checkpoint(parser)
     add(
         "--readout", default="logits", choices=READOUTS, help="expected value over the legal answers, or generated text"
     )
@@ -40,15 +38,12 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
     )
     add("--fusion", default="code", choices=FUSION_FORMS, help="fused = ((c+1)/2 + p + m)/3, or (c + p + m)/3")
     add("--calibration", default="", metavar="FILE", help="written by lrm calibrate; default: as the model states")
-    add("--device", default="cpu", help="torch device")
-    add("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="number format of the model")
     add("--json", action="store_true", help="print JSON instead of a table")
     add("--server", action="append", metavar="URL", help="ask an OpenAI-compatible server; see docs/serving.md")
 
 
 def run_score(args: argparse.Namespace) -> int:
     """Score picture files; pictures and task are checked before the model is loaded."""
-    from lrm_core.resources import model_path
     from lrm_reward_node import prompts, scoring
     from lrm_reward_node.calibration import calibrated
     from lrm_reward_node.model import RewardModel
@@ -68,7 +63,7 @@ def run_score(args: argparse.Namespace) -> int:
     else:
         from lrm_reward_node.vlm.qwen import load
 
-        path = args.model or str(model_path(SHIPPED_MODEL))
+        path = checkpoint_path(args.model)
         model = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
     model = calibrated(model, args.calibration)
     pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal)

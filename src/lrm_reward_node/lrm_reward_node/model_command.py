@@ -9,23 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrm_core.rewards import MODEL_HEADS, RewardHead
+from lrm_reward_node.checkpoint import checkpoint_path, configure_checkpoint
 
 if TYPE_CHECKING:
     from lrm_reward_node.golden import Comparison
     from lrm_reward_node.vlm.proof import HeadProof
 
 
-def _configure_model(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--model", default="", help="folder or hub name of a checkpoint; default: the one that is shipped")
-    add("--adapters", default="", help="folder or hub name of the adapters; default: inside the checkpoint")
-    add("--device", default="cpu", help="torch device")
-    add("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="number format of the model")
-
-
 def configure_check(parser: argparse.ArgumentParser) -> None:
     """Options of ``lrm model check``."""
-    _configure_model(parser)
+    configure_checkpoint(parser)
     golden = parser.add_mutually_exclusive_group()
     golden.add_argument("--golden", type=Path, metavar="FILE", help="golden scores; default: golden.json of the model")
     golden.add_argument("--write-golden", type=Path, metavar="FILE", help="write the golden scores instead")
@@ -34,15 +27,13 @@ def configure_check(parser: argparse.ArgumentParser) -> None:
 
 def run_check(args: argparse.Namespace) -> int:
     """Load, compare, print; 0 when everything holds, 1 when a check failed."""
-    from lrm_core.resources import model_path
     from lrm_reward_node import golden
-    from lrm_reward_node.cli import SHIPPED_MODEL
     from lrm_reward_node.vlm.files import resolve_folder
     from lrm_reward_node.vlm.loading import load_checkpoint
     from lrm_reward_node.vlm.proof import HalfLoaded
     from lrm_reward_node.vlm.qwen import reward_model
 
-    path = args.model or str(model_path(SHIPPED_MODEL))
+    path = checkpoint_path(args.model)
     folder = resolve_folder("adapters", args.adapters) if args.adapters else resolve_folder("model", path)
     beside = folder / golden.FILE_NAME
     compared_with = args.golden or (beside if beside.is_file() and not args.write_golden else None)
@@ -132,16 +123,14 @@ def configure_merge(parser: argparse.ArgumentParser) -> None:
     """Options of ``lrm model merge``."""
     parser.add_argument("head", choices=[head.value for head in MODEL_HEADS], help="the adapter to merge")
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="a new or empty folder")
-    _configure_model(parser)
+    configure_checkpoint(parser)
 
 
 def run_merge(args: argparse.Namespace) -> int:
     """Write base and adapter as one model with its processor, as servers want it that take no such adapter."""
-    from lrm_core.resources import model_path
-    from lrm_reward_node.cli import SHIPPED_MODEL
     from lrm_reward_node.vlm.merging import merge
 
-    path = args.model or str(model_path(SHIPPED_MODEL))
+    path = checkpoint_path(args.model)
     merge(path, args.adapters or None, RewardHead(args.head), args.out, args.device, args.dtype)
     print(args.out)
     return 0

@@ -66,6 +66,12 @@ def template(head: RewardHead, *, initial: bool = True, goal: bool = False) -> s
     raise BadInput("head", head.value, "contrastive, progress or completion")
 
 
+def all_templates() -> list[str]:
+    """Every template, in a fixed order: what of the prompts belongs in a fingerprint."""
+    given = [(initial, goal) for goal in (False, True) for initial in (True, False)]
+    return [CONTRASTIVE, COMPLETION, *(progress_template(initial=initial, goal=goal) for initial, goal in given)]
+
+
 def image_order(head: RewardHead, *, initial: bool = True, goal: bool = False) -> tuple[str, ...]:
     """Names of the pictures in the order of the prompt's marks, out of goal, initial, previous and current."""
     if head is RewardHead.CONTRASTIVE:

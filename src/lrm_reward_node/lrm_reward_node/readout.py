@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from lrm_core.rewards import RewardHead, RewardStatus
-from lrm_reward_node.parsing import parse_answer
+from lrm_core.errors import BadInput
+from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus, unknown
+from lrm_reward_node.model import RewardQuery
+from lrm_reward_node.parsing import check_parsing, parse_answer
 
 READOUTS = ("logits", "generate")
 """``logits``: the answer's JSON frame is forced and every legal answer gets its likelihood. ``generate``: greedy
@@ -53,6 +56,39 @@ class Reading:
 
 
 UNREADABLE = float("nan")
+
+
+def failed(reason: str) -> Reading:
+    """The reading of a query that the model could not answer."""
+    return Reading(UNREADABLE, RewardStatus.MODEL_ERROR, raw_text=reason)
+
+
+def estimate(query: RewardQuery, reading: Reading, latency_s: float, fingerprint: str) -> RewardEstimate:
+    """The estimate of ``query`` with its stamps, from what was read."""
+    fields: dict[str, Any] = {
+        "stamp_ns": query.current_stamp_ns,
+        "reference_stamp_ns": query.reference_stamp_ns,
+        "latency_s": latency_s,
+        "raw_text": reading.raw_text,
+        "parse": reading.parse,
+        "fingerprint": fingerprint,
+    }
+    if reading.status is not RewardStatus.OK:
+        return unknown(query.head, reading.status, **fields)
+    fields |= {"uncertainty": reading.uncertainty, "confidence": reading.confidence}
+    return RewardEstimate(query.head, reading.value, reading.status, **fields)
+
+
+def check_readout(readout: str, parsing: str) -> None:
+    """Raise :class:`BadInput` unless both names are known."""
+    if readout not in READOUTS:
+        raise BadInput("readout", readout, f"one of {list(READOUTS)}")
+    check_parsing(parsing)
+
+
+def readout_identity(readout: str, parsing: str) -> str:
+    """What belongs in a fingerprint: rules of parsing matter only to text."""
+    return readout if readout == "logits" else f"{readout} {parsing}"
 
 
 def read_text(head: RewardHead, text: str, parsing: str) -> Reading:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardEstimate, RewardHead
+from lrm_reward_node.checkpoint import checkpoint_path
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.modes.mode import ModelOptions, ModeSpec, RewardMode, Window
 from lrm_reward_node.pipeline import Fusion, RewardPipeline
@@ -60,9 +61,6 @@ def open_tri(spec: ModeSpec, options: ModelOptions) -> RewardMode:
 
 
 def _model(options: ModelOptions) -> RewardModel:
-    from lrm_core.resources import model_path
-    from lrm_reward_node.cli import SHIPPED_MODEL
     from lrm_reward_node.vlm.qwen import load
 
-    path = options.model or str(model_path(SHIPPED_MODEL))
-    return load(path, options.adapters, options.device, options.dtype, options.readout)
+    return load(checkpoint_path(options.model), options.adapters, options.device, options.dtype, options.readout)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import logging
-import math
 import time
 from collections.abc import Sequence
 
@@ -12,10 +11,11 @@ import numpy as np
 
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
-from lrm_core.rewards import RewardEstimate, RewardStatus, unknown
+from lrm_core.rewards import RewardEstimate, RewardStatus
+from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.modes.mode import ModeSpec, Window
 from lrm_reward_node.prompts import check_task
-from lrm_reward_node.readout import Reading
+from lrm_reward_node.readout import Reading, estimate, failed
 
 logger = logging.getLogger(__name__)
 
@@ -54,31 +54,21 @@ class VideoMode(abc.ABC):
             _check(window.task, frames)
             reading = self._in_range(self.read(window.task, frames))
         except BadInput as error:
-            reading = Reading(math.nan, RewardStatus.MODEL_ERROR, raw_text=str(error))
+            reading = failed(str(error))
         except Exception as error:  # a model raises what it likes; its frame is UNKNOWN
             logger.exception("reward mode %s failed", self.spec.name)
-            reading = Reading(math.nan, RewardStatus.MODEL_ERROR, raw_text=f"{type(error).__name__}: {error}")
-        return self._estimate(window, frames, reading, time.perf_counter() - started)
+            reading = failed(f"{type(error).__name__}: {error}")
+        current, reference_stamp_ns = window.current, frames[0].stamp_ns if len(frames) > 1 else 0
+        query = RewardQuery(
+            self.spec.head, window.task, current.rgb, current.stamp_ns, reference_stamp_ns=reference_stamp_ns
+        )
+        return estimate(query, reading, time.perf_counter() - started, self.fingerprint)
 
     def _in_range(self, reading: Reading) -> Reading:
         if reading.status is RewardStatus.OK and not self.spec.low <= reading.value <= self.spec.high:
             text = f"{reading.value} is outside [{self.spec.low}, {self.spec.high}]"
-            return Reading(math.nan, RewardStatus.MODEL_ERROR, raw_text=text)
+            return failed(text)
         return reading
-
-    def _estimate(
-        self, window: Window, frames: Sequence[CameraFrame], reading: Reading, latency_s: float
-    ) -> RewardEstimate:
-        reference_stamp_ns = frames[0].stamp_ns if len(frames) > 1 else 0
-        if reading.status is not RewardStatus.OK:
-            return unknown(
-                self.spec.head, reading.status, stamp_ns=window.current.stamp_ns, reference_stamp_ns=reference_stamp_ns,
-                raw_text=reading.raw_text, latency_s=latency_s, fingerprint=self.fingerprint,
-            )  # fmt: skip
-        return RewardEstimate(
-            self.spec.head, reading.value, reading.status, window.current.stamp_ns, reference_stamp_ns,
-            reading.uncertainty, reading.confidence, reading.raw_text, latency_s, self.fingerprint,
-        )  # fmt: skip
 
 
 def _check(task: str, frames: Sequence[CameraFrame]) -> None:

@@ -14,11 +14,20 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from lrm_core.errors import BadInput, LrmError
-from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead, RewardStatus, unknown
+from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead, RewardStatus
 from lrm_reward_node import prompts
 from lrm_reward_node.model import RewardQuery
-from lrm_reward_node.parsing import check_parsing
-from lrm_reward_node.readout import ANSWERS, READOUTS, UNREADABLE, Reading, read_distribution, read_text
+from lrm_reward_node.readout import (
+    ANSWERS,
+    UNREADABLE,
+    Reading,
+    check_readout,
+    estimate,
+    failed,
+    read_distribution,
+    read_text,
+    readout_identity,
+)
 from lrm_reward_node.remote.chat import MAX_ANSWER_TOKENS, Ask, messages_of
 from lrm_reward_node.remote.likelihoods import answer_shares, log_likelihoods
 from lrm_reward_node.remote.pool import Pool
@@ -96,7 +105,7 @@ class RemoteRewardModel:
     ) -> None:
         self._loop, self._pool, self._models = loop, pool, dict(models)
         self._readout, self._parsing, self._deadline_s = readout, parsing, deadline_s
-        self.fingerprint = _fingerprint(pool, models, readout if readout == "logits" else f"{readout} {parsing}")
+        self.fingerprint = _fingerprint(pool, models, readout_identity(readout, parsing))
         self.close = weakref.finalize(self, _shut, loop, pool)
 
     def score(self, queries: Sequence[RewardQuery]) -> list[RewardEstimate]:
@@ -105,7 +114,7 @@ class RemoteRewardModel:
         asks = [self._prepare(query) for query in queries]
         left_s = self._deadline_s - (time.monotonic() - started_s)
         readings = self._loop.run(self._read_all(queries, asks, left_s)) if queries else []
-        return [self._estimate(query, *reading) for query, reading in zip(queries, readings, strict=True)]
+        return [estimate(query, *reading, self.fingerprint) for query, reading in zip(queries, readings, strict=True)]
 
     def _prepare(self, query: RewardQuery) -> Ask | Reading:
         """The question, or what is said without asking."""
@@ -114,7 +123,7 @@ class RemoteRewardModel:
         try:
             row = query_row(query)
         except BadInput as error:
-            return _error(str(error))
+            return failed(str(error))
         messages = messages_of(row.prompt, row.images)
         if self._readout == "generate":
             return Ask(self._models[query.head], messages, prompts.MAX_NEW_TOKENS[query.head])
@@ -135,10 +144,10 @@ class RemoteRewardModel:
         try:
             reading = await self._read(head, ask, deadline_s)
         except LrmError as error:
-            reading = _error(str(error))
+            reading = failed(str(error))
         except Exception as error:  # one query never takes the others with it
             logger.exception("asking about %s failed", head.value)
-            reading = _error(f"{type(error).__name__}: {error}")
+            reading = failed(f"{type(error).__name__}: {error}")
         return reading, time.perf_counter() - started_s
 
     async def _read(self, head: RewardHead, ask: Ask, deadline_s: float) -> Reading:
@@ -146,20 +155,6 @@ class RemoteRewardModel:
             return read_text(head, (await self._pool.ask(ask, deadline_s)).text, self._parsing)
         shares = await answer_shares(lambda one: self._pool.ask(one, deadline_s), ask)
         return read_distribution(head, log_likelihoods(shares, ask.choices))
-
-    def _estimate(self, query: RewardQuery, reading: Reading, latency_s: float) -> RewardEstimate:
-        fields: dict[str, Any] = {
-            "stamp_ns": query.current_stamp_ns,
-            "reference_stamp_ns": query.reference_stamp_ns,
-            "latency_s": latency_s,
-            "raw_text": reading.raw_text,
-            "parse": reading.parse,
-            "fingerprint": self.fingerprint,
-        }
-        if reading.status is not RewardStatus.OK:
-            return unknown(query.head, reading.status, **fields)
-        fields |= {"uncertainty": reading.uncertainty, "confidence": reading.confidence}
-        return RewardEstimate(query.head, reading.value, reading.status, **fields)
 
 
 def connect(
@@ -191,9 +186,7 @@ def connect(
     Raises:
         BadInput: names the URL, what is missing and how to start the server.
     """
-    if readout not in READOUTS:
-        raise BadInput("readout", readout, f"one of {list(READOUTS)}")
-    check_parsing(parsing)
+    check_readout(readout, parsing)
     if not urls:
         raise BadInput("parameter server_urls", list(urls), "at least one URL, for example http://gpu:8000")
     if len(models) != len(MODEL_HEADS) or not all(models):
@@ -252,16 +245,10 @@ def _shut(loop: EventLoop, pool: Pool) -> None:
     loop.close()
 
 
-def _error(reason: str) -> Reading:
-    return Reading(UNREADABLE, RewardStatus.MODEL_ERROR, raw_text=reason)
-
-
 def _fingerprint(pool: Pool, models: Mapping[RewardHead, str], readout: str) -> str:
     found = {
         name: identity(next(server.models[name] for server in pool.servers if name in server.models))
         for name in models.values()
     }
-    templates = [prompts.CONTRASTIVE, prompts.COMPLETION]
-    templates += [prompts.progress_template(initial=i, goal=g) for i in (True, False) for g in (True, False)]
-    said = json.dumps(["openai", list(models.values()), found, readout, templates], sort_keys=True)
+    said = json.dumps(["openai", list(models.values()), found, readout, prompts.all_templates()], sort_keys=True)
     return hashlib.sha256(said.encode()).hexdigest()

@@ -10,17 +10,16 @@ from typing import Any
 import numpy as np
 
 from lrm_core.errors import BadInput
-from lrm_core.resources import model_path
 from lrm_core.rewards import MODEL_HEADS, RewardStatus
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_reward_node.calibration import calibrated
+from lrm_reward_node.checkpoint import checkpoint_path
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.params import RewardParams
 from lrm_reward_node.pipeline import Fusion, RewardPipeline
 from lrm_reward_node.ros.publishers import RewardPublishers
 from lrm_reward_node.ros.session import ScoringSession
 
-SHIPPED_MODEL = "lrm-tiny"
 ModelFactory = Callable[[RewardParams], RewardModel]
 
 
@@ -104,7 +103,7 @@ def load_model(params: RewardParams) -> RewardModel:
 
     if params.torch_threads:
         torch.set_num_threads(params.torch_threads)
-    path = params.model or str(model_path(SHIPPED_MODEL))
+    path = checkpoint_path(params.model)
     return load(path, params.adapters or None, params.device, params.dtype, params.readout, params.parsing)
 
 

@@ -6,16 +6,23 @@ import hashlib
 import logging
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 
 from lrm_core.errors import BadInput
-from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus, unknown
+from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus
 from lrm_reward_node import prompts
 from lrm_reward_node.model import RewardQuery
-from lrm_reward_node.parsing import check_parsing
-from lrm_reward_node.readout import READOUTS, UNREADABLE, Reading, read_distribution, read_text
+from lrm_reward_node.readout import (
+    UNREADABLE,
+    Reading,
+    check_readout,
+    estimate,
+    failed,
+    read_distribution,
+    read_text,
+    readout_identity,
+)
 from lrm_reward_node.vlm.encoding import Row, query_row, rendered
 from lrm_reward_node.vlm.likelihoods import AnswerLikelihoods
 from lrm_reward_node.vlm.loading import Checkpoint, load_checkpoint
@@ -37,9 +44,7 @@ def load(
     Raises:
         BadInput: something is missing, damaged or did not load.
     """
-    if readout not in READOUTS:
-        raise BadInput("readout", readout, f"one of {list(READOUTS)}")
-    check_parsing(parsing)
+    check_readout(readout, parsing)
     return reward_model(load_checkpoint(path, adapters, device, dtype), readout, parsing)
 
 
@@ -59,7 +64,7 @@ class QwenRewardModel:
         self.checkpoint = checkpoint
         self.readout, self.parsing = readout, parsing
         self.log_likelihoods = AnswerLikelihoods(checkpoint)
-        self.fingerprint = _fingerprint(checkpoint.digest, readout if readout == "logits" else f"{readout} {parsing}")
+        self.fingerprint = _fingerprint(checkpoint.digest, readout_identity(readout, parsing))
 
     def score(self, queries: Sequence[RewardQuery]) -> list[RewardEstimate]:
         """One estimate per query, in order; see :class:`lrm_reward_node.model.RewardModel`."""
@@ -71,13 +76,13 @@ class QwenRewardModel:
             try:
                 rows[index] = query_row(query)
             except BadInput as error:
-                readings[index] = _error(str(error))
+                readings[index] = failed(str(error))
         started = time.perf_counter()
         for index, reading in zip(rows, self._guarded(list(rows.values())), strict=True):
             readings[index] = reading
         elapsed_s = time.perf_counter() - started
         latencies_s = [elapsed_s if index in rows else float("nan") for index in range(len(queries))]
-        return [self._estimate(*one) for one in zip(queries, readings, latencies_s, strict=True)]
+        return [estimate(*one, self.fingerprint) for one in zip(queries, readings, latencies_s, strict=True)]
 
     def _guarded(self, rows: list[Row]) -> list[Reading]:
         """A batch that fails is asked again row by row, so that one bad row costs only itself."""
@@ -88,7 +93,7 @@ class QwenRewardModel:
         except (RuntimeError, ValueError, IndexError, TypeError) as error:
             logger.exception("forward pass of %d rows failed", len(rows))
             if len(rows) == 1:
-                return [_error(f"{type(error).__name__}: {error}")]
+                return [failed(f"{type(error).__name__}: {error}")]
             return [reading for row in rows for reading in self._guarded([row])]
 
     @torch.inference_mode()
@@ -122,32 +127,6 @@ class QwenRewardModel:
         new = output[:, inputs["input_ids"].shape[1] :]
         return list(processor.batch_decode(new, skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
-    def _estimate(self, query: RewardQuery, reading: Reading, latency_s: float) -> RewardEstimate:
-        fields: dict[str, Any] = {
-            "stamp_ns": query.current_stamp_ns,
-            "reference_stamp_ns": query.reference_stamp_ns,
-            "latency_s": latency_s,
-            "raw_text": reading.raw_text,
-            "parse": reading.parse,
-            "fingerprint": self.fingerprint,
-        }
-        if reading.status is not RewardStatus.OK:
-            return unknown(query.head, reading.status, **fields)
-        return RewardEstimate(
-            query.head,
-            reading.value,
-            reading.status,
-            uncertainty=reading.uncertainty,
-            confidence=reading.confidence,
-            **fields,
-        )
-
-
-def _error(reason: str) -> Reading:
-    return Reading(UNREADABLE, RewardStatus.MODEL_ERROR, raw_text=reason)
-
 
 def _fingerprint(digest: str, readout: str) -> str:
-    templates = [prompts.CONTRASTIVE, prompts.COMPLETION]
-    templates += [prompts.progress_template(initial=i, goal=g) for g in (False, True) for i in (True, False)]
-    return hashlib.sha256("\0".join([digest, readout, *templates]).encode()).hexdigest()
+    return hashlib.sha256("\0".join([digest, readout, *prompts.all_templates()]).encode()).hexdigest()

@@ -1,0 +1,24 @@
+"""Which checkpoint to work on: the options of every command that loads one, and the one that ships."""
+
+from __future__ import annotations
+
+import argparse
+
+from lrm_core.resources import model_path
+
+SHIPPED_MODEL = "lrm-tiny"
+"""Folder in ``models/``."""
+
+
+def configure_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Options ``--model``, ``--adapters``, ``--device`` and ``--dtype``."""
+    add = parser.add_argument
+    add("--model", default="", help="folder or hub name of a checkpoint; default: the one that is shipped")
+    add("--adapters", default="", help="folder or hub name of the adapters; default: inside the checkpoint")
+    add("--device", default="cpu", help="torch device")
+    add("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="number format of the model")
+
+
+def checkpoint_path(model: str) -> str:
+    """``model``, or the folder of the shipped checkpoint when it is empty."""
+    return model or str(model_path(SHIPPED_MODEL))
