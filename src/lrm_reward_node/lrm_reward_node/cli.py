@@ -121,7 +121,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         dest="start",
         type=Path,
         metavar="FOLDER",
-        help="go on from this checkpoint, with its tokenizer and adapters: a third of the time",
+        help="go on from this checkpoint, with its tokenizer and adapters: half the time, smaller steps",
     )
     add(
         "--source",
