@@ -274,5 +274,6 @@ def test_a_run_from_a_checkpoint_keeps_its_words_and_changes_it_a_little(tmp_pat
         before, after = load_file(first.out / name), load_file(second.out / name)
         moved = [(after[key].float() - value.float()).abs().max() for key, value in before.items()]
         assert 0.0 < max(moved) < 0.05
+    assert str(tmp_path) not in (second.out / "completion" / "adapter_config.json").read_text()
     with pytest.raises(BadInput, match="--from"):
         train(dataclasses.replace(second, start=tmp_path / "nowhere"))

@@ -148,6 +148,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     )
     add("--workers", type=int, default=1, help="processes that collect episodes")
     add("--device", default="", help="torch device; empty: a GPU when there is one")
+    add("--bf16", action="store_true", help="16 bit matrix products on a processor that has them; a GPU always does so")
     add("--seed", type=int, default=0, help="seed of weights, batches and augmentation")
     add("--minutes", type=float, default=0.0, help="time budget of all training stages together; 0: as the preset says")
     add("--resume", action="store_true", help="go on where the run in --work stopped")
