@@ -117,6 +117,13 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     add("--work", type=Path, default=Path("out/train-reward"), help="folder of logs and checkpoints on the way")
     add("--preset", default="cpu", help="gpu, cpu (about 40 minutes on two cores) or smoke (seconds)")
     add(
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="FOLDER",
+        help="go on from this checkpoint, with its tokenizer and adapters: a third of the time",
+    )
+    add(
         "--source",
         default="lrm_sim.reward_data:reward_episodes",
         metavar="MODULE:FUNCTION",

@@ -29,6 +29,9 @@ TAIL_STEPS = (2, 12)
 SLOPPY = Style(place_noise_m=0.035, grasp_noise_m=0.006)
 """Near misses and lucky hits around the rim."""
 
+_FAILURES = (*FAILURES, Kind.ON_RIM, Kind.ON_RIM)
+"""The rim, where success and failure look most alike, is shown more often than the rest."""
+
 _EXPECTED = {
     Kind.SUCCESS: {Outcome.IN_CONTAINER},
     Kind.RECOVERED: {Outcome.IN_CONTAINER},
@@ -38,6 +41,9 @@ _EXPECTED = {
     Kind.WRONG_CONTAINER: {Outcome.WRONG_CONTAINER},
     Kind.BESIDE_CONTAINER: {Outcome.BESIDE},
     Kind.NEVER_MOVED: {Outcome.UNTOUCHED},
+    Kind.HELD_ABOVE: {Outcome.HELD},
+    Kind.CARRIED_PAST: {Outcome.HELD, Outcome.BESIDE},
+    Kind.ON_RIM: {Outcome.BESIDE},
 }
 
 
@@ -69,7 +75,7 @@ def reward_specs(
         if rng.random() < 0.5:
             kind, style = good[rng.choice(3, p=(0.45, 0.4, 0.15))]
         else:
-            kind, style = FAILURES[rng.integers(len(FAILURES))], Style()
+            kind, style = _FAILURES[rng.integers(len(_FAILURES))], Style()
         specs.append(EpisodeSpec(seed + i, tasks.sentence(*pairs[i % len(pairs)]), kind, style))
     return specs
 

@@ -14,6 +14,7 @@ SPLITS = {
     "held_out_seeds": (REWARD_HELD_OUT_SEEDS, tasks.TRAIN_PAIRS),
     "held_out_pairs": (REWARD_HELD_OUT_SEEDS + SEED_RANGE // 2, tasks.HELD_OUT_PAIRS),
     "calibration": (REWARD_HELD_OUT_SEEDS + SEED_RANGE // 4, tasks.TRAIN_PAIRS),
+    "hack": (REWARD_HELD_OUT_SEEDS + 3 * SEED_RANGE // 4, tasks.TRAIN_PAIRS),
 }
 """Split -> first scene seed and the (object, container) pairs in it."""
 
