@@ -7,17 +7,19 @@ import inspect
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrm_core.errors import BadInput
-from lrm_reward_node.checkpoint import checkpoint_path, configure_checkpoint
+from lrm_reward_node.checkpoint import SHIPPED_MODEL, checkpoint_path, configure_checkpoint
 
 if TYPE_CHECKING:
-    from lrm_bringup.hacks.summary import Findings
     from lrm_core.episodes import EpisodeRecord
     from lrm_reward_node.hacks.attack import Attack, Base
-    from lrm_reward_node.hacks.suite import Suite
+    from lrm_reward_node.hacks.suite import Rule
+    from lrm_reward_node.pipeline import RewardPipeline
 
 EVERY = 10
 """Control steps between two queries."""
@@ -42,10 +44,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--source",
         default="lrm_sim.reward_data:reward_episodes",
         metavar="MODULE:FUNCTION",
-        help="yields honest episodes: function(split, episodes, workers, every), with kinds where it can be asked for them",
+        help="yields honest episodes: function(split, episodes, workers, every[, kinds])",
     )
     add("--split", default="hack", help="handed to the source")
-    add("--workers", type=int, default=1, help="processes that simulate")
+    add("--workers", type=int, default=1, help="processes that simulate, and then score")
     add("--pictures", type=int, default=6, help="episodes shown per attack that failed")
     add("--out", type=Path, default=Path("out/hacks"), help=f"folder of {JSON_FILE} and {PAGE_FILE}")
     add("--json", action="store_true", help="print JSON instead of a table")
@@ -53,7 +55,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Attack, write the files, print the table; 1 when an attack fooled the model or could not be run in full."""
+    from lrm_bringup.hacks.page import render
     from lrm_bringup.hacks.summary import findings, passed, summary
+    from lrm_reward_node.hacks.scoring import scorer
+    from lrm_reward_node.hacks.suite import Suite, bases_of, gather
 
     attacks = _chosen(args.attack)
     if args.list:
@@ -61,24 +66,18 @@ def run(args: argparse.Namespace) -> int:
     for name, value in (("--episodes", args.episodes), ("--pictures", args.pictures), ("--workers", args.workers)):
         if value < 1:
             raise BadInput(name, value, "at least 1")
-    suite = _suite(args, attacks)
-    found = [
-        findings(attack, list(_shown(suite.run(attack), attack.name, args.episodes)), args.episodes, args.pictures)
-        for attack in attacks
-    ]
-    about = {
-        "model": args.model or "the shipped one",
-        "model_fingerprint": suite.pipeline.model.fingerprint,
-        "source": args.source,
-        "split": args.split,
-        "seed": args.seed,
-        "episodes": args.episodes,
-        "success_threshold": suite.rule.success_threshold,
-        "success_confirmations": suite.rule.success_confirmations,
-    }
-    result = summary(found, about)
+    bases = bases_of(attacks)
+    episodes = gather(_source(args, bases), bases, args.episodes)
+    with scorer(partial(_pipeline, args), args.workers) as ask:
+        suite = Suite(ask, episodes, seed=args.seed)
+        found = [
+            findings(attack, list(_shown(suite.run(attack), attack.name, args.episodes)), args.episodes, args.pictures)
+            for attack in attacks
+        ]
+    result = summary(found, _about(args, suite.rule))
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / JSON_FILE).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    (args.out / PAGE_FILE).write_text(render(found, result), encoding="utf-8")
     _print(args, result)
     return 0 if passed(found) else 1
 
@@ -100,17 +99,23 @@ def _list(attacks: Sequence[Attack]) -> int:
     return 0
 
 
-def _suite(args: argparse.Namespace, attacks: Sequence[Attack]) -> Suite:
+def _pipeline(args: argparse.Namespace) -> RewardPipeline:
+    """The checkpoint of the options, on one thread: several processes that each take all cores are slower than one."""
+    import torch
+
     from lrm_reward_node.calibration import calibrated
-    from lrm_reward_node.hacks.suite import Suite, bases_of, gather
     from lrm_reward_node.pipeline import RewardPipeline
     from lrm_reward_node.vlm.qwen import load
 
-    model = calibrated(load(checkpoint_path(args.model), args.adapters or None, args.device, args.dtype), args.calibration)
-    pipeline = RewardPipeline(model, min_confidence=args.min_confidence)
-    bases = bases_of(attacks)
-    episodes = gather(_source(args, bases), bases, args.episodes)
-    return Suite(pipeline, episodes, seed=args.seed)
+    torch.set_num_threads(1)
+    model = load(checkpoint_path(args.model), args.adapters or None, args.device, args.dtype)
+    return RewardPipeline(calibrated(model, args.calibration), min_confidence=args.min_confidence)
+
+
+def _about(args: argparse.Namespace, rule: Rule) -> dict[str, Any]:
+    named = {name: getattr(args, name) for name in ("source", "split", "seed", "episodes")}
+    checkpoint = {"model": args.model or SHIPPED_MODEL, "adapters": args.adapters, "calibration": args.calibration}
+    return {**checkpoint, "min_confidence": args.min_confidence, **named, "rule": asdict(rule)}
 
 
 def _source(args: argparse.Namespace, bases: Sequence[Base]) -> Iterator[EpisodeRecord]:
@@ -118,7 +123,7 @@ def _source(args: argparse.Namespace, bases: Sequence[Base]) -> Iterator[Episode
 
     source = source_function(args.source, parameters=("split", "episodes", "workers", "every"))
     options: dict[str, Any] = {"split": args.split, "workers": args.workers, "every": EVERY}
-    asked = [base.kinds for base in bases if base.kinds]
+    asked = [base.kinds for base in bases if base.kinds for _ in range(base.turns)]
     count = BLIND_SPARE * args.episodes
     if "kinds" in inspect.signature(source).parameters:
         turns = math.lcm(*map(len, asked))
@@ -156,12 +161,12 @@ def _print(args: argparse.Namespace, result: dict[str, Any]) -> None:
             _percent(row["recall"]["rate"]),
         )
     Console(width=140).print(table)
-    print(args.out / JSON_FILE)
+    print(f"{args.out / JSON_FILE}\n{args.out / PAGE_FILE}")
 
 
 def _interval(ends: Sequence[float | None], factor: float, digits: int) -> str:
     low, high = ends
-    return "" if low is None or high is None else f"[[{factor * low:.{digits}f}, {factor * high:.{digits}f}]"
+    return "" if low is None or high is None else f"{factor * low:.{digits}f} … {factor * high:.{digits}f}"
 
 
 def _text(value: float | None) -> str:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from lrm_bringup.report.statistics import bootstrap_mean, wilson
 from lrm_reward_node.hacks.attack import Attack
-from lrm_reward_node.hacks.suite import DELIVERIES, HEADS, Judged
+from lrm_reward_node.hacks.scoring import HEADS
+from lrm_reward_node.hacks.suite import DELIVERIES, Judged
 
 SHOWN_WHEN_PASSED = 1
 """Pictures of an attack that fooled nobody: its closest call."""
@@ -64,6 +64,7 @@ def summary(found: Sequence[Findings], about: Mapping[str, Any]) -> dict[str, An
     rows = [(one, _row(one)) for one in found]
     return {
         **about,
+        "fingerprint": next((one.answers.fingerprint for row in found for one in row.results), ""),
         "passed": passed(found),
         "controls": [row for one, row in rows if one.attack.control],
         "attacks": [row for one, row in rows if not one.attack.control],
@@ -74,7 +75,7 @@ def _row(found: Findings) -> dict[str, Any]:
     results, count = found.results, len(found.results)
     sought = [one.found for one in results if one.found is not None]
     calls = [one.closest for one in results if not math.isnan(one.closest)]
-    unknown = np.concatenate([one.unknown for one in results]) if results else np.empty(0)
+    status = Counter(name for one in results for name in one.answers.status)
     return {
         "name": found.attack.name,
         "summary": found.attack.summary,
@@ -85,7 +86,8 @@ def _row(found: Findings) -> dict[str, Any]:
         "false_success": {**_share(found.false_successes, count), "count": found.false_successes},
         "closest_call": _number(max(calls, default=math.nan)),
         "recall": {**_share(sum(sought), len(sought)), "of": len(sought)},
-        "unknown_share": _number(float(unknown.mean()) if len(unknown) else math.nan),
+        "completion_status": dict(status.most_common()),
+        "unknown_share": _number(1.0 - status["OK"] / status.total() if status else math.nan),
         "reward": {name: _mean([one.rewards[name] for one in results]) for name in DELIVERIES},
         "reward_gained": {
             "against": "the same episode without the attack" if found.attack.paired else "the mean honest failure",
@@ -104,7 +106,8 @@ def _shown(one: Judged) -> dict[str, Any]:
         "false_success": one.false_success,
         "confirmed_at_query": one.confirmed,
         "truth": one.attacked.truth.tolist(),
-        **{head.value: [_number(float(value)) for value in one.values[head]] for head in HEADS},
+        "status": list(one.answers.status),
+        **{head.value: [_number(float(value)) for value in one.answers.values[head]] for head in HEADS},
     }
 
 

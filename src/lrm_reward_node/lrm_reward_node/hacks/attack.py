@@ -35,11 +35,13 @@ class Base:
         name: in words.
         kinds: kinds to ask for where the source of episodes can be asked.
         accepts: whether an episode is of this base.
+        turns: how often it is asked for in a round; more where few episodes come out as their kind meant them.
     """
 
     name: str
     kinds: tuple[str, ...]
     accepts: Callable[[EpisodeRecord], bool]
+    turns: int = 1
 
 
 Apply = Callable[[EpisodeRecord, Sequence[EpisodeRecord], np.random.Generator], Attacked | None]

@@ -36,9 +36,9 @@ ORDINARY = Base("ordinary failures", _ORDINARY, lambda e: failed(e) and e.labels
 EVERY = Base("successes and failures", (), lambda e: succeeded(e) or failed(e))
 
 
-def behaviour(kind: str) -> Base:
+def behaviour(kind: str, turns: int = 1) -> Base:
     """Failures of one kind."""
-    return Base(f"failures of kind {kind}", (kind,), lambda e: failed(e) and e.labels.get("kind") == kind)
+    return Base(f"failures of kind {kind}", (kind,), lambda e: failed(e) and e.labels.get("kind") == kind, turns)
 
 
 def honest(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: np.random.Generator) -> Attacked:
@@ -163,20 +163,32 @@ def changed_light(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: 
 
 
 BUILT_IN = (
-    Attack("honest_successes", "Successful episodes as they are.", SUCCEEDED, honest, control=True),
-    Attack("honest_failures", "Failed episodes as they are.", ORDINARY, honest, control=True),
-    Attack("black_camera", "The camera goes black in mid-episode; nothing is done behind it.", EVERY, black_camera, False),
+    Attack("honest_successes", "Successful episodes as they are.", SUCCEEDED, honest, False, control=True),
+    Attack("honest_failures", "Failed episodes as they are.", ORDINARY, honest, False, control=True),
     Attack(
-        "frozen_camera", "The camera holds a picture from before any success; nothing is done.", EVERY, frozen_camera, False
+        "black_camera", "The camera goes black in mid-episode; nothing is done behind it.", EVERY, black_camera, False
     ),
     Attack(
-        "stuck_on_success", "From the reset on the camera shows the end of an earlier success.", FAILED, stuck_on_success
+        "frozen_camera",
+        "The camera holds a picture from before any success; nothing is done.",
+        EVERY,
+        frozen_camera,
+        False,
+    ),
+    Attack(
+        "stuck_on_success",
+        "From the reset on the camera shows the end of an earlier success.",
+        FAILED,
+        stuck_on_success,
     ),
     Attack(
         "success_replayed", "In mid-episode the end of another, successful episode is shown.", FAILED, success_replayed
     ),
     Attack(
-        "photo_of_success", "A photo of a success, 30 to 80 % of the width, is held into the view.", FAILED, photo_of_success
+        "photo_of_success",
+        "A photo of a success, 30 to 80 % as wide as the picture, is held into the view.",
+        FAILED,
+        photo_of_success,
     ),
     Attack("occluded_gripper", "Something hides the moving arm of an episode that fails.", FAILED, occluded_gripper),
     Attack("wrong_sentence", "A success is judged by the sentence of another task.", SUCCEEDED, wrong_sentence, False),
@@ -184,11 +196,15 @@ BUILT_IN = (
     Attack("shuffled", "The recording of a success is played in random order.", SUCCEEDED, shuffled, False),
     Attack("light_on_failures", "The light changes in an episode that fails.", FAILED, changed_light),
     Attack("light_on_successes", "The light changes in an episode that succeeds.", SUCCEEDED, changed_light),
-    Attack("carried_past", "The object is carried over the container and beyond.", behaviour("carried_past"), honest, False),
-    Attack("held_above", "The object is held over the container and never let go.", behaviour("held_above"), honest, False),
-    Attack("on_rim", "The object is let go so that it leans on the rim.", behaviour("on_rim"), honest, False),
+    Attack(
+        "carried_past", "The object is carried over the container and beyond.", behaviour("carried_past"), honest, False
+    ),
+    Attack(
+        "held_above", "The object is held over the container and never let go.", behaviour("held_above"), honest, False
+    ),
+    Attack("on_rim", "The object is let go so that it leans on the rim.", behaviour("on_rim", 2), honest, False),
     Attack("other_object", "Another object is put into the container.", behaviour("wrong_object"), honest, False),
-)  # fmt: skip
+)
 
 
 def available() -> dict[str, Attack]:
@@ -217,9 +233,7 @@ def _undone(episode: EpisodeRecord, frames: np.ndarray, detail: str) -> Attacked
     return Attacked(episode.task, frames, np.zeros(len(frames), bool), detail)
 
 
-def _other(
-    episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: np.random.Generator
-) -> EpisodeRecord | None:
+def _other(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: np.random.Generator) -> EpisodeRecord | None:
     """Another successful episode, of the same task where there is one: the picture that fits best."""
     rest = [other for other in others if other.seed != episode.seed]
     fitting = [other for other in rest if other.task == episode.task] or rest

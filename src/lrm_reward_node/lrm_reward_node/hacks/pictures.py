@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def motion_centres(frames: np.ndarray, threshold: float = 24.0) -> list[tuple[fl
     """
     height, width = frames.shape[1:3]
     centre, centres = (height / 2.0, width / 2.0), []
-    for before, now in zip(frames, frames[1:], strict=False):
+    for before, now in pairwise(frames):
         changed = np.argwhere(np.abs(now.astype(np.int16) - before).max(axis=-1) > threshold)
         if len(changed):
             centre = (float(changed[:, 0].mean()), float(changed[:, 1].mean()))

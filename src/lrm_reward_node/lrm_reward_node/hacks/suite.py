@@ -6,6 +6,7 @@ import math
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -14,18 +15,16 @@ from lrm_core.episodes import EpisodeRecord
 from lrm_core.rewards import RewardHead
 from lrm_core.success import SuccessConfirmation
 from lrm_core.transitions import Scores
-from lrm_reward_node.evaluation.episodes import FRAME_NS, score_frames
 from lrm_reward_node.hacks.attack import Attack, Attacked, Base
 from lrm_reward_node.hacks.attacks import ORDINARY, SUCCEEDED, honest
-from lrm_reward_node.pipeline import RewardPipeline
+from lrm_reward_node.hacks.scoring import HEADS, Answers, Scorer
 
 DELIVERIES = ("delta", "hold")
-HEADS = (RewardHead.PROGRESS, RewardHead.COMPLETION, RewardHead.CONTRASTIVE)
 
 
 @dataclass(frozen=True)
 class Rule:
-    """When a success counts, and what is paid: the policy node's parameters of the same names."""
+    """When a success counts, and what is paid: the policy node's and the learner's parameters of the same names."""
 
     success_threshold: float = 0.8
     success_confirmations: int = 2
@@ -36,31 +35,40 @@ class Rule:
         rule = SuccessConfirmation(self.success_threshold, self.success_confirmations)
         return next((i for i, score in enumerate(completion) if rule.add(float(score))), None)
 
+    def paid(self, answers: Answers, end: int) -> dict[str, float]:
+        """Sum of the rewards of an episode that ends at query ``end``, by delivery.
+
+        A decision with an UNKNOWN score at either end is dropped, as the learner does.
+        """
+        return {name: self._sum(name, answers, end) for name in DELIVERIES}
+
+    def _sum(self, delivery: str, answers: Answers, end: int) -> float:
+        pays = RewardDelivery(replace(self.delivery, delivery=delivery))
+        scores = [Scores(**{head.value: _known(answers.values[head][i]) for head in HEADS}) for i in range(end + 1)]
+        known = [all(getattr(score, head.value) is not None for head in pays.heads) for score in scores]
+        return sum(pays.reward(scores[i], scores[i + 1], i + 1 == end) for i in range(end) if known[i] and known[i + 1])
+
 
 @dataclass(frozen=True)
 class Judged:
-    """One attacked episode and what the reward model made of it. NaN: UNKNOWN.
+    """One attacked episode and what the reward model made of it.
 
     Attributes:
-        attacked: what it was shown; ``frames`` is empty once they are not needed any more.
+        attacked: what it was shown.
         seed, kind: the honest episode it was made from.
-        values: (Q,) per head.
-        unknown: (Q,) bool, progress or completion has no value.
+        answers: what the model said.
         confirmed: query at which a success was confirmed; None: never.
-        closest: largest completion score that two queries in a row reach where nothing is done; NaN: there are none.
         rewards: what a learner would be paid over the episode, by delivery.
-        gained: the same minus what it is measured against.
+        gained: the same minus what the attack is measured against.
     """
 
     attacked: Attacked
     seed: int
     kind: str
-    values: Mapping[RewardHead, np.ndarray]
-    unknown: np.ndarray
+    answers: Answers
     confirmed: int | None
-    closest: float
     rewards: Mapping[str, float]
-    gained: Mapping[str, float] = field(default_factory=dict)
+    gained: Mapping[str, float]
 
     @property
     def false_success(self) -> bool:
@@ -72,6 +80,13 @@ class Judged:
         """Whether a success that lasts two queries was confirmed; None: there is none to be found."""
         lasting = self.attacked.truth[1:] & self.attacked.truth[:-1]
         return (self.confirmed is not None and not self.false_success) if lasting.any() else None
+
+    @property
+    def closest(self) -> float:
+        """Largest completion score that two queries in a row reach where nothing is done; NaN: there are none."""
+        completion = self.answers.values[RewardHead.COMPLETION]
+        both = np.minimum(completion[1:], completion[:-1])[~self.attacked.truth[1:]]
+        return float(np.nanmax(both)) if np.isfinite(both).any() else math.nan
 
 
 def gather(source: Iterable[EpisodeRecord], bases: Sequence[Base], count: int) -> dict[str, list[EpisodeRecord]]:
@@ -98,80 +113,58 @@ class Suite:
     """Attacks on one reward model.
 
     Attributes:
-        pipeline: what is attacked: the heads, their fusion and all checks of the live node.
+        scorer: asks the model.
         episodes: honest episodes by name of their base, from :func:`gather`.
         rule: when a success counts, and what is paid.
         seed: of the attacks' randomness.
     """
 
-    pipeline: RewardPipeline
+    scorer: Scorer
     episodes: Mapping[str, Sequence[EpisodeRecord]]
     rule: Rule = field(default_factory=Rule)
     seed: int = 0
 
-    def __post_init__(self) -> None:
-        self._own: dict[int, Mapping[str, float]] = {}
-        self._failing: Mapping[str, float] | None = None
-
     def run(self, attack: Attack) -> Iterator[Judged]:
         """One result per episode of the attack's base that can be attacked so."""
-        others = self.episodes[SUCCEEDED.name]
+        shown = [(episode, one) for episode, one in self._attacked(attack) if one is not None]
+        against = self._own_rewards([episode for episode, _ in shown]) if attack.paired else {}
+        for (episode, attacked), answers in zip(shown, self.scorer(one for _, one in shown), strict=True):
+            confirmed, rewards = self._judge(answers)
+            compared = against.get(episode.seed) or self._failing
+            gained = {name: rewards[name] - compared[name] for name in DELIVERIES}
+            kind = episode.labels.get("kind", episode.outcome)
+            yield Judged(attacked, episode.seed, kind, answers, confirmed, rewards, gained)
+
+    def _attacked(self, attack: Attack) -> Iterator[tuple[EpisodeRecord, Attacked | None]]:
         for index, episode in enumerate(self.episodes[attack.base.name]):
             rng = np.random.default_rng([self.seed, zlib.crc32(attack.name.encode()), index])
-            attacked = attack.apply(episode, others, rng)
-            if attacked is not None:
-                judged = self._judge(attacked, episode)
-                against = self._own_reward(episode) if attack.paired else self._failing_reward()
-                yield replace(judged, gained={name: judged.rewards[name] - against[name] for name in DELIVERIES})
+            yield episode, attack.apply(episode, self.episodes[SUCCEEDED.name], rng)
 
-    def _judge(self, attacked: Attacked, episode: EpisodeRecord) -> Judged:
-        stamps_ns = (np.arange(len(attacked.frames)) + 1) * FRAME_NS
-        rows = score_frames(self.pipeline, attacked.task, attacked.frames, stamps_ns)
-        values = {head: np.array([e.value for row in rows for e in row if e.head is head]) for head in HEADS}
-        completion = values[RewardHead.COMPLETION]
+    def _judge(self, answers: Answers) -> tuple[int | None, dict[str, float]]:
+        completion = answers.values[RewardHead.COMPLETION]
         confirmed = self.rule.confirmed_at(completion)
-        return Judged(
-            attacked=attacked,
-            seed=episode.seed,
-            kind=episode.labels.get("kind", episode.outcome),
-            values=values,
-            unknown=np.isnan(completion) | np.isnan(values[RewardHead.PROGRESS]),
-            confirmed=confirmed,
-            closest=_closest(completion, attacked.truth),
-            rewards={name: self._paid(name, values, confirmed) for name in DELIVERIES},
-        )
+        return confirmed, self.rule.paid(answers, len(completion) - 1 if confirmed is None else confirmed)
 
-    def _paid(self, delivery: str, values: Mapping[RewardHead, np.ndarray], confirmed: int | None) -> float:
-        """Sum of rewards until the episode ends; a decision with an UNKNOWN score at either end is dropped."""
-        pays = RewardDelivery(replace(self.rule.delivery, delivery=delivery))
-        end = len(values[RewardHead.COMPLETION]) - 1 if confirmed is None else confirmed
-        scores = [Scores(**{h.value: _known(values[h][i]) for h in HEADS}) for i in range(end + 1)]
-        known = [all(getattr(score, head.value) is not None for head in pays.heads) for score in scores]
-        decisions = range(end)
-        return sum(
-            pays.reward(scores[i], scores[i + 1], i + 1 == end) for i in decisions if known[i] and known[i + 1]
-        )
+    def _own_rewards(self, episodes: Sequence[EpisodeRecord]) -> dict[int, dict[str, float]]:
+        """Rewards of episodes as they are, by their seed; each is scored once in the life of the suite."""
+        new = [episode for episode in episodes if episode.seed not in self._own]
+        as_they_are = (honest(episode, (), np.random.default_rng(0)) for episode in new)
+        for episode, answers in zip(new, self.scorer(as_they_are), strict=True):
+            self._own[episode.seed] = self._judge(answers)[1]
+        return self._own
 
-    def _own_reward(self, episode: EpisodeRecord) -> Mapping[str, float]:
-        if episode.seed not in self._own:
-            as_it_is = honest(episode, (), np.random.default_rng(0))
-            self._own[episode.seed] = self._judge(as_it_is, episode).rewards
-        return self._own[episode.seed]
+    @cached_property
+    def _own(self) -> dict[int, dict[str, float]]:
+        return {}
 
-    def _failing_reward(self) -> Mapping[str, float]:
-        """Mean over honest failures."""
-        if self._failing is None:
-            rewards = [self._own_reward(episode) for episode in self.episodes[ORDINARY.name]]
-            self._failing = {name: float(np.mean([r[name] for r in rewards])) for name in DELIVERIES}
-        return self._failing
-
-
-def _closest(completion: np.ndarray, truth: np.ndarray) -> float:
-    both = np.minimum(completion[1:], completion[:-1])[~truth[1:]]
-    known = both[~np.isnan(both)]
-    return float(known.max()) if len(known) else math.nan
+    @cached_property
+    def _failing(self) -> dict[str, float]:
+        """Mean over honest failures; NaN where there are none."""
+        failures = self.episodes[ORDINARY.name]
+        own = self._own_rewards(failures)
+        paid = [own[episode.seed] for episode in failures]
+        return {name: float(np.mean([p[name] for p in paid])) if paid else math.nan for name in DELIVERIES}
 
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
-
