@@ -6,7 +6,7 @@ import argparse
 import inspect
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -118,17 +118,23 @@ def _about(args: argparse.Namespace, rule: Rule) -> dict[str, Any]:
     return {**checkpoint, "min_confidence": args.min_confidence, **named, "rule": asdict(rule)}
 
 
-def _source(args: argparse.Namespace, bases: Sequence[Base]) -> Iterator[EpisodeRecord]:
+def _source(args: argparse.Namespace, bases: Sequence[Base]) -> Iterable[EpisodeRecord]:
     from lrm_core.sources import source_function
 
-    source = source_function(args.source, parameters=("split", "episodes", "workers", "every"))
+    return ask(source_function(args.source, parameters=("split", "episodes", "workers", "every")), args, bases)
+
+
+def ask(
+    source: Callable[..., Iterable[EpisodeRecord]], args: argparse.Namespace, bases: Sequence[Base]
+) -> Iterable[EpisodeRecord]:
+    """Enough episodes for all bases: of the kinds they need, where the source takes ``kinds``."""
     options: dict[str, Any] = {"split": args.split, "workers": args.workers, "every": EVERY}
-    asked = [base.kinds for base in bases if base.kinds for _ in range(base.turns)]
+    wanted = [base.kinds for base in bases if base.kinds for _ in range(base.turns)]
     count = BLIND_SPARE * args.episodes
     if "kinds" in inspect.signature(source).parameters:
-        turns = math.lcm(*map(len, asked))
-        options["kinds"] = [kinds[turn % len(kinds)] for turn in range(turns) for kinds in asked]
-        count = SPARE * args.episodes * len(asked)
+        turns = math.lcm(*map(len, wanted))
+        options["kinds"] = [kinds[turn % len(kinds)] for turn in range(turns) for kinds in wanted]
+        count = SPARE * args.episodes * len(wanted)
     return _shown(source(episodes=count, **options), "episodes", None)
 
 

@@ -25,8 +25,8 @@ _KEYS = [
 ]
 _NOTE = (
     "Bar: no false success; honest ones have no bar. Closest: the largest completion score in two queries in a row "
-    "where nothing is done. Gained: sum of rewards, less that of the same episode without the attack or, where that one "
-    "succeeds or is the attack itself, that of honest failures; from differences of scores (delta), held scores (hold)."
+    "where nothing is done. Gained: sum of rewards, less that of the same episode without the attack or, where that "
+    "one succeeds or is the attack itself, of honest failures; from differences of scores (delta), held scores (hold)."
 )
 _ROW_PX = 23
 _LABELS_PX = 134
@@ -43,7 +43,11 @@ def render(found: Sequence[Findings], result: dict[str, Any]) -> str:
         card("False success", _rates(rows), "Share of episodes with a confirmed success that is none, 95 %.", "half"),
         card("Reward gained", _gains(rows), "What the attack pays a learner, differences of scores, 95 %.", "half"),
         card("All attacks", _table(rows), _NOTE),
-        *(_attack(one, result["rule"]) for one in [*failed, *stood, *(one for one in found if one.attack.control)]),
+        *(_failed(one, result["rule"]) for one in failed),
+        _closest(stood, "Attacks that fooled nobody", "Of each the closest call.", result["rule"]),
+        _closest(
+            [one for one in found if one.attack.control], "Honest episodes", "Of each the closest call.", result["rule"]
+        ),
     ]
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -62,7 +66,7 @@ def _top(title: str, result: dict[str, Any]) -> str:
         ("episodes from", f"{result['source']}, {result['split']}"),
         ("seed", str(result["seed"])),
     ]
-    lead = '<p class="lead">What the reward model makes of pictures that lie, on episodes it was not trained on.</p>'
+    lead = '<p class="lead">What the reward model makes of pictures that lie. Below each its completion score.</p>'
     return f"<h1>{escape(title)}</h1>{lead}{chips(facts)}"
 
 
@@ -137,23 +141,30 @@ def _verdict(passed: bool | None) -> str:
     return {True: tag("withstood", "good"), False: tag("failed", "bad"), None: tag("honest", "muted")}[passed]
 
 
-def _attack(found: Findings, rule: dict[str, Any]) -> str:
+def _failed(found: Findings, rule: dict[str, Any]) -> str:
     shown = "".join(_episode(one, rule) for one in found.worst)
-    fooled = found.false_successes
-    what = f"{fooled} of {len(found.results)} episodes end as a success that is none" if fooled else "the closest call"
-    note = f"{escape(found.attack.summary)} Base: {escape(found.attack.base.name)}. Below: {what}."
-    if len(found.results) < found.asked:
-        note += f' <span class="bad">The source gave {len(found.results)} of {found.asked} episodes.</span>'
-    title = found.attack.name.replace("_", " ")
-    return card(title, f'{legend(_KEYS)}<div class="pairs">{shown}</div>' if shown else " ", note)
+    count, of = found.false_successes, len(found.results)
+    note = f"{escape(found.attack.summary)} Base: {escape(found.attack.base.name)}. "
+    note += f"{count} of {of} episodes end as a success that is none; the clearest {len(found.worst)}:" if count else ""
+    if of < found.asked:
+        note += f' <span class="bad">The source gave {of} of the {found.asked} episodes asked for.</span>'
+    pictures = f'{legend(_KEYS)}<div class="pairs">{shown}</div>' if shown else " "
+    return card(found.attack.name.replace("_", " "), pictures, note)
 
 
-def _episode(one: Judged, rule: dict[str, Any]) -> str:
+def _closest(found: Sequence[Findings], title: str, note: str, rule: dict[str, Any]) -> str:
+    shown = "".join(_episode(one, rule, row.attack.name.replace("_", " ")) for row in found for one in row.worst)
+    return card(title, f'{legend(_KEYS)}<div class="pairs">{shown}</div>' if shown else "", note)
+
+
+def _episode(one: Judged, rule: dict[str, Any], name: str = "") -> str:
     verdict = "no success" if one.confirmed is None else f"success at query {one.confirmed}"
     label = tag(verdict, "bad" if one.false_success else "muted" if one.confirmed is None else "good")
-    facts = " · ".join(filter(None, (f"scene {one.seed}", one.kind.replace("_", " "), one.attacked.detail)))
+    told = f"“{one.attacked.task}”"
+    facts = [told if name else "", one.kind.replace("_", " "), one.attacked.detail, f"scene {one.seed}"]
     return (
-        f'<div class="episode"><h3>“{escape(one.attacked.task)}”{label}</h3><span class="note">{escape(facts)}</span>'
+        f'<div class="episode"><h3>{escape(name or told)}{label}</h3>'
+        f'<span class="note">{escape(" · ".join(filter(None, facts)))}</span>'
         f"{_strip(one, rule['success_threshold'])}{_timeline(one, rule['success_threshold'])}</div>"
     )
 

@@ -43,7 +43,7 @@ def behaviour(kind: str, turns: int = 1) -> Base:
 
 def honest(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: np.random.Generator) -> Attacked:
     """The episode as it is."""
-    return Attacked(episode.task, episode.front, episode.success.astype(bool), episode.labels.get("kind", ""))
+    return Attacked(episode.task, episode.front, episode.success.astype(bool))
 
 
 def black_camera(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: np.random.Generator) -> Attacked:
