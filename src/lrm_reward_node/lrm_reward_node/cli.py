@@ -37,7 +37,12 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
         help="rules for generated text; compat is lenient about framing",
     )
     add("--fusion", default="code", choices=FUSION_FORMS, help="fused = ((c+1)/2 + p + m)/3, or (c + p + m)/3")
-    add("--calibration", default="", metavar="FILE", help="written by lrm calibrate; default: as the model states")
+    add(
+        "--calibration",
+        default="auto",
+        metavar="FILE",
+        help="written by lrm calibrate; default: the one beside the adapters; none: as the model states",
+    )
     add("--json", action="store_true", help="print JSON instead of a table")
     add("--server", action="append", metavar="URL", help="ask an OpenAI-compatible server; see docs/serving.md")
 
@@ -54,6 +59,7 @@ def run_score(args: argparse.Namespace) -> int:
     for path in [*args.images, *([args.initial] if args.initial else [])]:
         scoring.read_picture(path)
     model: RewardModel
+    folder = ""
     if args.server and (args.model or args.adapters):
         raise BadInput("--server", args.server[0], "no --model and no --adapters: the server has its own")
     if args.server:
@@ -65,7 +71,8 @@ def run_score(args: argparse.Namespace) -> int:
 
         path = checkpoint_path(args.model)
         model = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
-    model = calibrated(model, args.calibration)
+        folder = args.adapters or path
+    model = calibrated(model, args.calibration, folder)
     pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal)
     scores = scoring.score_pictures(pipeline, args.task, args.images, args.initial)
     if args.json:
@@ -121,7 +128,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
         dest="start",
         type=Path,
         metavar="FOLDER",
-        help="go on from this checkpoint, with its tokenizer and adapters: a third of the time",
+        help="go on from this checkpoint, with its tokenizer and adapters: half the time, smaller steps",
     )
     add(
         "--source",
@@ -141,6 +148,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     )
     add("--workers", type=int, default=1, help="processes that collect episodes")
     add("--device", default="", help="torch device; empty: a GPU when there is one")
+    add("--bf16", action="store_true", help="16 bit matrix products on a processor that has them; a GPU always does so")
     add("--seed", type=int, default=0, help="seed of weights, batches and augmentation")
     add("--minutes", type=float, default=0.0, help="time budget of all training stages together; 0: as the preset says")
     add("--resume", action="store_true", help="go on where the run in --work stopped")

@@ -53,7 +53,11 @@ class RewardParams:
         low=0.05,
         high=600.0,
     )
-    calibration: str = param("", "File written by lrm calibrate. Empty: probabilities as the model states them.")
+    calibration: str = param(
+        "auto",
+        "Correction of the stated probabilities, written by lrm calibrate: auto takes the file beside the adapters "
+        "where there is one of this very model, none takes nothing, else a file.",
+    )
     min_confidence: float = param(0.0, "An answer of lower confidence is UNCERTAIN; 0: off.", low=0.0, high=1.0)
     fusion_form: str = param(
         "code", "Fused reward of the official code, (c+1)/2, or of the paper, signed c.", choices=FUSION_FORMS

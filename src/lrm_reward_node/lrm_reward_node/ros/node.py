@@ -43,7 +43,8 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
         """Load the model and create the publishers."""
         fusion = Fusion(params.fusion_form, _weights(params.fusion_weights))
         started_s = time.monotonic()
-        model = calibrated(self._model_factory(params), params.calibration)
+        folder = "" if params.backend == "openai" else params.adapters or checkpoint_path(params.model)
+        model = calibrated(self._model_factory(params), params.calibration, folder)
         _prove(model)
         self.get_logger().info(f"reward model {model.fingerprint} loaded in {time.monotonic() - started_s:.1f} s")
         self._pipeline = RewardPipeline(model, fusion, params.min_confidence)

@@ -84,7 +84,9 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLForConditionalGenera
 
 def load_model(folder: Path) -> Qwen3VLForConditionalGeneration:
     """The backbone of a checkpoint that was trained here, in 32 bit."""
-    return Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    model.name_or_path = ""  # else PEFT writes this folder into the adapters
+    return model
 
 
 def save_processor(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:

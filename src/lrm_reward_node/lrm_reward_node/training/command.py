@@ -46,6 +46,7 @@ class Options:
     minutes: float = 0.0
     resume: bool = False
     start: Path | None = None
+    bf16: bool = False
 
 
 def train(options: Options) -> int:
@@ -68,7 +69,9 @@ def train(options: Options) -> int:
     honest = source("train", preset.episodes)
     table = build_table(with_tampered(honest, np.random.default_rng(options.seed)))
     _say(started, f"{preset.episodes} episodes, {len(table)} frames, {table.success.mean():.2f} of them successful")
-    training = Training(table, preset, options.out, options.work, device, options.seed, options.resume, options.start)
+    training = Training(
+        table, preset, options.out, options.work, device, options.seed, options.resume, options.start, options.bf16
+    )
     size = sum(p.numel() for p in training.model.parameters()) / 1e6
     _say(started, f"{size:.1f} M parameters, {len(training.tokenizer)} tokens, training on {device}")
     training.run()

@@ -28,10 +28,10 @@ class Preset:
     query_gap_frames: int = 2
 
     def adapted(self) -> Preset:
-        """The same sizes for going on from a checkpoint: without the first stage, a third as long, smaller steps."""
+        """The same sizes for going on from a checkpoint: without the first stage, half as long, smaller steps."""
 
         def shorter(stage: StageParams) -> StageParams:
-            return StageParams(stage.steps // 3, stage.batch, 0.4 * stage.learning_rate, stage.minutes / 3.0)
+            return StageParams(max(1, stage.steps // 2), stage.batch, 0.4 * stage.learning_rate, stage.minutes / 2.0)
 
         return replace(self, see=replace(self.see, steps=0), read=shorter(self.read), adapt=shorter(self.adapt))
 

@@ -94,6 +94,7 @@ class Training:
         out: folder of the finished checkpoint; logs and partial checkpoints go to ``work``.
         seed: of weights, batches and augmentation.
         start: checkpoint to go on from; None starts with random weights.
+        bf16: matrix products in 16 bit on a processor too; a GPU always does so.
     """
 
     table: FrameTable
@@ -104,6 +105,7 @@ class Training:
     seed: int
     resume: bool
     start: Path | None = None
+    bf16: bool = False
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
@@ -219,7 +221,7 @@ class Training:
         return loss
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16 or self.device.type == "cuda")
 
 
 def tokenizer_for(table: FrameTable) -> PreTrainedTokenizerFast:

@@ -66,7 +66,7 @@ def _tampered(episode: EpisodeRecord, photos: Sequence[np.ndarray], rng: np.rand
 def _change(frame: np.ndarray, photos: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     kind = rng.random()
     if photos and kind < 0.65:
-        return _with_photo(frame, photos[rng.integers(len(photos))], rng)
+        return _with_photo(frame, photos[int(rng.integers(len(photos)))], rng)
     return _with_hand(frame, rng) if kind < 0.9 else _dark(frame, rng)
 
 
