@@ -38,8 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--episodes", type=int, default=200, help="episodes per attack")
     add("--seed", type=int, default=0, help="of the attacks' randomness; the episodes are those of the split")
     configure_checkpoint(parser)
-    add("--calibration", default="", metavar="FILE", help="written by lrm calibrate; default: as the model states")
-    add("--min-confidence", type=float, default=0.0, help="answers below are UNKNOWN, as the node's parameter")
+    add("--calibration", default="auto", metavar="FILE", help="auto, none or a file, as the node's parameter")
+    add("--min-confidence", type=float, default=0.0, help="an answer below is UNKNOWN, as the node's parameter")
     add(
         "--source",
         default="lrm_sim.reward_data:reward_episodes",
@@ -108,8 +108,10 @@ def _pipeline(args: argparse.Namespace) -> RewardPipeline:
     from lrm_reward_node.vlm.qwen import load
 
     torch.set_num_threads(1)
-    model = load(checkpoint_path(args.model), args.adapters or None, args.device, args.dtype)
-    return RewardPipeline(calibrated(model, args.calibration), min_confidence=args.min_confidence)
+    path = checkpoint_path(args.model)
+    model = load(path, args.adapters or None, args.device, args.dtype)
+    stated = calibrated(model, args.calibration, args.adapters or path)
+    return RewardPipeline(stated, min_confidence=args.min_confidence)
 
 
 def _about(args: argparse.Namespace, rule: Rule) -> dict[str, Any]:
