@@ -145,8 +145,15 @@ def rewound(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: np.ran
 
 
 def shuffled(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: np.random.Generator) -> Attacked:
-    """The recording of a success, its frames in random order."""
-    order = rng.permutation(len(episode.front))
+    """The recording of a success in random order, pictures of success apart: two in a row look like an honest one."""
+    length, done = len(episode.front), np.flatnonzero(episode.success)
+    kept = rng.permutation(done)[: (length + 1) // 2]
+    places = np.sort(rng.choice(length - len(kept) + 1, len(kept), replace=False)) + np.arange(len(kept))
+    order = np.empty(length, np.int64)
+    order[places] = kept
+    order[np.setdiff1d(np.arange(length), places)] = np.resize(
+        rng.permutation(np.flatnonzero(~episode.success)), length - len(kept)
+    )
     return _undone(episode, episode.front[order], f"order {' '.join(map(str, order))}")
 
 
