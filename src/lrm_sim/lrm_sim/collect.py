@@ -84,7 +84,7 @@ def reward_specs(
 def kind_specs(
     n: int, kinds: Sequence[str], seed: int, pairs: Sequence[tuple[str, str]] = tasks.TRAIN_PAIRS
 ) -> list[EpisodeSpec]:
-    """``n`` episodes with ``kinds`` in turn, each with every pair in turn; scene seeds from ``seed`` on.
+    """``n`` episodes with ``kinds`` in turn and random ``pairs``; scene seeds from ``seed`` on.
 
     Raises:
         BadInput: the expert does not know one of the kinds.
@@ -92,10 +92,9 @@ def kind_specs(
     known = [kind.value for kind in Kind]
     if not kinds or not set(kinds) <= set(known):
         raise BadInput("kinds", list(kinds), f"some of {known}")
-    turns = [divmod(i, len(kinds)) for i in range(n)]
+    drawn = np.random.default_rng(seed).integers(len(pairs), size=n)
     return [
-        EpisodeSpec(seed + i, tasks.sentence(*pairs[turn % len(pairs)]), Kind(kinds[place]))
-        for i, (turn, place) in enumerate(turns)
+        EpisodeSpec(seed + i, tasks.sentence(*pairs[pair]), Kind(kinds[i % len(kinds)])) for i, pair in enumerate(drawn)
     ]
 
 
