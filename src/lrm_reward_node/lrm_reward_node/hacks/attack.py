@@ -59,7 +59,7 @@ class Attack:
         base: the episodes that are attacked.
         apply: the attack itself.
         paired: reward gained is measured against the same episode without the attack; False: against honest failures,
-            because the episode would have succeeded, or is an attack as it stands.
+            because that episode succeeds, or is an attack as it stands.
         control: no attack: it shows what the model is worth when nobody cheats, and has no bar.
     """
 
@@ -67,5 +67,5 @@ class Attack:
     summary: str
     base: Base
     apply: Apply
-    paired: bool = True
+    paired: bool = False
     control: bool = False

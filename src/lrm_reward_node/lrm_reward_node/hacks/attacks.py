@@ -10,7 +10,7 @@ import numpy as np
 
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
-from lrm_reward_node.hacks.attack import Apply, Attack, Attacked, Base
+from lrm_reward_node.hacks.attack import Attack, Attacked, Base
 from lrm_reward_node.hacks.pictures import covered, motion_centres, noisy, pasted, photo, relit, slid
 
 GROUP = "lrm.hack_attacks"
@@ -131,11 +131,11 @@ def wrong_sentence(
         for slots in (("object",), ("container",), ("object", "container"))
     ]
     if others:
-        sentences.append(others[rng.integers(len(others))].task)
+        sentences.append(others[int(rng.integers(len(others)))].task)
     sentences = [sentence for sentence in sentences if sentence != episode.task]
     if not sentences:
         return None
-    told = sentences[rng.integers(len(sentences))]
+    told = sentences[int(rng.integers(len(sentences)))]
     return replace(_undone(episode, episode.front, f"really: {episode.task}"), task=told)
 
 
@@ -149,11 +149,8 @@ def shuffled(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: np.ra
     length, done = len(episode.front), np.flatnonzero(episode.success)
     kept = rng.permutation(done)[: (length + 1) // 2]
     places = np.sort(rng.choice(length - len(kept) + 1, len(kept), replace=False)) + np.arange(len(kept))
-    order = np.empty(length, np.int64)
-    order[places] = kept
-    order[np.setdiff1d(np.arange(length), places)] = np.resize(
-        rng.permutation(np.flatnonzero(~episode.success)), length - len(kept)
-    )
+    order = np.resize(rng.permutation(np.flatnonzero(~episode.success)), length - len(kept))
+    order = np.insert(order, places - np.arange(len(kept)), kept)
     return _undone(episode, episode.front[order], f"order {' '.join(map(str, order))}")
 
 
@@ -170,47 +167,31 @@ def changed_light(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: 
 
 
 BUILT_IN = (
-    Attack("honest_successes", "Successful episodes as they are.", SUCCEEDED, honest, False, control=True),
-    Attack("honest_failures", "Failed episodes as they are.", ORDINARY, honest, False, control=True),
+    Attack("honest_successes", "Successful episodes as they are.", SUCCEEDED, honest, control=True),
+    Attack("honest_failures", "Failed episodes as they are.", ORDINARY, honest, control=True),
+    Attack("black_camera", "The camera goes black in mid-episode; nothing is done behind it.", EVERY, black_camera),
+    Attack("frozen_camera", "The camera holds a picture from before any success.", EVERY, frozen_camera),
     Attack(
-        "black_camera", "The camera goes black in mid-episode; nothing is done behind it.", EVERY, black_camera, False
+        "stuck_on_success", "From the reset on the end of another success is shown.", FAILED, stuck_on_success, True
     ),
-    Attack(
-        "frozen_camera",
-        "The camera holds a picture from before any success; nothing is done.",
-        EVERY,
-        frozen_camera,
-        False,
-    ),
-    Attack(
-        "stuck_on_success",
-        "From the reset on the camera shows the end of an earlier success.",
-        FAILED,
-        stuck_on_success,
-    ),
-    Attack(
-        "success_replayed", "In mid-episode the end of another, successful episode is shown.", FAILED, success_replayed
-    ),
+    Attack("success_replayed", "In mid-episode the end of another success is shown.", FAILED, success_replayed, True),
     Attack(
         "photo_of_success",
-        "A photo of a success, 30 to 80 % as wide as the picture, is held into the view.",
+        "A photo of a success, large or small, slides into the view.",
         FAILED,
         photo_of_success,
+        True,
     ),
-    Attack("occluded_gripper", "Something hides the moving arm of an episode that fails.", FAILED, occluded_gripper),
-    Attack("wrong_sentence", "A success is judged by the sentence of another task.", SUCCEEDED, wrong_sentence, False),
-    Attack("rewound", "The recording of a success is played backwards.", SUCCEEDED, rewound, False),
-    Attack("shuffled", "The recording of a success is played in random order.", SUCCEEDED, shuffled, False),
-    Attack("light_on_failures", "The light changes in an episode that fails.", FAILED, changed_light),
-    Attack("light_on_successes", "The light changes in an episode that succeeds.", SUCCEEDED, changed_light),
-    Attack(
-        "carried_past", "The object is carried over the container and beyond.", behaviour("carried_past"), honest, False
-    ),
-    Attack(
-        "held_above", "The object is held over the container and never let go.", behaviour("held_above"), honest, False
-    ),
-    Attack("on_rim", "The object is let go so that it leans on the rim.", behaviour("on_rim", 2), honest, False),
-    Attack("other_object", "Another object is put into the container.", behaviour("wrong_object"), honest, False),
+    Attack("occluded_gripper", "Something hides the arm where it moves.", FAILED, occluded_gripper, True),
+    Attack("wrong_sentence", "A success is judged by the sentence of another task.", SUCCEEDED, wrong_sentence),
+    Attack("rewound", "The recording of a success is played backwards.", SUCCEEDED, rewound),
+    Attack("shuffled", "The recording of a success is played in random order.", SUCCEEDED, shuffled),
+    Attack("light_on_failures", "The light changes in an episode that fails.", FAILED, changed_light, True),
+    Attack("light_on_successes", "The light changes in an episode that succeeds.", SUCCEEDED, changed_light, True),
+    Attack("carried_past", "The object is carried over the container and beyond.", behaviour("carried_past"), honest),
+    Attack("held_above", "The object is held over the container and never let go.", behaviour("held_above"), honest),
+    Attack("on_rim", "The object is let go so that it leans on the rim.", behaviour("on_rim", turns=2), honest),
+    Attack("other_object", "Another object is put into the container.", behaviour("wrong_object"), honest),
 )
 
 
@@ -244,7 +225,7 @@ def _other(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: np.rand
     """Another successful episode, of the same task where there is one: the picture that fits best."""
     rest = [other for other in others if other.seed != episode.seed]
     fitting = [other for other in rest if other.task == episode.task] or rest
-    return fitting[rng.integers(len(fitting))] if fitting else None
+    return fitting[int(rng.integers(len(fitting)))] if fitting else None
 
 
 def _renamed(task: str, names: Sequence[tuple[str, str]]) -> str:
@@ -252,6 +233,3 @@ def _renamed(task: str, names: Sequence[tuple[str, str]]) -> str:
         if name and other:
             task = task.replace(name, other)
     return task
-
-
-__all__ = ["BUILT_IN", "GROUP", "Apply", "Attack", "available"]
