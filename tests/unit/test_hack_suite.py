@@ -22,6 +22,7 @@ from lrm_bringup.report.statistics import bootstrap_mean
 from lrm_core.delivery import DeliveryParams, RewardDelivery
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardStatus, unknown
 from lrm_core.transitions import Scores
+from lrm_reward_node.camera_check import NO_LIMITS
 from lrm_reward_node.evaluation.episodes import FRAME_NS
 from lrm_reward_node.hacks.attack import Base
 from lrm_reward_node.hacks.attacks import BUILT_IN, FAILED, ORDINARY, SUCCEEDED, behaviour
@@ -31,7 +32,7 @@ from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.pipeline import RewardPipeline
 from reward_episodes import honest_episodes
 
-EPISODES = 4
+EPISODES = 3
 ATTACKS = [attack for attack in BUILT_IN if not attack.control]
 C, P, M = MODEL_HEADS
 
@@ -59,7 +60,7 @@ class Silent:
 
 def suite(model: object) -> Suite:
     episodes = gather(honest_episodes("hack", 400, 1, 10), bases_of(BUILT_IN), EPISODES)
-    with scorer(partial(RewardPipeline, model), 1) as ask:
+    with scorer(partial(RewardPipeline, model, limits=NO_LIMITS), 1) as ask:
         return Suite(ask, episodes)
 
 
@@ -176,7 +177,7 @@ def test_the_bootstrap_covers_the_mean() -> None:
 def test_the_command_ends_with_1_when_the_model_was_fooled(
     model: object, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hack_test, "_pipeline", lambda _: RewardPipeline(model))
+    monkeypatch.setattr(hack_test, "_pipeline", lambda _: RewardPipeline(model, limits=NO_LIMITS))
     words = ["hack-test", "--source", "reward_episodes:honest_episodes", "--out", str(tmp_path), "--episodes", "3"]
     assert cli.main([*words, "--attack", "black_camera", "--attack", "on_rim", "--pictures", "2"]) == code
     result = json.loads((tmp_path / "hack_test.json").read_text())
@@ -211,4 +212,4 @@ def test_a_source_that_can_be_asked_for_kinds_is_asked_for_what_the_attacks_need
     assert asked["kinds"] == ["x", "z", "z", "y", "z", "z"] and asked["every"] == 10
 
 
-ABOUT = {"model": "m", "source": "s", "split": "hack", "seed": 0, "episodes": EPISODES}
+ABOUT = {"model": "m", "source": "s", "split": "hack", "seed": 0, "episodes": EPISODES, "camera_check": True}

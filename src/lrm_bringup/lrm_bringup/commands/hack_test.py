@@ -41,6 +41,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--calibration", default="auto", metavar="FILE", help="auto, none or a file, as the node's parameter")
     add("--min-confidence", type=float, default=0.0, help="an answer below is UNKNOWN, as the node's parameter")
     add(
+        "--camera-check",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="pictures that are covered, frozen or of another scene are not scored, as in the node (default: on)",
+    )
+    add(
         "--source",
         default="lrm_sim.reward_data:reward_episodes",
         metavar="MODULE:FUNCTION",
@@ -104,6 +110,7 @@ def _pipeline(args: argparse.Namespace) -> RewardPipeline:
     import torch
 
     from lrm_reward_node.calibration import calibrated
+    from lrm_reward_node.camera_check import NO_LIMITS, CameraLimits
     from lrm_reward_node.pipeline import RewardPipeline
     from lrm_reward_node.vlm.qwen import load
 
@@ -111,13 +118,15 @@ def _pipeline(args: argparse.Namespace) -> RewardPipeline:
     path = checkpoint_path(args.model)
     model = load(path, args.adapters or None, args.device, args.dtype)
     stated = calibrated(model, args.calibration, args.adapters or path)
-    return RewardPipeline(stated, min_confidence=args.min_confidence)
+    limits = CameraLimits() if args.camera_check else NO_LIMITS
+    return RewardPipeline(stated, min_confidence=args.min_confidence, limits=limits)
 
 
 def _about(args: argparse.Namespace, rule: Rule) -> dict[str, Any]:
     named = {name: getattr(args, name) for name in ("source", "split", "seed", "episodes")}
     checkpoint = {"model": args.model or SHIPPED_MODEL, "adapters": args.adapters, "calibration": args.calibration}
-    return {**checkpoint, "min_confidence": args.min_confidence, **named, "rule": asdict(rule)}
+    gating = {"min_confidence": args.min_confidence, "camera_check": args.camera_check}
+    return {**checkpoint, **gating, **named, "rule": asdict(rule)}
 
 
 def _source(args: argparse.Namespace, bases: Sequence[Base]) -> Iterable[EpisodeRecord]:

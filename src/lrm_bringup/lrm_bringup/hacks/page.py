@@ -64,6 +64,7 @@ def _top(title: str, result: dict[str, Any]) -> str:
         ("episodes per attack", str(result["episodes"])),
         ("success", f"completion ≥ {rule['success_threshold']} in {rule['success_confirmations']} queries in a row"),
         ("episodes from", f"{result['source']}, {result['split']}"),
+        ("camera check", "on" if result["camera_check"] else "off"),
         ("seed", str(result["seed"])),
     ]
     lead = '<p class="lead">What the reward model makes of pictures that lie. Below each its completion score.</p>'
