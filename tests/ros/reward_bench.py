@@ -16,6 +16,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 
+from lrm_bringup.graph import yaml_value
 from lrm_core.rewards import RewardEstimate, RewardHead
 from lrm_core.ros import images, qos, stamps
 from lrm_core.ros.lifecycle import run
@@ -29,6 +30,8 @@ PERIOD_NS = 100_000_000
 K = 10
 START_NS = 1_000_000_000_000
 SIZE = (48, 64, 3)
+ANY_PICTURE = {"camera_min_detail": 0.0, "camera_max_changed": 1.0, "camera_noise": False}
+"""The frames of this bench are flat: without checks of the picture."""
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(sys.path)}
 """For a process of its own: the packages under test, as this test run imports them."""
 
@@ -121,7 +124,7 @@ def in_process(
     bench: Bench, model: Callable[[], RewardModel] = FakeRewardModel, **parameters: Any
 ) -> Iterator[RewardNode]:
     """A real reward node in this process, configured and active, beside ``bench``."""
-    overrides = {"lockstep": True, "state_dir": "", **parameters}
+    overrides = {"lockstep": True, "state_dir": "", **ANY_PICTURE, **parameters}
     node = RewardNode(lambda _: model(), parameter_overrides=[Parameter(k, value=v) for k, v in overrides.items()])
     bench.executor.add_node(node)
     try:
@@ -136,7 +139,8 @@ def in_process(
 
 def process_command(state_dir: Path) -> list[object]:
     """The reward node with the fake model as a process of its own."""
-    arguments = ["-p", "autostart:=true", "-p", "lockstep:=true", "-p", f"state_dir:={state_dir}"]
+    given = {"autostart": True, "lockstep": True, "state_dir": str(state_dir), **ANY_PICTURE}
+    arguments = [word for name, value in given.items() for word in ("-p", f"{name}:={yaml_value(value)}")]
     return [sys.executable, Path(__file__), "--ros-args", *arguments]
 
 

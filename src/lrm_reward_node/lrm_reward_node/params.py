@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lrm_core.params import param
+from lrm_reward_node.camera_check import CameraLimits
 from lrm_reward_node.parsing import PARSINGS
 from lrm_reward_node.pipeline import FUSION_FORMS
 from lrm_reward_node.readout import READOUTS
@@ -59,6 +60,24 @@ class RewardParams:
         "where there is one of this very model, none takes nothing, else a file.",
     )
     min_confidence: float = param(0.0, "An answer of lower confidence is UNCERTAIN; 0: off.", low=0.0, high=1.0)
+    camera_min_detail: float = param(
+        CameraLimits.min_detail,
+        "A picture whose strongest edges are weaker, in levels of 255, is covered: CAMERA_FAULT; 0: off.",
+        low=0.0,
+        high=255.0,
+    )
+    camera_max_changed: float = param(
+        CameraLimits.max_changed,
+        "A picture of which a larger share is not as in the reset frame, light apart, shows another scene: "
+        "CAMERA_FAULT; 1: off.",
+        low=0.0,
+        high=1.0,
+    )
+    camera_noise: bool = param(
+        True,
+        "The camera has sensor noise, so that a frame equal to that of the previous query is frozen: CAMERA_FAULT. "
+        "False for a simulated camera.",
+    )
     fusion_form: str = param(
         "code", "Fused reward of the official code, (c+1)/2, or of the paper, signed c.", choices=FUSION_FORMS
     )

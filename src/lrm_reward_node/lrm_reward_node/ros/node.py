@@ -13,6 +13,7 @@ from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardStatus
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_reward_node.calibration import calibrated
+from lrm_reward_node.camera_check import CameraLimits
 from lrm_reward_node.checkpoint import checkpoint_path
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.params import RewardParams
@@ -47,7 +48,8 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
         model = calibrated(self._model_factory(params), params.calibration, folder)
         _prove(model)
         self.get_logger().info(f"reward model {model.fingerprint} loaded in {time.monotonic() - started_s:.1f} s")
-        self._pipeline = RewardPipeline(model, fusion, params.min_confidence)
+        limits = CameraLimits(params.camera_min_detail, params.camera_max_changed, params.camera_noise)
+        self._pipeline = RewardPipeline(model, fusion, params.min_confidence, limits=limits)
         self._publishers_of_rewards = RewardPublishers(self)
 
     def activate_node(self) -> None:

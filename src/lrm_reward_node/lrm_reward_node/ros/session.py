@@ -206,6 +206,10 @@ class ScoringSession:
         self._published.append(scored)
         if any(estimate.ok for estimate in scored.estimates):
             self._complaint = ""
+        faults = (e.raw_text for e in scored.estimates if e.status is RewardStatus.CAMERA_FAULT)
+        if fault := next(faults, ""):
+            what, _, _ = fault.partition(" (")  # One line per cause: the figures change from frame to frame.
+            self._complain(f"camera {self._params.camera}: {what}")
         if scored.error:
             self._complain(f"the model failed on the frame at {stamps.seconds(scored.query.stamp_ns)}: {scored.error}")
 
