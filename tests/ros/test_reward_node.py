@@ -148,6 +148,16 @@ def test_an_answer_below_the_confidence_asked_for_is_uncertain(bench: Bench) -> 
     }
 
 
+def test_contrastive_in_both_orders_is_another_function_and_says_so(bench: Bench) -> None:
+    with in_process(bench, contrastive_swap=True):
+        bench.status(RUNNING)
+        for step in (0, 10):
+            bench.frame(step)
+            bench.until(lambda step=step: bench.scored(step, 4 if step else 2))
+    assert bench.of(10)["contrastive"].value == pytest.approx(0.1, abs=0.01)
+    assert FakeRewardModel.fingerprint not in {reward.model_fingerprint for reward in bench.rewards}
+
+
 class SlowModel(FakeRewardModel):
     """Waits for permission before every batch."""
 

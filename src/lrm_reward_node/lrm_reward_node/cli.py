@@ -38,6 +38,7 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
     )
     add("--fusion", default="code", choices=FUSION_FORMS, help="fused = ((c+1)/2 + p + m)/3, or (c + p + m)/3")
     add("--calibration", default="", metavar="FILE", help="written by lrm calibrate; default: as the model states")
+    add("--swap", action="store_true", help="ask contrastive in both orders of its pictures and average")
     add("--json", action="store_true", help="print JSON instead of a table")
     add("--server", action="append", metavar="URL", help="ask an OpenAI-compatible server; see docs/serving.md")
 
@@ -48,6 +49,7 @@ def run_score(args: argparse.Namespace) -> int:
     from lrm_reward_node.calibration import calibrated
     from lrm_reward_node.model import RewardModel
     from lrm_reward_node.pipeline import Fusion, RewardPipeline
+    from lrm_reward_node.swap import in_both_orders
 
     prompts.check_task(args.task)
     goal = scoring.read_picture(args.goal) if args.goal else None
@@ -65,7 +67,7 @@ def run_score(args: argparse.Namespace) -> int:
 
         path = checkpoint_path(args.model)
         model = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
-    model = calibrated(model, args.calibration)
+    model = in_both_orders(calibrated(model, args.calibration), args.swap)
     pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal)
     scores = scoring.score_pictures(pipeline, args.task, args.images, args.initial)
     if args.json:

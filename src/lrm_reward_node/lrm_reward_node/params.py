@@ -57,6 +57,9 @@ class RewardParams:
         high=600.0,
     )
     calibration: str = param("", "File written by lrm calibrate. Empty: probabilities as the model states them.")
+    contrastive_swap: bool = param(
+        False, "Ask contrastive in both orders of its pictures and average: no order bias, one more answer per frame."
+    )
     min_confidence: float = param(0.0, "An answer of lower confidence is UNCERTAIN; 0: off.", low=0.0, high=1.0)
     fusion_form: str = param(
         "code", "Fused reward of the official code, (c+1)/2, or of the paper, signed c.", choices=FUSION_FORMS

@@ -20,6 +20,7 @@ from lrm_reward_node.params import RewardParams
 from lrm_reward_node.pipeline import Fusion, RewardPipeline
 from lrm_reward_node.ros.publishers import RewardPublishers
 from lrm_reward_node.ros.session import ScoringSession
+from lrm_reward_node.swap import in_both_orders
 
 ModelFactory = Callable[[RewardParams], RewardModel]
 
@@ -45,7 +46,7 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
         check_cameras(params.cameras, params.camera_quorum)
         fusion = Fusion(params.fusion_form, _weights(params.fusion_weights))
         started_s = time.monotonic()
-        model = calibrated(self._model_factory(params), params.calibration)
+        model = in_both_orders(calibrated(self._model_factory(params), params.calibration), params.contrastive_swap)
         _prove(model)
         self.get_logger().info(f"reward model {model.fingerprint} loaded in {time.monotonic() - started_s:.1f} s")
         self._pipeline = RewardPipeline(model, fusion, params.min_confidence)
