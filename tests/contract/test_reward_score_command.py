@@ -51,6 +51,19 @@ def test_pictures_are_scored_in_order_as_json(
         assert 0.0 <= row["progress"]["value"] <= 1.0 and 0.0 < row["progress"]["confidence"] <= 1.0
 
 
+def test_a_comparison_in_both_orders_changes_contrastive_alone(
+    model: str, pictures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for options in ([], ["--swap"]):
+        _, out, _ = score(capsys, "--model", model, "--task", TASK, "--json", *options, *pictures)
+        found.append(json.loads(out))
+    plain, both = (result["images"][1] for result in found)
+    assert plain["contrastive"]["value"] != both["contrastive"]["value"]
+    assert plain["progress"]["value"] == pytest.approx(both["progress"]["value"], abs=2e-3)
+    assert found[0]["model_fingerprint"] != found[1]["model_fingerprint"]
+
+
 def test_one_picture_alone_has_no_reference(
     model: str, pictures: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

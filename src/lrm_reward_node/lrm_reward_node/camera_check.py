@@ -80,6 +80,7 @@ class View:
 
     @classmethod
     def of(cls, picture: np.ndarray) -> View:
+        """The view of a picture (H, W, 3) uint8."""
         step = max(1, min(picture.shape[:2]) // _SAMPLES_PX)
         cells: np.ndarray = picture[::step, ::step].astype(np.float32)
         for axis in (0, 1):
