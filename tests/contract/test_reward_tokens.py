@@ -12,7 +12,8 @@ from lrm_core.resources import model_path
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node import prompts
 from lrm_reward_node.model import RewardQuery
-from lrm_reward_node.vlm.encoding import Row, query_row, rendered, token_ids
+from lrm_reward_node.rows import Row, query_row
+from lrm_reward_node.vlm.encoding import rendered, token_ids
 
 TASKS = (
     "put the red cube in the blue bowl",

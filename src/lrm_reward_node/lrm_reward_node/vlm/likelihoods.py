@@ -13,9 +13,10 @@ from torch import Tensor
 
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.readout import ANSWERS
+from lrm_reward_node.rows import Row
 from lrm_reward_node.vlm.answers import AnswerTokens, answer_tokens
 from lrm_reward_node.vlm.cache import BatchCache
-from lrm_reward_node.vlm.encoding import EncodedImage, Eye, ImageEncoder, Row
+from lrm_reward_node.vlm.encoding import EncodedImage, Eye, ImageEncoder
 from lrm_reward_node.vlm.loading import Checkpoint
 from lrm_reward_node.vlm.templates import Part, Template, TemplateKey, build_template, pack
 from lrm_reward_node.vlm.text import Block, Packed, PackedText, adapter_spans, project

@@ -23,7 +23,8 @@ from lrm_reward_node.readout import (
     read_text,
     readout_identity,
 )
-from lrm_reward_node.vlm.encoding import Row, query_row, rendered
+from lrm_reward_node.rows import Row, query_row
+from lrm_reward_node.vlm.encoding import rendered
 from lrm_reward_node.vlm.likelihoods import AnswerLikelihoods
 from lrm_reward_node.vlm.loading import Checkpoint, load_checkpoint
 from lrm_reward_node.vlm.routed import RoutedRewardModel
