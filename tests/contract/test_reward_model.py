@@ -126,7 +126,7 @@ def test_a_failing_forward_pass_is_a_model_error(model: QwenRewardModel, monkeyp
     def out_of_memory(*_: object) -> None:
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(model, "log_likelihoods", out_of_memory)
+    monkeypatch.setattr(model, "_read", out_of_memory)
     (estimate,) = model.score([contract_query(RewardHead.COMPLETION, 1)])
     assert estimate.status is RewardStatus.MODEL_ERROR and "out of memory" in estimate.raw_text
 

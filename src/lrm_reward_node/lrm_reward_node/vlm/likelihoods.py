@@ -77,6 +77,11 @@ class AnswerLikelihoods:
         scores = self._score([asked[i] for i in order])
         return [one for _, one in sorted(zip(order, scores, strict=True), key=lambda pair: pair[0])]
 
+    def forget(self) -> None:
+        """Empty the caches of pictures and prefixes, which hold most of the memory between two calls."""
+        self.encoder.cache.clear()
+        self._prefixes.clear()
+
     def _asked(self, rows: Sequence[Row]) -> list[Asked]:
         encoded: dict[int, list[EncodedImage]] = {}
         for eye in dict.fromkeys(self._eyes[row.head] for row in rows):
