@@ -11,7 +11,7 @@ import torch
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus
-from lrm_reward_node import prompts
+from lrm_reward_node import golden, prompts
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.readout import (
     UNREADABLE,
@@ -25,6 +25,7 @@ from lrm_reward_node.readout import (
 )
 from lrm_reward_node.rows import Row, query_row
 from lrm_reward_node.vlm.encoding import rendered
+from lrm_reward_node.vlm.files import resolve_folder
 from lrm_reward_node.vlm.likelihoods import AnswerLikelihoods
 from lrm_reward_node.vlm.loading import Checkpoint, load_checkpoint
 from lrm_reward_node.vlm.routed import RoutedRewardModel
@@ -46,7 +47,10 @@ def load(
         BadInput: something is missing, damaged or did not load.
     """
     check_readout(readout, parsing)
-    return reward_model(load_checkpoint(path, adapters, device, dtype), readout, parsing)
+    checkpoint = load_checkpoint(path, adapters, device, dtype)
+    if doubt := golden.doubt(resolve_folder("model", adapters or path), checkpoint.digest):
+        logger.warning(doubt)
+    return reward_model(checkpoint, readout, parsing)
 
 
 def reward_model(
