@@ -17,6 +17,7 @@ from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.vlm.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, digest_of
+from lrm_reward_node.vlm.proof import HalfLoaded
 
 MODEL_TYPE = "qwen3_vl"
 MOST_MISSING = 1.5
@@ -74,11 +75,11 @@ def _numbers(paths: Iterable[Path]) -> int:
 
 
 def check_finite(field: str, folder: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
-    """Raise :class:`BadInput` for the first tensor that holds a NaN or an infinity."""
+    """Raise :class:`HalfLoaded` for the first tensor that holds a NaN or an infinity."""
     for name, tensor in tensors:
         if tensor.numel() and not torch.isfinite(torch.stack(torch.aminmax(tensor.detach()))).all():
             fix = f"{name} holds a NaN or an infinity as {str(tensor.dtype).removeprefix('torch.')}: fetch it again."
-            raise BadInput(field, str(folder), "finite weights", fix)
+            raise HalfLoaded(field, str(folder), "finite weights", fix)
 
 
 def read_adapter_config(head: RewardHead, folder: Path) -> LoraConfig:
