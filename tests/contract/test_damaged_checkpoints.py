@@ -27,7 +27,9 @@ from lrm_reward_node.contract import contract_query
 from lrm_reward_node.readout import ANSWERS
 from lrm_reward_node.ros.node import RewardNode, load_model
 from lrm_reward_node.vlm.files import PROCESSOR_FILES
+from lrm_reward_node.vlm.processor import load_processor
 from lrm_reward_node.vlm.qwen import load
+from lrm_reward_node.vlm.vetting import read_architecture
 from reward_checkpoints import full_forward
 from ros_testing import default_context
 
@@ -252,6 +254,17 @@ def test_a_checkpoint_that_is_not_whole_is_refused_in_one_line(folder: Path, cas
 
 def test_the_copy_that_the_cases_damage_is_good(folder: Path) -> None:
     assert all(e.ok for e in load(str(folder)).score([contract_query(head, 1) for head in MODEL_HEADS]))
+
+
+def test_a_picture_costs_a_bounded_number_of_tokens_whatever_the_processor_allows(folder: Path) -> None:
+    """Qwen3-VL's own processor allows 16 megapixels: 16384 tokens and as many squared in its attention."""
+    with_values(IMAGES, size={"shortest_edge": 65536, "longest_edge": 16777216})(folder)
+    processor = load_processor(folder, read_architecture(folder))
+    for shape in ((4320, 7680, 3), (8192, 8192, 3), (580, 64000, 3)):
+        grid = processor.image_processor(images=[np.zeros(shape, np.uint8)], return_tensors="np")["image_grid_thw"]
+        assert 2000 < grid.prod() / processor.image_processor.merge_size**2 <= 4096
+    small = processor.image_processor(images=[np.zeros((480, 640, 3), np.uint8)], return_tensors="np")
+    assert small["image_grid_thw"].prod() == 1200
 
 
 def test_a_node_refuses_a_damaged_checkpoint_in_configure(folder: Path, ros_domain_id: int) -> None:

@@ -5,20 +5,23 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lrm_core.errors import BadInput
-from lrm_core.rewards import MODEL_HEADS, RewardStatus
+from lrm_core.rewards import MODEL_HEADS, RewardHead, RewardStatus
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_reward_node.calibration import calibrated
 from lrm_reward_node.checkpoint import checkpoint_path
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.params import RewardParams
 from lrm_reward_node.pipeline import Fusion, RewardPipeline
+from lrm_reward_node.prompts import check_task
 from lrm_reward_node.ros.publishers import RewardPublishers
 from lrm_reward_node.ros.session import ScoringSession
+from lrm_reward_node.scoring import read_picture
 
 ModelFactory = Callable[[RewardParams], RewardModel]
 
@@ -42,11 +45,14 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
     def configure_node(self, params: RewardParams) -> None:
         """Load the model and create the publishers."""
         fusion = Fusion(params.fusion_form, _weights(params.fusion_weights))
+        if params.task:
+            check_task(params.task)
+        goal = read_picture(Path(params.goal_image).expanduser()) if params.goal_image else None
         started_s = time.monotonic()
         model = calibrated(self._model_factory(params), params.calibration)
-        _prove(model)
+        _prove(model, goal)
         self.get_logger().info(f"reward model {model.fingerprint} loaded in {time.monotonic() - started_s:.1f} s")
-        self._pipeline = RewardPipeline(model, fusion, params.min_confidence)
+        self._pipeline = RewardPipeline(model, fusion, params.min_confidence, goal)
         self._publishers_of_rewards = RewardPublishers(self)
 
     def activate_node(self) -> None:
@@ -74,11 +80,12 @@ def _weights(weights: list[float]) -> dict[Any, float]:
     return dict(zip(MODEL_HEADS, weights, strict=True))
 
 
-def _prove(model: RewardModel) -> None:
+def _prove(model: RewardModel, goal: np.ndarray | None) -> None:
     """Ask every head once: the first real frame meets a warm model, and one that cannot run fails here."""
     black = np.zeros((128, 128, 3), np.uint8)
+    goals = {RewardHead.PROGRESS: goal}
     for estimate in model.score(
-        [RewardQuery(head, "put the cube in the bowl", black, 1, black, 1) for head in MODEL_HEADS]
+        [RewardQuery(head, "put the cube in the bowl", black, 1, black, 1, goals.get(head)) for head in MODEL_HEADS]
     ):
         if estimate.status is RewardStatus.MODEL_ERROR:
             raise BadInput(f"answer of the {estimate.head.value} head", estimate.raw_text, "an answer to a black image")
