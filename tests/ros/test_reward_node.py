@@ -183,7 +183,7 @@ def test_bad_images_are_refused_by_name_and_their_query_is_lost(bench: Bench) ->
         bench.status(RUNNING)
         bench.frame(0)
         wrong = []
-        for change in ({"encoding": "bayer_rggb8"}, {"step": 3}, {"height": 47}, {"width": 0}):
+        for change in ({"encoding": "nv24"}, {"step": 3}, {"height": 47}, {"width": 0}):
             msg = image(0.5, START_NS + 10 * PERIOD_NS)
             for name, value in change.items():
                 setattr(msg, name, value)
