@@ -66,9 +66,12 @@ def score(pipeline: RewardPipeline, query: Query, quorum: int = 0) -> ScoredQuer
         query: with at least one frame.
         quorum: cameras that have to know, see :func:`lrm_reward_node.cameras.verdict`.
     """
-    seen = [view for view in query.views if view.current is not None]
-    items = [(query.plan.task, view.initial, view.previous, view.current) for view in seen if view.current is not None]
-    found = dict(zip((view.camera for view in seen), pipeline.score_batch(items), strict=True))
+    items = {
+        view.camera: (query.plan.task, view.initial, view.previous, view.current)
+        for view in query.views
+        if view.current is not None
+    }
+    found = dict(zip(items, pipeline.score_batch(list(items.values())), strict=True))
     heads = {view.camera: _heads(query, view, found.get(view.camera, [])) for view in query.views}
     verdicts = [verdict({camera: row[i] for camera, row in heads.items()}, quorum) for i in range(len(MODEL_HEADS))]
     rows = {camera: _published(query, [*row, pipeline.fusion(row)]) for camera, row in heads.items()}
