@@ -45,7 +45,7 @@ def read_picture(path: Path) -> np.ndarray:
     Raises:
         BadInput: no such file, not a picture, or one that no model can be asked about.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     if not path.is_file():
         raise BadInput("image", str(path), "an existing picture file")
@@ -55,7 +55,9 @@ def read_picture(path: Path) -> np.ndarray:
             with Image.open(path) as picture:
                 _check_picture(path, *picture.size, picture.mode)
                 pixels = _rgb(ImageOps.exif_transpose(picture))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except BadInput:
+        raise
+    except Exception as error:  # the decoders of a damaged file raise many unrelated types
         raise BadInput("image", str(path), "a complete picture file such as PNG or JPEG", str(error)) from error
     try:
         return checked_picture(pixels)
