@@ -31,7 +31,7 @@ PIXELS = {"shortest_edge": 256 * 256, "longest_edge": 4096 * 4096}
 WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-"""How Qwen's tokenizer cuts text before it merges bytes. A common English word is one token there, here every one is."""
+"""How Qwen's tokenizer cuts text before it merges bytes. There a common English word is one token, here every word."""
 
 _ROPE = {"rope_type": "default", "rope_theta": 5e6, "mrope_interleaved": True}
 _8B: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.attention.bias import causal_lower_right
+from torch.nn.attention.bias import CausalBias, causal_lower_right
 
 if TYPE_CHECKING:
     from lrm_reward_node.vlm.text import Block
@@ -33,8 +33,10 @@ class Sight:
         """That of a whole block. ``like`` has the device and number format of the queries."""
         before = 0 if block.past is None else block.past.shape[-2]
         length, total = block.length, before + block.length
-        if block.tree is None and (before == 0 or like.is_cuda):
+        if block.tree is None and before == 0:
             return Sight(length, total)
+        if block.tree is None and like.is_cuda:
+            return Sight(length, total, causal_lower_right(length, total))
         seen = torch.ones(length, total, dtype=torch.bool, device=like.device).tril(before)
         if block.tree is not None:
             seen[-len(block.tree) :, -len(block.tree) :] = block.tree
@@ -59,15 +61,10 @@ def attend(query: Tensor, keys_values: Tensor, sight: Sight, scale: float) -> Te
     Returns:
         (rows, heads, queries, head)
     """
-    grouped: dict[str, Any] = {"scale": scale}
-    if query.is_cuda and sight.mask is None:  # the kernel for this case shares keys and values among heads
+    options: dict[str, Any] = {"scale": scale, "is_causal": sight.mask is None and sight.queries == sight.keys}
+    if query.is_cuda and (sight.mask is None or isinstance(sight.mask, CausalBias)):
         keys, values = keys_values
-        grouped["enable_gqa"] = True
+        options["enable_gqa"] = True  # the kernel for these shares keys and values among heads
     else:
         keys, values = keys_values.repeat_interleave(query.shape[1] // keys_values.shape[2], 2)
-    mask = sight.mask
-    if mask is None and sight.queries == sight.keys:
-        grouped["is_causal"] = True
-    elif mask is None and sight.queries > 1:
-        mask = causal_lower_right(sight.queries, sight.keys)
-    return functional.scaled_dot_product_attention(query, keys, values, mask, **grouped)
+    return functional.scaled_dot_product_attention(query, keys, values, sight.mask, **options)
