@@ -9,8 +9,7 @@ stream after the other for the latency. Rounds alternate, so that other load on 
     python -m bench.reward_engine --architecture 8b --device cuda:0 --dtype bfloat16 --original-rounds 1
 
 With ``--architecture`` the weights are random, the frames 640 x 480 noise and the original's answers as long as natural
-ones; what they say means nothing and is left out. ``latency_s`` of ours is that of a stream whose next comparison was
-prepared after the last answer, as the node does it (``preparing_s``); ``unprepared`` is without that.
+ones; what they say means nothing and is left out.
 
 A decision is the answer: of ours the most likely legal answer, of the original's the generated one. They agree when
 they are equal (contrastive A or B, progress one of eleven values, completion yes or no); an answer that cannot be
@@ -37,7 +36,6 @@ from rich.table import Table
 
 from bench.engine_alone import figures_alone, profile_alone
 from bench.engine_rounds import Item, random_rounds, recorded_rounds
-from bench.limits import finish
 from bench.original_serving import OriginalClient
 from bench.weights import Weights, configure_weights
 from lrm_core.errors import LrmError
@@ -64,8 +62,6 @@ class Measured:
     ours_round_s: list[float] = field(default_factory=list)
     original_stream_s: list[float] = field(default_factory=list)
     ours_stream_s: list[float] = field(default_factory=list)
-    unprepared_stream_s: list[float] = field(default_factory=list)
-    preparing_s: list[float] = field(default_factory=list)
     generated: dict[RewardHead, list[float | None]] = field(default_factory=lambda: {h: [] for h in MODEL_HEADS})
     estimates: dict[RewardHead, list[RewardEstimate]] = field(default_factory=lambda: {h: [] for h in MODEL_HEADS})
 
@@ -80,7 +76,7 @@ def main() -> int:
     lengths = _lengths(checkpoint, args)
     client = OriginalClient(weights, args.threads)
     try:
-        measured = _measure(checkpoint, client, rounds, args.original_rounds or args.rounds, lengths, args.device)
+        measured = _measure(checkpoint, client, rounds, args.original_rounds or args.rounds, lengths)
         figures = _figures(measured, args.streams)
         if lengths:
             figures |= _without_analysis(measured, client, rounds[0], lengths)
@@ -142,9 +138,8 @@ def _measure(
     rounds: list[list[Item]],
     original_rounds: int,
     lengths: dict[RewardHead, int],
-    device: str,
 ) -> Measured:
-    together, prepared, unprepared = (RewardPipeline(QwenRewardModel(checkpoint)) for _ in range(3))
+    together, alone = (RewardPipeline(QwenRewardModel(checkpoint)) for _ in range(2))
     measured = Measured()
     for number, items in enumerate(rounds):
         one = Measured()
@@ -155,9 +150,7 @@ def _measure(
         rows, seconds = _timed(together.score_batch, items)
         one.ours_round_s.append(seconds)
         for item in items:
-            one.ours_stream_s.append(_timed(prepared.score, *item)[1])
-            one.preparing_s.append(_timed(_prepare, prepared, item, device)[1])
-            one.unprepared_stream_s.append(_timed(unprepared.score, *item)[1])
+            one.ours_stream_s.append(_timed(alone.score, *item)[1])
         for estimate in chain.from_iterable(rows if one.original_round_s else ()):
             if estimate.head in one.estimates:
                 one.estimates[estimate.head].append(estimate)
@@ -178,12 +171,6 @@ def _ask(
     for query in pipeline.queries(*item):
         generated[query.head].append(client.ask(query.head, query.task, _images(query), lengths.get(query.head)))
     return time.perf_counter() - started
-
-
-def _prepare(pipeline: RewardPipeline, item: Item, device: str) -> None:
-    task, _, _, scored = item
-    pipeline.prepare(task, scored)
-    finish(device)
 
 
 def _timed[Result](work: Callable[..., Result], *args: Any) -> tuple[Result, float]:
@@ -212,7 +199,6 @@ def _figures(measured: Measured, streams: int) -> dict[str, Any]:
     latency = {
         "original": measured.original_stream_s,
         "ours": measured.ours_stream_s,
-        "unprepared": measured.unprepared_stream_s,
     }
     per_round = {name: np.reshape(times, (-1, streams)).mean(1) for name, times in latency.items()}
     latency_ratio = per_round["original"] / per_round["ours"][:compared]
@@ -223,7 +209,6 @@ def _figures(measured: Measured, streams: int) -> dict[str, Any]:
         "latency_ratio_p10_p90": np.quantile(latency_ratio, (0.1, 0.9)).tolist(),
         "latency_p50_s": float(np.quantile(measured.ours_stream_s, 0.5)),
         "latency_p99_s": float(np.quantile(measured.ours_stream_s, 0.99)),
-        "preparing_s": float(np.median(measured.preparing_s)),
         "frames_per_s": {
             "original": streams / float(np.median(measured.original_round_s)),
             "ours": streams / float(np.median(measured.ours_round_s)),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 
@@ -51,11 +51,3 @@ class RewardModel(Protocol):
         or an unusable image is MODEL_ERROR, a contrastive query without reference is NO_REFERENCE, each with NaN.
         """
         ...
-
-
-@runtime_checkable
-class PreparingModel(Protocol):
-    """A :class:`RewardModel` that can compute ahead."""
-
-    def prepare(self, queries: Sequence[RewardQuery]) -> None:
-        """Compute what queries with the same task and the same first picture will need; changes no answer."""

@@ -12,7 +12,7 @@ import numpy as np
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead, RewardStatus, unknown
-from lrm_reward_node.model import PreparingModel, RewardModel, RewardQuery
+from lrm_reward_node.model import RewardModel, RewardQuery
 
 FUSION_FORMS = ("code", "paper")
 
@@ -110,15 +110,6 @@ class RewardPipeline:
             current: the frame to score.
         """
         return self.score_batch([(task, initial, previous, current)])[0]
-
-    def prepare(self, task: str, scored: CameraFrame) -> None:
-        """Use the time until the next frame of a stream: its comparison starts with the frame scored last.
-
-        Does nothing with a model that cannot prepare.
-        """
-        if isinstance(self.model, PreparingModel):
-            contrastive = self.queries(task, None, scored, scored)[MODEL_HEADS.index(RewardHead.CONTRASTIVE)]
-            self.model.prepare([contrastive])
 
     def score_batch(
         self, items: Sequence[tuple[str, CameraFrame | None, CameraFrame | None, CameraFrame]]

@@ -22,9 +22,6 @@ class BatchCache[Key: Hashable, Value]:
     def __len__(self) -> int:
         return len(self._values)
 
-    def __contains__(self, key: Key) -> bool:
-        return key in self._values
-
     def gather(self, keys: Sequence[Key], compute: Callable[[list[Key]], Sequence[Value]]) -> list[Value]:
         """One value per key; ``compute`` gets the keys that are missing, each once, all together."""
         missing = [key for key in dict.fromkeys(keys) if key not in self._values]

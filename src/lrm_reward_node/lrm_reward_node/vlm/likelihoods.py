@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -79,31 +79,21 @@ class AnswerLikelihoods:
         scores = self._score([asked[i] for i in order])
         return [one for _, one in sorted(zip(order, scores, strict=True), key=lambda pair: pair[0])]
 
-    def prepare(self, rows: Sequence[Row]) -> None:
-        """Compute the prompts up to the end of their first picture now, so that asking about the others is shorter."""
-        self._pasts(sorted(self._asked(rows, prepare=True), key=lambda one: one.shape))
-
-    def _asked(self, rows: Sequence[Row], prepare: bool = False) -> list[Asked]:
+    def _asked(self, rows: Sequence[Row]) -> list[Asked]:
         encoded: dict[int, list[EncodedImage]] = {}
         for eye in dict.fromkeys(self._eyes[row.head] for row in rows):
             group = [i for i, row in enumerate(rows) if self._eyes[row.head] == eye]
             processor = self.processors[rows[group[0]].head]
             flat = iter(self.encoder.encode([image for i in group for image in rows[i].images], processor, eye))
             encoded |= {i: [next(flat) for _ in rows[i].images] for i in group}
-        keys = [self._template_key(row, encoded[i], prepare) for i, row in enumerate(rows)]
+        keys = [
+            TemplateKey(row.head, row.prompt, tuple(image.grid for image in encoded[i])) for i, row in enumerate(rows)
+        ]
         templates = self._templates.gather(keys, lambda new: [self._template(key) for key in new])
         return [
             Asked(key.head, key, template, tuple(encoded[i]))
             for i, (key, template) in enumerate(zip(keys, templates, strict=True))
         ]
-
-    def _template_key(self, row: Row, images: Sequence[EncodedImage], prepare: bool) -> TemplateKey:
-        """Whose prefix holds the first picture where it stays for an episode, or where that was prepared."""
-        key = TemplateKey(row.head, row.prompt, tuple(image.grid for image in images), constant=1)
-        stays = row.head is RewardHead.PROGRESS and len(images) > 1
-        if prepare or stays or (key, (images[0].key,)) in self._prefixes:
-            return key
-        return replace(key, constant=0)
 
     def _template(self, key: TemplateKey) -> Template:
         return build_template(key, self.core, self.processors[key.head], self.answers[key.head])

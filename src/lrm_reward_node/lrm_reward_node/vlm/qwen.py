@@ -84,12 +84,6 @@ class QwenRewardModel:
         latencies_s = [elapsed_s if index in rows else float("nan") for index in range(len(queries))]
         return [estimate(*one, self.fingerprint) for one in zip(queries, readings, latencies_s, strict=True)]
 
-    @torch.inference_mode()
-    def prepare(self, queries: Sequence[RewardQuery]) -> None:
-        """See :class:`lrm_reward_node.model.PreparingModel`."""
-        if self.readout == "logits":
-            self.log_likelihoods.prepare([query_row(query) for query in queries])
-
     def _guarded(self, rows: list[Row]) -> list[Reading]:
         """A batch that fails is asked again row by row, so that one bad row costs only itself."""
         if not rows:

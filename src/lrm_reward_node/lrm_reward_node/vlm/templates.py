@@ -40,7 +40,7 @@ class Template:
     """A prompt, followed by the answers' common opening and the branches of their tree.
 
     Attributes:
-        prefix: what was asked about before: the text before the first picture, or up to the first picture's end.
+        prefix: what stays the same in an episode: the text before the first picture, for progress also the reset frame.
         suffix: the rest.
     """
 
@@ -50,19 +50,11 @@ class Template:
 
 @dataclass(frozen=True)
 class TemplateKey:
-    """What a template depends on.
-
-    Attributes:
-        head: the head that is asked.
-        prompt: its prompt.
-        grids: patches of each picture.
-        constant: how many pictures belong to the prefix, 0 or 1.
-    """
+    """What a template depends on."""
 
     head: RewardHead
     prompt: Prompt
     grids: tuple[Grid, ...]
-    constant: int
 
 
 def build_template(key: TemplateKey, core: Any, processor: Any, answers: AnswerTokens) -> Template:
@@ -85,9 +77,10 @@ def build_template(key: TemplateKey, core: Any, processor: Any, answers: AnswerT
     depths = torch.tensor([len(path) for path in answers.branches], dtype=torch.long)
     positions = torch.cat((positions[:, 0], positions[:, 0, -1:] + depths), 1)
     ids = torch.cat((ids, torch.tensor([path[-1] for path in answers.branches], dtype=torch.long)))
-    cut = int(visual.nonzero()[0]) + sum(counts[: key.constant])
+    constant = 1 if key.head is RewardHead.PROGRESS and len(counts) > 1 else 0
+    cut = int(visual.nonzero()[0]) + sum(counts[:constant])
     prefix, suffix = slice(0, cut), slice(cut, len(ids))
-    images = slice(0, key.constant), slice(key.constant, len(key.grids))
+    images = slice(0, constant), slice(constant, len(counts))
     parts = (
         Part(ids[at], positions[:, at], visual[at].nonzero()[:, 0], shown)
         for at, shown in zip((prefix, suffix), images, strict=True)

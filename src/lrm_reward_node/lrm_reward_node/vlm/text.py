@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from lrm_core.errors import BadInput
-from lrm_reward_node.vlm.attention import Sight, attend
 from lrm_reward_node.vlm.linear import linear
 
 Span = tuple[str, int, int]
@@ -99,7 +98,7 @@ class PackedText:
         hidden, layers = packed.embeds, self.model.layers
         cos, sin = turning(self.model.rotary_emb, packed)
         lengths = [block.length for block in blocks]
-        sights = [Sight.of(block, hidden) for block in blocks]
+        masks = [_mask(block, hidden.device) for block in blocks]
         spans = _spans(blocks, lengths)
         past: list[list[Tensor]] = []
         for index, layer in enumerate(layers):
@@ -109,9 +108,9 @@ class PackedText:
                 last = _answered(blocks, hidden.device)
                 hidden, normed, cos, sin = hidden[last], normed[last], cos[last], sin[last]
                 lengths = [block.answered for block in blocks]
-                sights = [sight.last(length) for sight, length in zip(sights, lengths, strict=True)]
+                masks = [_last(mask, length) for mask, length in zip(masks, lengths, strict=True)]
                 spans = _spans(blocks, lengths)
-            hidden = hidden + _attend(layer.self_attn, normed, (cos, sin), spans, blocks, lengths, memory, sights)
+            hidden = hidden + _attend(layer.self_attn, normed, (cos, sin), spans, blocks, lengths, memory, masks)
             hidden = hidden + _mlp(layer.mlp, norm(layer.post_attention_layernorm, hidden), spans)
             if index < len(packed.deepstack) and len(hidden) == len(packed.embeds):
                 hidden = hidden.index_add(0, packed.visual, packed.deepstack[index].to(hidden.dtype))
@@ -175,6 +174,22 @@ def _answered(blocks: Sequence[Block], device: torch.device) -> Tensor:
     return torch.tensor(wanted).to(device, non_blocking=True)
 
 
+def _mask(block: Block, device: torch.device) -> Tensor | None:
+    """(length, P + length) true where a token attends, or None where plain causal attention does."""
+    if block.tree is None and block.past is None:
+        return None
+    before = 0 if block.past is None else block.past.shape[-2]
+    seen = torch.ones(block.length, before + block.length, dtype=torch.bool, device=device).tril(before)
+    if block.tree is not None:
+        seen[-len(block.tree) :, -len(block.tree) :] = block.tree
+    return seen
+
+
+def _last(mask: Tensor | None, queries: int) -> Tensor | None:
+    """That of the last ``queries`` tokens of a row; the very last one sees everything."""
+    return None if mask is None or queries == 1 else mask[-queries:]
+
+
 def _keys_values(
     attention: Any,
     normed: Tensor,
@@ -205,16 +220,20 @@ def _attend(
     blocks: Sequence[Block],
     lengths: Sequence[int],
     memory: Sequence[Tensor],
-    sights: Sequence[Sight],
+    masks: Sequence[Tensor | None],
 ) -> Tensor:
     """Attention of ``lengths`` query tokens per row, after the output projection."""
     queries = project(attention.q_proj, normed, spans).unflatten(-1, (-1, attention.head_dim))
     queries = _rotate(norm(attention.q_norm, queries), *turn)
     mixed, start = [], 0
-    for block, length, keys_values, sight in zip(blocks, lengths, memory, sights, strict=True):
+    for block, length, keys_values, mask in zip(blocks, lengths, memory, masks, strict=True):
         end = start + block.rows * length
+        keys, values = keys_values.repeat_interleave(attention.num_key_value_groups, 2)
         query = queries[start:end].unflatten(0, (block.rows, length)).transpose(1, 2)
-        one = attend(query, keys_values, sight, attention.scaling)
+        causal = mask is None and length > 1
+        one = functional.scaled_dot_product_attention(
+            query, keys, values, mask, is_causal=causal, scale=attention.scaling
+        )
         mixed.append(one.transpose(1, 2).reshape(end - start, -1))
         start = end
     return project(attention.o_proj, torch.cat(mixed), spans)
