@@ -15,8 +15,6 @@ from lrm_reward_node.evaluation.episodes import FRAME_NS, query_frames
 from lrm_reward_node.training.episodes_io import SOURCE_PARAMETERS
 
 FRAMES_PER_QUERY = 2
-PICTURE = (480, 640)
-TASK = "put the red cube in the blue bowl"
 
 Item = tuple[str, CameraFrame, CameraFrame, CameraFrame]
 """Task, first frame, frame of the previous query, frame that is scored."""
@@ -41,8 +39,10 @@ def recorded_rounds(args: argparse.Namespace) -> list[list[Item]]:
 
 def random_rounds(args: argparse.Namespace) -> list[list[Item]]:
     """The same for pictures of noise: every stream is one episode."""
+    from bench.random_checkpoint import PICTURES, TASK
+
     numbers = np.random.default_rng(0)
-    shape = (args.rounds + 2, *PICTURE, 3)
+    shape = (args.rounds + 2, *PICTURES[args.architecture], 3)
     streams = [
         [CameraFrame(rgb, i + 1, "front") for i, rgb in enumerate(numbers.integers(0, 256, shape, np.uint8))]
         for _ in range(args.streams)

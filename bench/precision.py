@@ -3,9 +3,9 @@
 Frames are those of held-out simulated episodes. A decision is the most likely legal answer (contrastive A or B,
 progress one of eleven values, completion yes or no).
 
-    python -m bench.precision [--json out/precision.json] [--episodes 12] [--variants bfloat16@cpu float16@cuda:0]
+    python -m bench.precision [--json out/precision.json] [--episodes 12] [--variants bfloat16@cpu float16+int4@cuda:0]
 
-A variant is NUMBER_FORMAT@DEVICE. The measure holds for the checkpoint it was taken with.
+A variant is FORMAT@DEVICE or FORMAT+QUANTIZATION@DEVICE. What it says holds for the checkpoint it was measured on.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ from rich.table import Table
 from bench.engine_rounds import Item, recorded_rounds
 from lrm_core.errors import LrmError
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead
+from lrm_reward_node.checkpoint import QUANTIZATIONS
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_reward_node.vlm.loading import load_checkpoint
 from lrm_reward_node.vlm.qwen import QwenRewardModel
 
 REFERENCE = "float32@cpu"
 BATCH = 16
-VARIANTS = ("bfloat16@cpu", "float16@cpu")
+VARIANTS = ("bfloat16@cpu", "float16@cpu", "bfloat16+int8@cpu", "bfloat16+int4@cpu")
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="models/lrm-tiny", help="folder of the checkpoint")
-    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), metavar="FORMAT@DEVICE")
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--source", default="lrm_sim.reward_data:reward_episodes", metavar="MODULE:FUNCTION")
     parser.add_argument("--episodes", dest="streams", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=17, help="frames per episode, less one")
@@ -75,8 +76,9 @@ def _arguments() -> argparse.Namespace:
 
 
 def _score(model: str, variant: str, items: list[Item]) -> Scored:
-    dtype, _, device = variant.partition("@")
-    checkpoint = load_checkpoint(model, None, device or "cpu", dtype)
+    precision, _, device = variant.partition("@")
+    dtype, _, quantization = precision.partition("+")
+    checkpoint = load_checkpoint(model, None, device or "cpu", dtype, quantization or QUANTIZATIONS[0])
     pipeline = RewardPipeline(QwenRewardModel(checkpoint))
     pipeline.score_batch(items[:BATCH])
     started, frames = time.perf_counter(), iter(items)

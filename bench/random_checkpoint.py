@@ -1,8 +1,8 @@
 """Checkpoints of a given architecture with random weights, made in memory: speed does not depend on what weights say.
 
 ``8b`` has the sizes of Qwen3-VL-8B-Instruct's published config.json and three adapters as released (rank 64, alpha 128
-on q, k, v and o; progress with a vision tower of its own). ``small`` has the same parts in small, for a processor. The
-same seed, device and number format give the same weights in every process.
+on q, k, v and o; progress with a vision tower of its own). ``tiny-random`` has the same parts, a thousand times
+smaller, for a processor. The same seed, device and number format give the same weights in every process.
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ from lrm_reward_node.vlm.loading import Checkpoint
 TASK = "put the red cube in the blue bowl"
 SEED = 0
 LORA_B_STD = 0.01
-PIXELS = {"shortest_edge": 256 * 256, "longest_edge": 4096 * 4096}
-"""Limits of Qwen3-VL's image processor: 640 x 480 stays as it is and becomes 300 tokens."""
+PIXELS = {"shortest_edge": 64 * 64, "longest_edge": 4096 * 4096}
+"""Limits of the image processor; 640 x 480 stays as it is and becomes 300 tokens."""
+PICTURES = {"8b": (480, 640), "tiny-random": (96, 128)}
+"""Height and width of the frames that are asked about."""
 WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -57,7 +59,7 @@ _8B: dict[str, Any] = {
     },
     "rank": 64,
 }
-_SMALL: dict[str, Any] = {
+_TINY: dict[str, Any] = {
     "text": {
         "vocab_size": 1024,
         "hidden_size": 128,
@@ -80,7 +82,7 @@ _SMALL: dict[str, Any] = {
     },
     "rank": 8,
 }
-ARCHITECTURES = {"8b": _8B, "small": _SMALL}
+ARCHITECTURES = {"8b": _8B, "tiny-random": _TINY}
 
 
 def random_checkpoint(architecture: str, device: str, dtype: torch.dtype) -> Checkpoint:

@@ -8,8 +8,8 @@ stream after the other for the latency. Rounds alternate, so that other load on 
     python -m bench.reward_engine [--json out/engine.json] [--streams 12] [--rounds 18]
     python -m bench.reward_engine --architecture 8b --device cuda:0 --dtype bfloat16 --original-rounds 1
 
-With ``--architecture`` the weights are random, the frames 640 x 480 noise and the original's answers as long as natural
-ones; what they say means nothing and is left out.
+With ``--architecture`` the weights are random, the frames noise (640 x 480 for ``8b``) and the original's answers as
+long as natural ones; what they say means nothing and is left out.
 
 A decision is the answer: of ours the most likely legal answer, of the original's the generated one. They agree when
 they are equal (contrastive A or B, progress one of eleven values, completion yes or no); an answer that cannot be
@@ -125,7 +125,7 @@ def _lengths(checkpoint: Checkpoint, args: argparse.Namespace) -> dict[RewardHea
 
 def _missed(figures: dict[str, Any], architecture: str) -> list[str]:
     """Bars that are not met; there are none for a small model with random weights."""
-    if architecture == "small":
+    if architecture == "tiny-random":
         return []
     at_least, at_most = (AT_LEAST_8B, AT_MOST_8B) if architecture else (AT_LEAST, {})
     too_low = [name for name, bar in at_least.items() if figures[name] < bar]

@@ -43,6 +43,6 @@ def configure_weights(parser: argparse.ArgumentParser) -> None:
     """Options ``--model``, ``--architecture``, ``--device`` and ``--dtype``."""
     add = parser.add_argument
     add("--model", default="models/lrm-tiny", help="folder of the checkpoint")
-    add("--architecture", default="", choices=("", "8b", "small"), help="random weights of this size instead")
+    add("--architecture", default="", choices=("", "8b", "tiny-random"), help="random weights of this size instead")
     add("--device", default="cpu", help="torch device")
     add("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="number format of the model")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lrm_core.errors import BadInput, LrmError
-from lrm_reward_node.checkpoint import checkpoint_path, configure_checkpoint
+from lrm_reward_node.checkpoint import checkpoint_path, configure_checkpoint, configure_quantization
 
 TRI = "tri"
 """All three heads, as the paper calls it."""
@@ -27,6 +27,7 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
     add("--initial", type=Path, metavar="IMAGE", help="picture of the start of the episode: makes progress reliable")
     add("--goal", type=Path, metavar="IMAGE", help="picture of the finished task, for progress to compare with")
     configure_checkpoint(parser)
+    configure_quantization(parser)
     add(
         "--readout", default="logits", choices=READOUTS, help="expected value over the legal answers, or generated text"
     )
@@ -64,7 +65,8 @@ def run_score(args: argparse.Namespace) -> int:
         from lrm_reward_node.vlm.qwen import load
 
         path = checkpoint_path(args.model)
-        model = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
+        readout = args.readout, args.parsing
+        model = load(path, args.adapters or None, args.device, args.dtype, *readout, quantization=args.quantization)
     model = calibrated(model, args.calibration)
     pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal)
     scores = scoring.score_pictures(pipeline, args.task, args.images, args.initial)

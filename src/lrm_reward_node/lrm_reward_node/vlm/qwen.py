@@ -38,6 +38,7 @@ def load(
     dtype: str = "float32",
     readout: str = "logits",
     parsing: str = "strict",
+    quantization: str = "none",
 ) -> QwenRewardModel | RoutedRewardModel:
     """Load a reward model from a local folder or a hub name; see :func:`load_checkpoint` for the arguments.
 
@@ -45,7 +46,7 @@ def load(
         BadInput: something is missing, damaged or did not load.
     """
     check_readout(readout, parsing)
-    return reward_model(load_checkpoint(path, adapters, device, dtype), readout, parsing)
+    return reward_model(load_checkpoint(path, adapters, device, dtype, quantization), readout, parsing)
 
 
 def reward_model(
