@@ -34,7 +34,14 @@ from lrm_reward_node.vlm.qwen import QwenRewardModel
 
 REFERENCE = "float32@cpu"
 BATCH = 16
-VARIANTS = ("bfloat16@cpu", "float16@cpu", "bfloat16+int8@cpu", "bfloat16+int4@cpu")
+VARIANTS = (
+    "bfloat16@cpu",
+    "float16@cpu",
+    "float32+int8@cpu",
+    "float32+int4@cpu",
+    "bfloat16+int8@cpu",
+    "bfloat16+int4@cpu",
+)
 
 
 @dataclass(frozen=True)
