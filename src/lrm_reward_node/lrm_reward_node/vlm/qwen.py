@@ -40,6 +40,7 @@ def load(
     dtype: str = "float32",
     readout: str = "logits",
     parsing: str = "strict",
+    quantization: str = "none",
 ) -> QwenRewardModel | RoutedRewardModel:
     """Load a reward model from a local folder or a hub name; see :func:`load_checkpoint` for the arguments.
 
@@ -47,7 +48,7 @@ def load(
         BadInput: something is missing, damaged or did not load.
     """
     check_readout(readout, parsing)
-    checkpoint = load_checkpoint(path, adapters, device, dtype)
+    checkpoint = load_checkpoint(path, adapters, device, dtype, quantization)
     if doubt := golden.doubt(resolve_folder("model", adapters or path), checkpoint.digest):
         logger.warning(doubt)
     return reward_model(checkpoint, readout, parsing)
