@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
@@ -258,3 +259,21 @@ def test_a_whole_run_gives_a_checkpoint_that_loads_and_figures(
 def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="--preset"):
         train(Options(out=tmp_path, work=tmp_path, preset="huge"))
+
+
+def test_a_run_from_a_checkpoint_keeps_its_words_and_changes_it_a_little(tmp_path: Path) -> None:
+    first = Options(
+        out=tmp_path / "first", work=tmp_path / "work", preset="smoke", device="cpu", evaluation_episodes=0,
+        source="reward_episodes:synthetic_episodes",
+    )  # fmt: skip
+    assert train(first) == 0
+    second = dataclasses.replace(first, out=tmp_path / "second", work=tmp_path / "work2", start=first.out)
+    assert train(second) == 0
+    assert (second.out / "tokenizer.json").read_text() == (first.out / "tokenizer.json").read_text()
+    for name in ("model.safetensors", "completion/adapter_model.safetensors"):
+        before, after = load_file(first.out / name), load_file(second.out / name)
+        moved = [(after[key].float() - value.float()).abs().max() for key, value in before.items()]
+        assert 0.0 < max(moved) < 0.05
+    assert str(tmp_path) not in (second.out / "completion" / "adapter_config.json").read_text()
+    with pytest.raises(BadInput, match="--from"):
+        train(dataclasses.replace(second, start=tmp_path / "nowhere"))

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead, RewardStatus, unknown
 from lrm_reward_node.calibration import (
+    FILE,
     CalibratedRewardModel,
     LogisticCalibration,
     SpreadCalibration,
+    calibrated,
     fit_logistic,
     fit_spread,
     load,
@@ -155,3 +157,17 @@ def test_the_figures_reach_their_bars_after_calibration_and_not_before(tmp_path:
     assert missed(figures(fresh, heads)) == []
     plot(tmp_path / "calibration.png", fresh, heads)
     assert (tmp_path / "calibration.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_calibration_beside_the_adapters_is_taken_unless_it_belongs_to_another_model(tmp_path: Path) -> None:
+    model = FakeRewardModel()
+    assert calibrated(model, "auto", str(tmp_path)) is model
+    save(tmp_path / FILE, model.fingerprint, CALIBRATIONS, {})
+    assert (
+        calibrated(model, "auto", str(tmp_path)).fingerprint == CalibratedRewardModel(model, CALIBRATIONS).fingerprint
+    )
+    assert calibrated(model, "none", str(tmp_path)) is model
+    save(tmp_path / FILE, "another", CALIBRATIONS, {})
+    assert calibrated(model, "auto", str(tmp_path)) is model
+    with pytest.raises(BadInput, match="another"):
+        calibrated(model, str(tmp_path / FILE))

@@ -26,6 +26,7 @@ LAUNCH = {"launch", "launch_ros"}
 HEAVY = {"torch", "transformers", "peft", "lerobot", "mujoco", "datasets", "accelerate", "matplotlib"}
 PURE_MODULES = (
     "lrm_reward_node.prompts", "lrm_reward_node.parsing", "lrm_reward_node.pipeline", "lrm_reward_node.rows",
+    "lrm_reward_node.camera_check",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -22,8 +23,11 @@ from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead
 from lrm_reward_node.model import RewardModel, RewardQuery
 
+logger = logging.getLogger(__name__)
+
 FILE = "calibration.json"
 """Beside the adapters."""
+AUTO, NONE = "auto", "none"
 COVERAGE, SIGMAS = 0.9, 1.645
 """The published interval is value ± 1.645 uncertainties and is meant to hold 90 % of the truth."""
 _EDGE = 1e-6
@@ -178,22 +182,51 @@ def load(path: Path, fingerprint: str) -> dict[RewardHead, HeadCalibration]:
     Raises:
         BadInput: not such a file, or it belongs to another model.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        owner, values = content["fingerprint"], content["heads"]
-        heads = {RewardHead(name): _head(RewardHead(name), value) for name, value in values.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        fix = "Write it again with: lrm calibrate"
-        raise BadInput("calibration", str(path), "a file written by lrm calibrate", f"{error}. {fix}") from error
+    owner, heads = _content(path)
     if owner != fingerprint:
         fix = "Run lrm calibrate for this model, or remove the file."
         raise BadInput("calibration", str(path), f"one of the model {fingerprint[:12]}, not of {owner[:12]}", fix)
     return heads
 
 
-def calibrated(model: RewardModel, path: str) -> RewardModel:
-    """``model`` with the calibration in the file ``path``; ``model`` itself when ``path`` is empty."""
-    return CalibratedRewardModel(model, load(Path(path), model.fingerprint)) if path else model
+def _content(path: Path) -> tuple[str, dict[RewardHead, HeadCalibration]]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        heads = {RewardHead(name): _head(RewardHead(name), value) for name, value in content["heads"].items()}
+        return content["fingerprint"], heads
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        fix = "Write it again with: lrm calibrate"
+        raise BadInput("calibration", str(path), "a file written by lrm calibrate", f"{error}. {fix}") from error
+
+
+def calibrated(model: RewardModel, choice: str, folder: str = "") -> RewardModel:
+    """``model`` with its probabilities corrected.
+
+    Args:
+        model: the model as it is.
+        choice: ``auto``: the file beside the adapters, where there is one of this very model; ``none``; or a file.
+        folder: of the adapters; may be a hub name, where nothing lies beside them.
+
+    Raises:
+        BadInput: the named file is not one of lrm calibrate, or belongs to another model.
+    """
+    if choice == NONE:
+        return model
+    if choice != AUTO:
+        return CalibratedRewardModel(model, load(Path(choice), model.fingerprint))
+    path = Path(folder) / FILE
+    if not folder or not path.is_file():
+        return model
+    if owner_of(path) != model.fingerprint:
+        # Another readout or other adapters: its figures were not measured for this model.
+        logger.warning("%s belongs to another model or readout: probabilities are as the model states them", path)
+        return model
+    return CalibratedRewardModel(model, load(path, model.fingerprint))
+
+
+def owner_of(path: Path) -> str:
+    """Fingerprint of the model that the file was fitted for."""
+    return str(_content(path)[0])
 
 
 def _head(head: RewardHead, value: Mapping[str, Any]) -> HeadCalibration:

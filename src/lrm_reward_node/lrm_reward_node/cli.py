@@ -38,7 +38,19 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
         help="rules for generated text; compat is lenient about framing",
     )
     add("--fusion", default="code", choices=FUSION_FORMS, help="fused = ((c+1)/2 + p + m)/3, or (c + p + m)/3")
-    add("--calibration", default="", metavar="FILE", help="written by lrm calibrate; default: as the model states")
+    add(
+        "--calibration",
+        default="auto",
+        metavar="FILE",
+        help="written by lrm calibrate; default: the one beside the adapters; none: as the model states",
+    )
+    add(
+        "--camera-check",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="do not score a picture without detail, or of another scene than --initial (default: on)",
+    )
+    add("--swap", action="store_true", help="ask contrastive in both orders of its pictures and average")
     add("--json", action="store_true", help="print JSON instead of a table")
     add("--server", action="append", metavar="URL", help="ask an OpenAI-compatible server; see docs/serving.md")
 
@@ -47,14 +59,17 @@ def run_score(args: argparse.Namespace) -> int:
     """Score picture files; pictures and task are checked before the model is loaded."""
     from lrm_reward_node import prompts, scoring
     from lrm_reward_node.calibration import calibrated
+    from lrm_reward_node.camera_check import NO_LIMITS, CameraLimits
     from lrm_reward_node.model import RewardModel
     from lrm_reward_node.pipeline import Fusion, RewardPipeline
+    from lrm_reward_node.swap import in_both_orders
 
     prompts.check_task(args.task)
     goal = scoring.read_picture(args.goal) if args.goal else None
     for path in [*args.images, *([args.initial] if args.initial else [])]:
         scoring.read_picture(path)
     model: RewardModel
+    folder = ""
     given = [f"--{name}" for name in ("model", "adapters", "device", "dtype") if getattr(args, name)]
     if args.server and given:
         raise BadInput("--server", args.server[0], f"no {given[0]}: that is the server's own matter")
@@ -68,8 +83,10 @@ def run_score(args: argparse.Namespace) -> int:
         path = checkpoint_path(args.model)
         device, dtype = args.device or DEVICE, args.dtype or DTYPE
         model = load(path, args.adapters or None, device, dtype, args.readout, args.parsing)
-    model = calibrated(model, args.calibration)
-    pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal)
+        folder = args.adapters or path
+    model = in_both_orders(calibrated(model, args.calibration, folder), args.swap)
+    limits = CameraLimits() if args.camera_check else NO_LIMITS
+    pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal, limits=limits)
     scores = scoring.score_pictures(pipeline, args.task, args.images, args.initial)
     if args.json:
         print(scoring.as_json(scores, args.task, args.initial, args.goal, model.fingerprint))
@@ -120,6 +137,13 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     add("--work", type=Path, default=Path("out/train-reward"), help="folder of logs and checkpoints on the way")
     add("--preset", default="cpu", help="gpu, cpu (about 40 minutes on two cores) or smoke (seconds)")
     add(
+        "--from",
+        dest="start",
+        type=Path,
+        metavar="FOLDER",
+        help="go on from this checkpoint, with its tokenizer and adapters: half the time, smaller steps",
+    )
+    add(
         "--source",
         default="lrm_sim.reward_data:reward_episodes",
         metavar="MODULE:FUNCTION",
@@ -137,6 +161,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     )
     add("--workers", type=int, default=1, help="processes that collect episodes")
     add("--device", default="", help="torch device; empty: a GPU when there is one")
+    add("--bf16", action="store_true", help="16 bit matrix products on a processor that has them; a GPU always does so")
     add("--seed", type=int, default=0, help="seed of weights, batches and augmentation")
     add("--minutes", type=float, default=0.0, help="time budget of all training stages together; 0: as the preset says")
     add("--resume", action="store_true", help="go on where the run in --work stopped")

@@ -32,6 +32,12 @@ class PictureScores:
     path: Path
     estimates: list[RewardEstimate]
 
+    @property
+    def fault(self) -> str:
+        """Why the camera check kept the picture from a head; empty when it did not."""
+        faults = (e.raw_text for e in self.estimates if e.status is RewardStatus.CAMERA_FAULT)
+        return next(faults, "")
+
 
 def read_picture(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB of a picture file, upright; 16-bit grey is scaled to 8 bit.
@@ -103,7 +109,8 @@ def as_json(
     An object with ``task``, ``initial`` and ``goal`` (path or null), ``model_fingerprint`` and ``images``: per picture
     ``image`` (path) and, per head (``contrastive``, ``progress``, ``completion``, ``fused``), an object with ``value``
     (null unless the status is OK), ``status``, ``confidence``, ``uncertainty`` (null when unknown), ``answer`` (raw
-    text) and ``parse`` (the rule that read the answer, ``none`` when none could, empty when no text was parsed).
+    text; the reason where the status is CAMERA_FAULT) and ``parse`` (the rule that read the answer, ``none`` when none
+    could, empty when no text was parsed).
     """
     images = [
         {"image": str(one.path), **{estimate.head.value: _fields(estimate) for estimate in one.estimates}}
@@ -133,6 +140,8 @@ def print_table(scores: Sequence[PictureScores], task: str) -> None:
     console = Console()
     console.print(table)
     for one in scores:
+        if one.fault:
+            console.print(f"{_printable(one.path.name)}: {one.fault}", style="yellow", markup=False)
         for why in dict.fromkeys(e.raw_text for e in one.estimates if e.status is RewardStatus.MODEL_ERROR):
             console.print(f"{_printable(one.path.name)}: {why}", markup=False, highlight=False, soft_wrap=True)
 

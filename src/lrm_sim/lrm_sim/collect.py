@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from lrm_core.episodes import EpisodeRecord
+from lrm_core.errors import BadInput
 from lrm_sim import tasks
 from lrm_sim.env import PickPlaceEnv
 from lrm_sim.expert import FAILURES, Expert, Kind, Style
@@ -29,6 +30,9 @@ TAIL_STEPS = (2, 12)
 SLOPPY = Style(place_noise_m=0.035, grasp_noise_m=0.006)
 """Near misses and lucky hits around the rim."""
 
+_FAILURES = (*FAILURES, Kind.ON_RIM, Kind.ON_RIM)
+"""The rim, where success and failure look most alike, is shown more often than the rest."""
+
 _EXPECTED = {
     Kind.SUCCESS: {Outcome.IN_CONTAINER},
     Kind.RECOVERED: {Outcome.IN_CONTAINER},
@@ -38,6 +42,9 @@ _EXPECTED = {
     Kind.WRONG_CONTAINER: {Outcome.WRONG_CONTAINER},
     Kind.BESIDE_CONTAINER: {Outcome.BESIDE},
     Kind.NEVER_MOVED: {Outcome.UNTOUCHED},
+    Kind.HELD_ABOVE: {Outcome.HELD},
+    Kind.CARRIED_PAST: {Outcome.HELD, Outcome.BESIDE},
+    Kind.ON_RIM: {Outcome.BESIDE},
 }
 
 
@@ -69,9 +76,26 @@ def reward_specs(
         if rng.random() < 0.5:
             kind, style = good[rng.choice(3, p=(0.45, 0.4, 0.15))]
         else:
-            kind, style = FAILURES[rng.integers(len(FAILURES))], Style()
+            kind, style = _FAILURES[rng.integers(len(_FAILURES))], Style()
         specs.append(EpisodeSpec(seed + i, tasks.sentence(*pairs[i % len(pairs)]), kind, style))
     return specs
+
+
+def kind_specs(
+    n: int, kinds: Sequence[str], seed: int, pairs: Sequence[tuple[str, str]] = tasks.TRAIN_PAIRS
+) -> list[EpisodeSpec]:
+    """``n`` episodes with ``kinds`` in turn and random ``pairs``; scene seeds from ``seed`` on.
+
+    Raises:
+        BadInput: the expert does not know one of the kinds.
+    """
+    known = [kind.value for kind in Kind]
+    if not kinds or not set(kinds) <= set(known):
+        raise BadInput("kinds", list(kinds), f"some of {known}")
+    drawn = np.random.default_rng(seed).integers(len(pairs), size=n)
+    return [
+        EpisodeSpec(seed + i, tasks.sentence(*pairs[pair]), Kind(kinds[i % len(kinds)])) for i, pair in enumerate(drawn)
+    ]
 
 
 def demo_specs(

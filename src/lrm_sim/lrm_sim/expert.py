@@ -26,6 +26,8 @@ SPEEDS = np.array([0.95, 0.165, 0.165, 1.6, 0.08])
 """Mean speed of pan (rad/s), radius and height (m/s), roll (rad/s), opening (m/s)."""
 _MIN_STEPS = 3
 _RADIUS_LIMITS_M = (0.13, 0.34)
+_RIM_M = (-0.016, 0.018)
+"""How far outside of a wall's inner face an object is let go that is to lean on the rim."""
 
 
 class Kind(str, Enum):
@@ -42,6 +44,12 @@ class Kind(str, Enum):
     BESIDE_CONTAINER = "beside_container"
     NEVER_MOVED = "never_moved"
     """Stays at home, or wanders above the scene."""
+    HELD_ABOVE = "held_above"
+    """Holds the object over the container and never lets go."""
+    CARRIED_PAST = "carried_past"
+    """Carries the object over the container and beyond; half of the time it is let go there."""
+    ON_RIM = "on_rim"
+    """Lets go over the rim: most objects come to lean on it."""
 
 
 FAILURES = tuple(kind for kind in Kind if kind not in (Kind.SUCCESS, Kind.RECOVERED))
@@ -115,8 +123,14 @@ class Expert:
         container = env.distractor_container if kind is Kind.WRONG_CONTAINER else env.container
         if kind is Kind.DROPPED_EARLY:
             yield from self._drop_on_the_way()
-        if kind is Kind.BESIDE_CONTAINER:
+        if kind is Kind.HELD_ABOVE:
+            yield from self._hold_above(container)
+        elif kind is Kind.CARRIED_PAST:
+            yield from self._carry_past(container)
+        elif kind is Kind.BESIDE_CONTAINER:
             yield from self._place(self._spot_beside(), GRASP_M + 0.006)
+        elif kind is Kind.ON_RIM:
+            yield from self._place(self._rim_spot(container), RELEASE_M)
         else:
             yield from self._place(self._place_spot(container), RELEASE_M)
 
@@ -154,6 +168,18 @@ class Expert:
         yield from self._above(start + share * (goal - start), self._at[3], CLOSED_M)
         yield from self._move(opening=OPEN_M)
 
+    def _hold_above(self, container: str) -> Iterator[np.ndarray]:
+        yield from self._above(self._place_spot(container), self._at[3], CLOSED_M)
+        yield from self._move(height=self.rng.uniform(RELEASE_M, TRANSIT_M))
+
+    def _carry_past(self, container: str) -> Iterator[np.ndarray]:
+        yield from self._hold_above(container)
+        yield from self._above(self._spot_beside(), self._at[3], CLOSED_M)
+        if self.rng.random() < 0.5:
+            yield from self._move(height=GRASP_M + 0.006)
+            yield from self._move(opening=OPEN_M)
+            yield from self._move(height=TRANSIT_M)
+
     def _wander(self) -> Iterator[np.ndarray]:
         if self.rng.random() < 0.5:
             return
@@ -164,6 +190,12 @@ class Expert:
     def _place_spot(self, container: str) -> np.ndarray:
         error = self.rng.normal(self.style.place_bias_m, self.style.place_noise_m)
         return self.env.pose_of(container)[:2] + error
+
+    def _rim_spot(self, container: str) -> np.ndarray:
+        x, y, yaw = self.env.pose_of(container)
+        wall = self.rng.choice(np.array(CONTAINERS[container].walls, object))
+        out = wall.apothem_m + self.rng.uniform(*_RIM_M)
+        return np.array([x, y]) + out * np.array([math.cos(yaw + wall.angle_rad), math.sin(yaw + wall.angle_rad)])
 
     def _spot_beside(self) -> np.ndarray:
         """A reachable place on the table, close to the named container and clear of everything."""

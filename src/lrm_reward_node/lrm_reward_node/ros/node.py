@@ -14,6 +14,8 @@ from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead, RewardStatus
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_reward_node.calibration import calibrated
+from lrm_reward_node.camera_check import CameraLimits
+from lrm_reward_node.cameras import check_cameras
 from lrm_reward_node.checkpoint import checkpoint_path
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.params import RewardParams
@@ -22,12 +24,13 @@ from lrm_reward_node.prompts import check_task
 from lrm_reward_node.ros.publishers import RewardPublishers
 from lrm_reward_node.ros.session import ScoringSession
 from lrm_reward_node.scoring import read_picture
+from lrm_reward_node.swap import in_both_orders
 
 ModelFactory = Callable[[RewardParams], RewardModel]
 
 
 class RewardNode(LrmLifecycleNode[RewardParams]):
-    """Scores one camera.
+    """Scores what one or several cameras see.
 
     Args:
         model_factory: loads the model that the parameters name; raises :class:`LrmError` when it cannot.
@@ -44,19 +47,21 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
 
     def configure_node(self, params: RewardParams) -> None:
         """Load the model and create the publishers."""
+        check_cameras(params.cameras, params.camera_quorum)
         fusion = Fusion(params.fusion_form, _weights(params.fusion_weights))
         if params.task:
             check_task(params.task)
         goal = read_picture(Path(params.goal_image).expanduser()) if params.goal_image else None
         started_s = time.monotonic()
-        model = calibrated(self._model_factory(params), params.calibration)
+        model = corrected(self._model_factory(params), params)
         _prove(model, goal)
         self.get_logger().info(f"reward model {model.fingerprint} loaded in {time.monotonic() - started_s:.1f} s")
-        self._pipeline = RewardPipeline(model, fusion, params.min_confidence, goal)
-        self._publishers_of_rewards = RewardPublishers(self)
+        limits = CameraLimits(params.camera_min_detail, params.camera_max_changed, params.camera_noise)
+        self._pipeline = RewardPipeline(model, fusion, params.min_confidence, goal, limits)
+        self._publishers_of_rewards = RewardPublishers(self, params.cameras)
 
     def activate_node(self) -> None:
-        """Listen to camera and episodes."""
+        """Listen to cameras and episodes."""
         assert self._pipeline is not None
         assert self._publishers_of_rewards is not None
         self._session = ScoringSession(self, self.params, self._pipeline, self._publishers_of_rewards)
@@ -89,6 +94,12 @@ def _prove(model: RewardModel, goal: np.ndarray | None) -> None:
     ):
         if estimate.status is RewardStatus.MODEL_ERROR:
             raise BadInput(f"answer of the {estimate.head.value} head", estimate.raw_text, "an answer to a black image")
+
+
+def corrected(model: RewardModel, params: RewardParams) -> RewardModel:
+    """``model`` as its rewards are published: calibrated, and contrastive in both orders where ``params`` say so."""
+    folder = "" if params.backend == "openai" else params.adapters or checkpoint_path(params.model)
+    return in_both_orders(calibrated(model, params.calibration, folder), params.contrastive_swap)
 
 
 def load_model(params: RewardParams) -> RewardModel:

@@ -48,7 +48,7 @@ class _Asker:
         self.no, self.yes = value_tokens(prompts.tokenizer, ("no", "yes"))
         flat = np.concatenate((table.places.reshape(-1, 3), table.tcp))
         self.low, self.high = np.nanquantile(flat[:, :2], (0.005, 0.995), axis=0)
-        self.trained = {(names[0], names[2]) for names in table.names.tolist()}
+        self.trained = {(names[0], names[2]) for names in table.names.tolist() if names[0] >= 0}
 
     def where(self, slot: int) -> Samples:
         rows, frames = self._rows(lambda name: f"Where is the {name}?", slot, values=2)
@@ -56,7 +56,7 @@ class _Asker:
 
     def where_gripper(self) -> Samples:
         rows, frames = self._all(f"Where is the {GRIPPER}?", values=2)
-        return self._plane(rows, frames, self.table.tcp)
+        return self._plane(rows, frames, self.table.tcp[frames])
 
     def height(self, slot: int) -> Samples:
         rows, frames = self._rows(lambda name: f"How high is the {name}?", slot)
@@ -64,7 +64,7 @@ class _Asker:
 
     def height_gripper(self) -> Samples:
         rows, frames = self._all(f"How high is the {GRIPPER}?")
-        return self._level(rows, frames, "z", self.table.tcp[:, 2])
+        return self._level(rows, frames, "z", self.table.tcp[frames, 2])
 
     def reach(self, slot: int) -> Samples:
         rows, frames = self._rows(lambda name: f"How far is the {GRIPPER} from the {name}?", slot)
@@ -95,7 +95,7 @@ class _Asker:
         for slot in range(len(SLOTS)):
             known = table.names[:, slot] >= 0
             there[np.flatnonzero(known), table.names[known, slot]] = True
-        frames, things = np.nonzero(there[table.episode] == answer)
+        frames, things = np.nonzero((there[table.episode] == answer) & ~table.tampered[:, None])
         return self._answer(rows[things], frames, answer)
 
     def _rows(self, question: Callable[[str], str], slot: int, values: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -117,7 +117,7 @@ class _Asker:
         return self.prompts.auxiliary(question.format(self.table.things[thing], self.table.things[container]))
 
     def _all(self, question: str, values: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        frames = np.arange(len(self.table))
+        frames = np.flatnonzero(~self.table.tampered)
         return np.full(len(frames), self.prompts.auxiliary(question, values)), frames
 
     def _plane(self, rows: np.ndarray, frames: np.ndarray, at: np.ndarray) -> Samples:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 from transformers import PreTrainedTokenizerFast, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 IMAGE_SIDE = 128
@@ -79,6 +80,13 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLConfig:
 def new_model(tokenizer: PreTrainedTokenizerFast) -> Qwen3VLForConditionalGeneration:
     """The tiny model with random weights (seed torch before)."""
     return Qwen3VLForConditionalGeneration(tiny_config(tokenizer)).float()
+
+
+def load_model(folder: Path) -> Qwen3VLForConditionalGeneration:
+    """The backbone of a checkpoint that was trained here, in 32 bit."""
+    model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    model.name_or_path = ""  # else PEFT writes this folder into the adapters
+    return model
 
 
 def save_processor(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.progress import track
 
@@ -23,6 +24,7 @@ from lrm_reward_node.training.episodes_io import SOURCE_PARAMETERS, SPLITS, Epis
 from lrm_reward_node.training.presets import PRESETS, Preset
 from lrm_reward_node.training.stages import Training
 from lrm_reward_node.training.table import build_table
+from lrm_reward_node.training.tampering import with_tampered
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Options:
     seed: int = 0
     minutes: float = 0.0
     resume: bool = False
+    start: Path | None = None
+    bf16: bool = False
 
 
 def train(options: Options) -> int:
@@ -58,11 +62,16 @@ def train(options: Options) -> int:
             "installed: the image processor of the evaluation needs it",
             "Or give --evaluation-episodes 0 and run bench/reward_quality.py later.",
         )
+    if options.start is not None and not (options.start / "config.json").is_file():
+        raise BadInput("--from", str(options.start), "the folder of a checkpoint that lrm train reward-model wrote")
     source = _Source(options)
     started = time.monotonic()
-    table = build_table(source("train", preset.episodes))
+    honest = source("train", preset.episodes)
+    table = build_table(with_tampered(honest, np.random.default_rng(options.seed)))
     _say(started, f"{preset.episodes} episodes, {len(table)} frames, {table.success.mean():.2f} of them successful")
-    training = Training(table, preset, options.out, options.work, device, options.seed, options.resume)
+    training = Training(
+        table, preset, options.out, options.work, device, options.seed, options.resume, options.start, options.bf16
+    )
     size = sum(p.numel() for p in training.model.parameters()) / 1e6
     _say(started, f"{size:.1f} M parameters, {len(training.tokenizer)} tokens, training on {device}")
     training.run()
@@ -114,7 +123,7 @@ class _Source:
 def _preset(options: Options) -> Preset:
     if options.preset not in PRESETS:
         raise BadInput("--preset", options.preset, f"one of {sorted(PRESETS)}")
-    preset = PRESETS[options.preset]
+    preset = PRESETS[options.preset].adapted() if options.start else PRESETS[options.preset]
     if options.episodes:
         preset = dataclasses.replace(preset, episodes=options.episodes)
     if options.evaluation_episodes >= 0:

@@ -24,9 +24,9 @@ class Augmentation:
     """
 
     shift_px: int = 2
-    brightness: float = 0.2
-    colour: float = 0.08
-    contrast: float = 0.15
+    brightness: float = 0.3
+    colour: float = 0.1
+    contrast: float = 0.2
     noise: float = 0.02
 
 

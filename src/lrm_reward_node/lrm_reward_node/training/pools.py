@@ -102,7 +102,7 @@ def progress_pool(table: FrameTable, prompts: PromptTable, initial: bool) -> Poo
 
 
 def contrastive_pool(table: FrameTable, prompts: PromptTable, gap: int, rng: np.random.Generator) -> Pool:
-    """Pairs of one episode in both orders: half at the query gap, half at any gap; ties are left out."""
+    """Pairs of one episode in both orders: half at the query gap, half at any gap; ties and tampered ones left out."""
     rows = task_rows(table, lambda task: prompts.head(RewardHead.CONTRASTIVE, task))
     newer = np.arange(len(table))
     age = newer - table.first
@@ -115,7 +115,7 @@ def contrastive_pool(table: FrameTable, prompts: PromptTable, gap: int, rng: np.
 def _comparisons(table: FrameTable, rows: np.ndarray, prompts: PromptTable, a: np.ndarray, b: np.ndarray) -> Samples:
     image_a, image_b = value_tokens(prompts.tokenizer, ("ImageA", "ImageB"))
     difference = table.progress[b] - table.progress[a]
-    kept = np.abs(difference) >= TIE
+    kept = (np.abs(difference) >= TIE) & ~table.tampered[a] & ~table.tampered[b]
     frames, gain = np.stack((a, b), 1)[kept], difference[kept] > 0
     return single_value(
         np.concatenate((rows[kept], rows[kept])),
@@ -125,19 +125,20 @@ def _comparisons(table: FrameTable, rows: np.ndarray, prompts: PromptTable, a: n
 
 
 def completion_pool(table: FrameTable, prompts: PromptTable) -> Pool:
-    """Half yes; the rest near misses, other tasks for the same picture, and everything else."""
+    """Half yes; the rest near misses, other tasks for the same picture, tampered pictures, and everything else."""
     rows = task_rows(table, lambda task: prompts.head(RewardHead.COMPLETION, task))
     away = np.linalg.norm(table.places[:, 0, :2] - table.places[:, 2, :2], axis=-1)
-    near = ~table.success & (away < NEAR_M)
+    near, far = ~table.success & (away < NEAR_M), ~table.success & ~(away < NEAR_M) & ~table.tampered
     others = _other_tasks(table, prompts)
     return make_pool(
         "completion",
         [
             (0.40, _yes_no(prompts, rows, np.flatnonzero(table.success), True)),
             (0.05, _yes_no(prompts, *others[1], True)),
-            (0.25, _yes_no(prompts, rows, np.flatnonzero(near), False)),
-            (0.15, _yes_no(prompts, rows, np.flatnonzero(~table.success & ~near), False)),
-            (0.15, _yes_no(prompts, *others[0], False)),
+            (0.22, _yes_no(prompts, rows, np.flatnonzero(near), False)),
+            (0.11, _yes_no(prompts, rows, np.flatnonzero(far), False)),
+            (0.13, _yes_no(prompts, *others[0], False)),
+            (0.09, _yes_no(prompts, rows, np.flatnonzero(table.tampered & ~table.success), False)),
         ],
     )
 
@@ -169,6 +170,8 @@ def _other_tasks(table: FrameTable, prompts: PromptTable) -> dict[int, tuple[np.
 def _row_of(
     table: FrameTable, prompts: PromptTable, episode: int, thing: int, container: int, trained: set[str]
 ) -> int:
+    if (table.names[episode] < 0).any():
+        return -1
     task = table.tasks[episode]
     for slot, replacement in ((0, thing), (2, 2 + container)):
         task = task.replace(table.name(episode, slot), table.name(episode, replacement))

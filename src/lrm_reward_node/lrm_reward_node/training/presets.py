@@ -27,6 +27,14 @@ class Preset:
     lora_rank: int = 16
     query_gap_frames: int = 2
 
+    def adapted(self) -> Preset:
+        """The same sizes for going on from a checkpoint: without the first stage, half as long, smaller steps."""
+
+        def shorter(stage: StageParams) -> StageParams:
+            return StageParams(max(1, stage.steps // 2), stage.batch, 0.4 * stage.learning_rate, stage.minutes / 2.0)
+
+        return replace(self, see=replace(self.see, steps=0), read=shorter(self.read), adapt=shorter(self.adapt))
+
     def within(self, minutes: float) -> Preset:
         """The same run with a time budget for all stages together, shared as 1 : 4 : 1 (the adapters' third each)."""
         share = minutes / 6.0

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.training import auxiliary, pools
 from lrm_reward_node.training.batches import Batcher
-from lrm_reward_node.training.checkpoint import new_model, save_processor
+from lrm_reward_node.training.checkpoint import load_model, new_model, save_processor
 from lrm_reward_node.training.forward import PATCHES, Forward
 from lrm_reward_node.training.images import Augmentation, patches
 from lrm_reward_node.training.loop import StageParams, StageRunner
@@ -93,6 +93,8 @@ class Training:
         preset: lengths and sizes.
         out: folder of the finished checkpoint; logs and partial checkpoints go to ``work``.
         seed: of weights, batches and augmentation.
+        start: checkpoint to go on from; None starts with random weights.
+        bf16: matrix products in 16 bit on a processor too; a GPU always does so.
     """
 
     table: FrameTable
@@ -102,19 +104,26 @@ class Training:
     device: torch.device
     seed: int
     resume: bool
+    start: Path | None = None
+    bf16: bool = False
 
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
         self.table.frames = self.table.frames.to(self.device)
-        self.tokenizer = tokenizer_for(self.table)
-        self.model = new_model(self.tokenizer).to(self.device)
+        if self.start is None:
+            self.tokenizer = tokenizer_for(self.table)
+            self.model = new_model(self.tokenizer).to(self.device)
+        else:
+            self.tokenizer = PreTrainedTokenizerFast.from_pretrained(self.start)
+            self.model = load_model(self.start).to(self.device)
         self.runner = StageRunner(self.work)
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.batchers = make_batchers(self.table, self.tokenizer, self.preset.query_gap_frames, self.device, self.seed)
 
     def run(self) -> Path:
         """All stages, each skipped when it is already finished and ``resume`` is set; returns the checkpoint folder."""
-        self.see()
+        if self.preset.see.steps:
+            self.see()
         self.read()
         self.save_base()
         self.adapt()
@@ -162,6 +171,8 @@ class Training:
         state = {name: tensor.detach().to("cpu", torch.float16) for name, tensor in self.model.state_dict().items()}
         self.model.save_pretrained(self.out, state_dict=state)
         config = json.loads((self.out / "config.json").read_text())
+        for part in ("text_config", "vision_config"):
+            config[part].pop("dtype", None)  # of the model in memory
         (self.out / "config.json").write_text(json.dumps({**config, "dtype": "float16"}, indent=2) + "\n")
 
     def adapt(self) -> None:
@@ -171,6 +182,9 @@ class Training:
         peft = get_peft_model(self.model, config, adapter_name=first)
         for name in others:
             peft.add_adapter(name, config)
+        if self.start is not None:
+            for head in MODEL_HEADS:
+                peft.load_adapter(str(self.start / head.value), head.value, is_trainable=True)
         for head, shares in ADAPTER_SHARES.items():
             peft.set_adapter(head.value)
             self._stage(f"adapt_{head.value}", self.preset.adapt, peft, self._loss(shares, train_vision=False))
@@ -209,7 +223,7 @@ class Training:
         return loss
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16 or self.device.type == "cuda")
 
 
 def tokenizer_for(table: FrameTable) -> PreTrainedTokenizerFast:

@@ -12,6 +12,7 @@ from torch import Tensor
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
 from lrm_reward_node.training.checkpoint import IMAGE_SIDE
+from lrm_reward_node.training.tampering import TAMPERED
 
 SLOTS = ("object", "distractor_object", "container", "distractor_container")
 OBJECT_SLOTS, CONTAINER_SLOTS = (0, 1), (2, 3)
@@ -37,6 +38,7 @@ class FrameTable:
         gripper_m: (F,) gripper opening.
         places: (F, 4, 3) m, positions of ``SLOTS``; NaN: absent.
         held: (F, 2) bool, the object is lifted in the gripper, for the object slots.
+        tampered: (F,) bool, the picture is not what it seems; its names and places are absent, ``tcp`` is NaN.
         inside: (F, 2, 2) 1 inside, 0 clearly not, -1 unclear or absent: object slot in container slot.
     """
 
@@ -52,6 +54,7 @@ class FrameTable:
     gripper_m: np.ndarray
     places: np.ndarray
     held: np.ndarray
+    tampered: np.ndarray
     inside: np.ndarray
 
     def __len__(self) -> int:
@@ -101,6 +104,7 @@ def build_table(episodes: Iterable[EpisodeRecord]) -> FrameTable:
         gripper_m=np.concatenate([episode.states[:, 5] for episode in kept]),
         places=places,
         held=held,
+        tampered=np.repeat([TAMPERED in episode.labels for episode in kept], lengths),
         inside=_inside(places, names[episode_index], success, held, rise),
     )
 
