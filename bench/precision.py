@@ -5,7 +5,8 @@ progress one of eleven values, completion yes or no).
 
     python -m bench.precision [--json out/precision.json] [--episodes 12] [--variants bfloat16@cpu float16+int4@cuda:0]
 
-A variant is FORMAT@DEVICE or FORMAT+QUANTIZATION@DEVICE. What it says holds for the checkpoint it was measured on.
+A variant is FORMAT@DEVICE or FORMAT+QUANTIZATION@DEVICE; quantization needs the package bitsandbytes. What is measured
+holds for the checkpoint it was measured on.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from rich.table import Table
 from bench.engine_rounds import Item, recorded_rounds
 from lrm_core.errors import LrmError
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead
-from lrm_reward_node.checkpoint import QUANTIZATIONS
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_reward_node.vlm.loading import load_checkpoint
+from lrm_reward_node.vlm.quantization import check_quantization
 from lrm_reward_node.vlm.qwen import QwenRewardModel
 
 REFERENCE = "float32@cpu"
@@ -57,6 +58,8 @@ def main() -> int:
     """Measure, print, write JSON when asked."""
     args = _arguments()
     torch.set_num_threads(args.threads)
+    for variant in args.variants:
+        check_quantization(_parts(variant)[1])
     items = list(chain.from_iterable(recorded_rounds(args)))
     reference = _score(args.model, REFERENCE, items)
     figures = {"frames": len(items), "model": args.model, "variants": {}}
@@ -82,10 +85,16 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _score(model: str, variant: str, items: list[Item]) -> Scored:
+def _parts(variant: str) -> tuple[str, str, str]:
+    """Number format, quantization and device."""
     precision, _, device = variant.partition("@")
     dtype, _, quantization = precision.partition("+")
-    checkpoint = load_checkpoint(model, None, device or "cpu", dtype, quantization or QUANTIZATIONS[0])
+    return dtype, quantization or "none", device or "cpu"
+
+
+def _score(model: str, variant: str, items: list[Item]) -> Scored:
+    dtype, quantization, device = _parts(variant)
+    checkpoint = load_checkpoint(model, None, device, dtype, quantization)
     pipeline = RewardPipeline(QwenRewardModel(checkpoint))
     pipeline.score_batch(items[:BATCH])
     started, frames = time.perf_counter(), iter(items)

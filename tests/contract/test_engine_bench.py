@@ -50,7 +50,7 @@ def test_the_benchmark_runs_on_random_weights(monkeypatch: pytest.MonkeyPatch, t
     from bench import reward_engine
 
     out = tmp_path / "engine.json"
-    options = "--architecture tiny-random --streams 2 --rounds 2 --original-rounds 1 --json"
+    options = "--architecture tiny-random --streams 1 --rounds 2 --original-rounds 1 --json"
     monkeypatch.setattr(sys, "argv", ["reward_engine", *options.split(), str(out)])
     assert reward_engine.main() == 0
     figures = json.loads(out.read_text())
