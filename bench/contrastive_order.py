@@ -111,8 +111,8 @@ def _latency_s(ways: Sequence[RewardPipeline], repeat: int) -> list[float]:
     for turn in range(repeat):
         for place, pipeline in enumerate(ways):
             rng = np.random.default_rng(turn * len(ways) + place)
-            frames = [CameraFrame(rng.integers(0, 255, (128, 128, 3), dtype=np.uint8), i, "front") for i in (2, 3)]
-            reset = CameraFrame(np.zeros((128, 128, 3), np.uint8), 1, "front")
+            pictures = rng.integers(0, 224, (128, 128, 3), np.uint8) + rng.integers(0, 32, (3, 128, 128, 3), np.uint8)
+            reset, *frames = (CameraFrame(rgb, i + 1, "front") for i, rgb in enumerate(pictures))
             pipeline.score("put the red cube in the blue bowl", reset, reset, frames[0])
             started = time.perf_counter()
             pipeline.score("put the red cube in the blue bowl", reset, *frames)

@@ -38,13 +38,13 @@ def recorded_rounds(args: argparse.Namespace) -> list[list[Item]]:
 
 
 def random_rounds(args: argparse.Namespace) -> list[list[Item]]:
-    """The same for pictures of noise: every stream is one episode."""
+    """The same for pictures of noise: every stream is one episode, one scene under the noise of a sensor."""
     from bench.random_checkpoint import PICTURES, TASK
 
     numbers = np.random.default_rng(0)
     shape = (args.rounds + 2, *PICTURES[args.architecture], 3)
-    streams = [
-        [CameraFrame(rgb, i + 1, "front") for i, rgb in enumerate(numbers.integers(0, 256, shape, np.uint8))]
-        for _ in range(args.streams)
-    ]
+    streams = []
+    for _ in range(args.streams):
+        pictures = numbers.integers(0, 224, shape[1:], np.uint8) + numbers.integers(0, 32, shape, np.uint8)
+        streams.append([CameraFrame(rgb, i + 1, "front") for i, rgb in enumerate(pictures)])
     return [[(TASK, one[0], one[at], one[at + 1]) for one in streams] for at in range(args.rounds + 1)]
