@@ -52,6 +52,7 @@ def read_picture(path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked here
+            warnings.filterwarnings("error", "Truncated File Read")  # a TIFF cut short would be read as far as it goes
             with Image.open(path) as picture:
                 _check_picture(path, *picture.size, picture.mode)
                 pixels = _rgb(ImageOps.exif_transpose(picture))

@@ -49,7 +49,9 @@ def load(
     """
     check_readout(readout, parsing)
     checkpoint = load_checkpoint(path, adapters, device, dtype, quantization)
-    if doubt := golden.doubt(resolve_folder("model", adapters or path), checkpoint.digest):
+    # Golden scores are those of the weights as they are: a quantized model has a digest of its own.
+    doubt = golden.doubt(resolve_folder("model", adapters or path), checkpoint.digest) if quantization == "none" else ""
+    if doubt:
         logger.warning(doubt)
     return reward_model(checkpoint, readout, parsing)
 
