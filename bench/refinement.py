@@ -30,6 +30,7 @@ from lrm_core.params import from_mapping
 from lrm_core.protocols import Policy
 from lrm_core.resources import locate
 from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus
+from lrm_core.success import SuccessConfirmation
 from lrm_core.transitions import CreditedTransition, Scores, Transition
 from lrm_policy_node.kinematics import ResidualKinematics
 from lrm_policy_node.learner.learner import Learner
@@ -39,7 +40,6 @@ from lrm_policy_node.rl.actor import ResidualPolicy
 from lrm_policy_node.runtime.decisions import ChunkPlanner
 from lrm_policy_node.runtime.observation import Observation
 from lrm_policy_node.runtime.params import PolicyParams
-from lrm_policy_node.runtime.rewards import SuccessConfirmation
 from lrm_sim import collect, tasks
 from lrm_sim.demo_data import demo_episodes
 

@@ -87,7 +87,8 @@ def _arguments() -> argparse.Namespace:
 def _latency_s(pipeline: RewardPipeline, repeat: int) -> dict[str, float]:
     """Time of the three heads for one new frame, as live: reset and previous frame are known."""
     rng = np.random.default_rng(0)
-    frames = [CameraFrame(rng.integers(0, 255, (128, 128, 3), dtype=np.uint8), i, "front") for i in range(repeat + 2)]
+    scene = rng.integers(0, 224, (128, 128, 3), dtype=np.uint8)
+    frames = [CameraFrame(scene + rng.integers(0, 32, scene.shape, np.uint8), i, "front") for i in range(repeat + 2)]
     times = []
     for previous, current in pairwise(frames[1:]):
         started = time.perf_counter()

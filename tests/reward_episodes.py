@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -60,3 +61,14 @@ def _picture(places: dict[str, np.ndarray], labels: dict[str, str]) -> np.ndarra
         row, column = (places[slot][:2] * 300).astype(int)
         picture[max(row - half, 0) : row + half, max(column - half, 0) : column + half] = COLOURS[labels[slot]]
     return picture
+
+
+KINDS = ("dropped_early", "carried_past", "held_above", "on_rim", "wrong_object")
+
+
+def honest_episodes(split: str, episodes: int, workers: int, every: int) -> Iterator[EpisodeRecord]:
+    """Successes and failures of every kind in turn, as a source for ``lrm hack-test``."""
+    for seed in range(episodes):
+        episode = synthetic_episode(seed)
+        kind = "success" if episode.success.any() else KINDS[(seed // 2) % len(KINDS)]
+        yield replace(episode, labels={**episode.labels, "kind": kind})

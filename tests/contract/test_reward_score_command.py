@@ -33,7 +33,7 @@ def pictures(tmp_path: Path) -> list[str]:
 
 
 def score(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    code = main(["score", *words])
+    code = main(["score", "--no-camera-check", *words])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -49,6 +49,19 @@ def test_pictures_are_scored_in_order_as_json(
     for row in result["images"]:
         assert {row[head]["status"] for head in ("contrastive", "progress", "completion", "fused")} == {"OK"}
         assert 0.0 <= row["progress"]["value"] <= 1.0 and 0.0 < row["progress"]["confidence"] <= 1.0
+
+
+def test_a_comparison_in_both_orders_changes_contrastive_alone(
+    model: str, pictures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = []
+    for options in ([], ["--swap"]):
+        _, out, _ = score(capsys, "--model", model, "--task", TASK, "--json", *options, *pictures)
+        found.append(json.loads(out))
+    plain, both = (result["images"][1] for result in found)
+    assert plain["contrastive"]["value"] != both["contrastive"]["value"]
+    assert plain["progress"]["value"] == pytest.approx(both["progress"]["value"], abs=2e-3)
+    assert found[0]["model_fingerprint"] != found[1]["model_fingerprint"]
 
 
 def test_one_picture_alone_has_no_reference(
@@ -143,3 +156,24 @@ def test_a_server_and_a_checkpoint_together_are_refused(
 ) -> None:
     code, _, err = score(capsys, "--server", "http://localhost:1", "--model", "models/x", "--task", TASK, *pictures)
     assert code == 2 and "--server" in err and "no --model" in err
+
+
+def test_a_picture_without_detail_or_of_another_scene_is_not_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    scene, other = (rng.integers(0, 250, (128, 128, 3), dtype=np.uint8) for _ in range(2))
+    pictures = {"start": scene, "later": scene + np.uint8(5), "covered": np.zeros_like(scene), "other": other}
+    for name, pixels in pictures.items():
+        Image.fromarray(pixels).save(tmp_path / f"{name}.png")
+    start, *later = (str(tmp_path / f"{name}.png") for name in pictures)
+    words = ["score", "--task", TASK, "--initial", start, *later]
+    assert main([*words, "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["images"]
+    assert [row["completion"]["status"] for row in rows] == ["OK", "CAMERA_FAULT", "CAMERA_FAULT"]
+    assert [row["completion"]["answer"].split(":")[0] for row in rows[1:]] == ["covered", "foreign"]
+    assert main(words) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "covered.png: covered: hardly any detail" in out and "other.png: foreign: too much changed" in out
+    assert main([*words, "--no-camera-check", "--json"]) == 0
+    assert {row["fused"]["status"] for row in json.loads(capsys.readouterr().out)["images"]} == {"OK"}

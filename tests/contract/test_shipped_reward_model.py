@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 
 from lrm_core.resources import model_path
-from lrm_core.rewards import MODEL_HEADS
+from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.contract import contract_query
 from lrm_reward_node.evaluation.episodes import score_episodes
 from lrm_reward_node.evaluation.quality import quality
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_reward_node.readout import ANSWERS
+from lrm_reward_node.swap import in_both_orders
 from lrm_reward_node.vlm.qwen import QwenRewardModel, load
 from lrm_sim.reward_data import reward_episodes
 
@@ -51,6 +53,13 @@ def test_it_tells_good_from_bad_on_scenes_it_has_not_seen(model: QwenRewardModel
     assert figures["completion_frame_auc"] >= 0.9
     assert figures["direction_accuracy"] >= 0.8
     assert figures["unknown"] == 0.0
+
+
+def test_in_both_orders_the_order_of_the_pictures_only_changes_the_sign(model: QwenRewardModel) -> None:
+    queries = [contract_query(RewardHead.CONTRASTIVE, stamp_ns) for stamp_ns in (10, 20)]
+    reversed_ = [replace(q, current=q.reference, reference=q.current) for q in queries]
+    forward, reverse = ([e.value for e in in_both_orders(model, True).score(asked)] for asked in (queries, reversed_))
+    assert forward == pytest.approx([-value for value in reverse], abs=2e-3)
 
 
 def test_greedy_decoding_writes_legal_answers() -> None:

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from lrm_core import resources
+from lrm_core.errors import BadInput
 from lrm_sim import collect, tasks
 from lrm_sim.collect import EpisodeSpec, run_episode
 from lrm_sim.env import HOME, PickPlaceEnv
@@ -122,3 +123,15 @@ def test_the_reward_models_source_yields_records():
     assert tasks.parse(record.task) in tasks.HELD_OUT_PAIRS
     assert record.front.shape[1:] == (128, 128, 3)
     assert all(position.shape == (len(record.front), 3) for position in record.positions.values())
+
+
+def test_a_split_can_be_asked_for_kinds() -> None:
+    kinds = ["on_rim", "success", "held_above"]
+    specs = collect.kind_specs(120, kinds, *SPLITS["hack"])
+    assert [spec.kind.value for spec in specs] == kinds * 40
+    assert {spec.task for spec in specs} == {tasks.sentence(*pair) for pair in tasks.TRAIN_PAIRS}
+    assert specs[:50] == collect.kind_specs(50, kinds, *SPLITS["hack"])
+    (record,) = reward_episodes("hack", 1, 1, 10, kinds=["held_above"])
+    assert record.labels["kind"] == "held_above" and not record.success.any()
+    with pytest.raises(BadInput, match="juggle"):
+        reward_episodes("hack", 1, 1, kinds=["juggle"])

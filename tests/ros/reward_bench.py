@@ -16,6 +16,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 
+from lrm_bringup.graph import yaml_value
 from lrm_core.rewards import RewardEstimate, RewardHead
 from lrm_core.ros import images, qos, stamps
 from lrm_core.ros.lifecycle import run
@@ -29,34 +30,45 @@ PERIOD_NS = 100_000_000
 K = 10
 START_NS = 1_000_000_000_000
 SIZE = (48, 64, 3)
+ANY_PICTURE = {"camera_min_detail": 0.0, "camera_max_changed": 1.0, "camera_noise": False}
+"""The frames of this bench are flat: without checks of the picture."""
 ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(sys.path)}
 """For a process of its own: the packages under test, as this test run imports them."""
 
 
-def image(brightness: float, stamp_ns: int) -> Image:
+def image(brightness: float, stamp_ns: int, camera: str = "front") -> Image:
     """A grey image; the fake model reads ``brightness`` (in [0, 1]) back."""
-    msg = images.ImageBridge().cv2_to_imgmsg(np.full(SIZE, round(brightness * 255), np.uint8), "rgb8")
-    msg.header.stamp, msg.header.frame_id = stamps.from_ns(stamp_ns), "front_optical"
+    return picture(np.full(SIZE, round(brightness * 255), np.uint8), stamp_ns, camera)
+
+
+def picture(rgb: np.ndarray, stamp_ns: int, camera: str = "front") -> Image:
+    """(H, W, 3) uint8 RGB as a message."""
+    msg = images.ImageBridge().cv2_to_imgmsg(rgb, "rgb8")
+    msg.header.stamp, msg.header.frame_id = stamps.from_ns(stamp_ns), f"{camera}_optical"
     return msg
 
 
 class Bench:
     """Publishes what the test says; keeps what the reward node says."""
 
-    def __init__(self, lockstep: bool = True, compressed: bool = False) -> None:
+    def __init__(self, lockstep: bool = True, compressed: bool = False, cameras: Sequence[str] = ("front",)) -> None:
         self.start_ns = START_NS
         self.node = rclpy.create_node("bench")
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
         profile = qos.camera(lockstep)
-        topic, kind = ("front/image_raw/compressed", CompressedImage) if compressed else ("front/image_raw", Image)
-        self.camera = self.node.create_publisher(kind, topic, profile)
+        topic, kind = ("image_raw/compressed", CompressedImage) if compressed else ("image_raw", Image)
+        self.cameras = {name: self.node.create_publisher(kind, f"{name}/{topic}", profile) for name in cameras}
+        self.camera = self.cameras[cameras[0]]
         self.episodes = self.node.create_publisher(EpisodeStatus, "episode_status", qos.STATUS)
         self.rewards: list[Reward] = []
+        self.by_camera: dict[str, list[Reward]] = {name: [] for name in cameras}
         self.statuses: list[RewardNodeStatus] = []
         self.diagnostics: dict[str, DiagnosticStatus] = {}
         for head in RewardHead:
             self.node.create_subscription(Reward, f"reward/{head.value}", self.rewards.append, qos.REWARD)
+            for name, heard in self.by_camera.items():
+                self.node.create_subscription(Reward, f"reward/{name}/{head.value}", heard.append, qos.REWARD)
         self.node.create_subscription(RewardNodeStatus, "reward/status", self.statuses.append, qos.STATUS)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, qos.DIAGNOSTICS)
 
@@ -68,7 +80,8 @@ class Bench:
 
     def connect(self) -> None:
         """Wait until the reward node listens and is heard."""
-        matched = lambda: self.camera.get_subscription_count() and self.episodes.get_subscription_count()  # noqa: E731
+        publishers = [*self.cameras.values(), self.episodes]
+        matched = lambda: all(publisher.get_subscription_count() for publisher in publishers)  # noqa: E731
         self.until(lambda: matched() and self.statuses, 20.0, "the reward node listens")
 
     def status(self, state: int, episode_id: str = "e1", step: int = 0, **fields: Any) -> None:
@@ -87,12 +100,11 @@ class Bench:
         """Publish the frame of control step ``step``; it brightens by 0.01 a step."""
         self.camera.publish(image(min(1.0, 0.1 + 0.01 * step), self.start_ns + step * PERIOD_NS))
 
-    def of(self, step: int, episode_id: str = "e1") -> dict[str, Reward]:
-        """Newest reward of every head for the frame of ``step``."""
+    def of(self, step: int, episode_id: str = "e1", camera: str = "") -> dict[str, Reward]:
+        """Newest reward of every head for the frame of ``step``: the verdict, or what one camera says."""
         wanted = self.start_ns + step * PERIOD_NS
-        return {
-            r.head: r for r in self.rewards if stamps.to_ns(r.header.stamp) == wanted and r.episode_id == episode_id
-        }
+        heard = self.by_camera[camera] if camera else self.rewards
+        return {r.head: r for r in heard if stamps.to_ns(r.header.stamp) == wanted and r.episode_id == episode_id}
 
     def scored(self, step: int, heads: int = 4) -> bool:
         return len(self.of(step)) == heads
@@ -121,7 +133,7 @@ def in_process(
     bench: Bench, model: Callable[[], RewardModel] = FakeRewardModel, **parameters: Any
 ) -> Iterator[RewardNode]:
     """A real reward node in this process, configured and active, beside ``bench``."""
-    overrides = {"lockstep": True, "state_dir": "", **parameters}
+    overrides = {"lockstep": True, "state_dir": "", **ANY_PICTURE, **parameters}
     node = RewardNode(lambda _: model(), parameter_overrides=[Parameter(k, value=v) for k, v in overrides.items()])
     bench.executor.add_node(node)
     try:
@@ -136,7 +148,8 @@ def in_process(
 
 def process_command(state_dir: Path) -> list[object]:
     """The reward node with the fake model as a process of its own."""
-    arguments = ["-p", "autostart:=true", "-p", "lockstep:=true", "-p", f"state_dir:={state_dir}"]
+    given = {"autostart": True, "lockstep": True, "state_dir": str(state_dir), **ANY_PICTURE}
+    arguments = [word for name, value in given.items() for word in ("-p", f"{name}:={yaml_value(value)}")]
     return [sys.executable, Path(__file__), "--ros-args", *arguments]
 
 

@@ -36,7 +36,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PolicyBench]:
     with free_domain() as domain, policy_bench(domain, logs) as bench:
         bench.start("sim", SIM, lockstep=True, seed=1)
         bench.start("safety", SAFETY, lockstep=True)
-        bench.start("reward", FAKE_REWARD, lockstep=True, state_dir=logs / "state")
+        bench.start("reward", FAKE_REWARD, lockstep=True, camera_noise=False, state_dir=logs / "state")
         bench.start("policy", STEADY_POLICY, **POLICY)
         bench.ready("sim", "safety", "reward", "policy")
         yield bench

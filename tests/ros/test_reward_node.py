@@ -148,6 +148,16 @@ def test_an_answer_below_the_confidence_asked_for_is_uncertain(bench: Bench) -> 
     }
 
 
+def test_contrastive_in_both_orders_is_another_function_and_says_so(bench: Bench) -> None:
+    with in_process(bench, contrastive_swap=True):
+        bench.status(RUNNING)
+        for step in (0, 10):
+            bench.frame(step)
+            bench.until(lambda step=step: bench.scored(step, 4 if step else 2))
+    assert bench.of(10)["contrastive"].value == pytest.approx(0.1, abs=0.01)
+    assert FakeRewardModel.fingerprint not in {reward.model_fingerprint for reward in bench.rewards}
+
+
 class SlowModel(FakeRewardModel):
     """Waits for permission before every batch."""
 
@@ -160,22 +170,25 @@ class SlowModel(FakeRewardModel):
         return super().score(queries)
 
 
-def test_a_slow_model_never_blocks_the_node_and_its_queue_is_bounded(bench: Bench) -> None:
+def test_a_slow_model_is_asked_about_the_newest_frame_and_the_end_and_the_overload_is_told(bench: Bench) -> None:
     SlowModel.permission = threading.Semaphore(1)  # for the proof at configure
-    with in_process(bench, SlowModel, queue_size=2, deadline_s=30.0):
+    with in_process(bench, SlowModel, deadline_s=30.0):
         SlowModel.entered.clear()
         bench.status(RUNNING)
         bench.frame(0)
         bench.until(SlowModel.entered.is_set, what="the model works on the first frame")
         for step in range(10, 61, 10):
             bench.frame(step)
-        bench.until(lambda: bench.statuses[-1].queued == 2, what="two wait, the rest gave way")
-        late = [step for step in range(0, 61, 10) if any(r.status == Reward.LATE for r in bench.of(step).values())]
-        bench.status(ENDING, step=60)
+        bench.until(lambda: len(bench.rewards) == 5 * 4, what="one waits, the rest gave way")
+        bench.until(lambda: bench.statuses[-1].queued == 1, what="the queue in the heartbeat")
+        bench.status(ENDING, step=50)
+        bench.until(lambda: bench.statuses[-1].queued == 2, what="the end had given way and is asked again")
+        bench.until(lambda: "overload" in bench.report("scoring"), what="diagnostics")
         SlowModel.permission.release(10)
-        bench.until(lambda: bench.scored(60) and bench.of(60)["progress"].episode_end)
-    assert len(late) == 4
-    assert bench.of(60)["progress"].status == Reward.OK
+        bench.until(lambda: bench.of(50)["progress"].episode_end and bench.scored(60))
+    assert {step for step in range(61) if any(r.status == Reward.OK for r in bench.of(step).values())} == {0, 50, 60}
+    late = [stamps.to_ns(r.header.stamp) for r in bench.rewards if r.status == Reward.LATE and r.head == "progress"]
+    assert late == [START_NS + step * PERIOD_NS for step in (10, 20, 30, 40, 50)]
 
 
 def test_bad_images_are_refused_by_name_and_their_query_is_lost(bench: Bench) -> None:

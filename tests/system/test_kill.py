@@ -32,7 +32,7 @@ class Refinement(PolicyBench):
             case "safety":
                 self.start(name, SAFETY, **common)
             case "reward":
-                self.start(name, FAKE_REWARD, state_dir=self.logs / "reward", **common)
+                self.start(name, FAKE_REWARD, state_dir=self.logs / "reward", camera_noise=False, **common)
             case "learner":
                 # The one reward that a kill may lose is given up within the waits of these tests.
                 self.start(name, LEARNER, folder=self.logs / "learner", call_interval=K, reward_deadline_s=20.0)

@@ -51,7 +51,9 @@ class MovingArm(PolicyBench):
         self.start("policy", STEADY_POLICY, lockstep=False, **POLICY)
 
     def start_reward(self) -> None:
-        self.start("reward", FAKE_REWARD, lockstep=False, state_dir=self.logs / "state", deadline_s=2.0)
+        self.start(
+            "reward", FAKE_REWARD, lockstep=False, camera_noise=False, state_dir=self.logs / "state", deadline_s=2.0
+        )
 
     def evaluate(self, episodes: int) -> object:
         return self.send(mode=RunEpisodes.Goal.EVALUATE, episodes=episodes, task=TASK)

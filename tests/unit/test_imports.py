@@ -24,7 +24,7 @@ LAUNCH = {"launch", "launch_ros"}
 """What launch files are made of; lrm_bringup builds them, and only there is it imported."""
 
 HEAVY = {"torch", "transformers", "peft", "lerobot", "mujoco", "datasets", "accelerate", "matplotlib"}
-PURE_MODULES = ("lrm_reward_node.prompts", "lrm_reward_node.parsing", "lrm_reward_node.pipeline")
+PURE_MODULES = tuple(f"lrm_reward_node.{name}" for name in ("prompts", "parsing", "pipeline", "camera_check"))
 
 
 def is_ros(name: str) -> bool:

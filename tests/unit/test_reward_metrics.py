@@ -154,8 +154,13 @@ def test_success_is_confirmed_by_two_queries_in_a_row() -> None:
 
 
 def test_a_confirmation_before_the_end_is_a_false_success() -> None:
-    early = scored([1, 1, 1, 1], [False, False, True, True])
-    assert confirmation_rates([early, scored([0, 0], [False, False])], 0.5) == (1.0, 0.0)
+    early = scored([0, 1, 1, 1], [False, False, False, True])
+    assert confirmation_rates([early, scored([0, 0], [False, False])], 0.5)[0] == 1.0
+
+
+def test_scores_that_say_done_from_the_start_confirm_nothing() -> None:
+    assert confirmation_rates([scored([1, 1, 1, 1], [False, False, True, True])], 0.5)[1] == 0.0
+    assert confirmation_rates([scored([1, 1, 1], [False] * 3)], 0.5)[0] == 0.0
 
 
 def test_perfect_scores_give_perfect_figures() -> None:

@@ -1,9 +1,8 @@
-"""Which frames are scored: the schedule, its queue, and what survives a kill."""
+"""Which frames are scored: the schedule over one and several cameras, and what survives a kill."""
 
 from __future__ import annotations
 
 import tempfile
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,16 +14,16 @@ from hypothesis import strategies as st
 from lrm_core.errors import BadInput
 from lrm_core.frame_buffer import FrameBuffer
 from lrm_reward_node.memory import EpisodeMemory
-from lrm_reward_node.query_queue import QueryQueue
-from lrm_reward_node.schedule import ArrivedFrame, EpisodePlan, Query, QuerySchedule
+from lrm_reward_node.schedule import ArrivedFrame, EpisodePlan, Query, QuerySchedule, View
 
 PERIOD, K, START = 100, 10, 5_000
 PLAN = EpisodePlan("e", "put the cube in the bowl", START, K * PERIOD, PERIOD // 2, 200 * PERIOD)
 FAR = 10**9
+CAMERAS = ("front", "side", "top")
 
 
-def frame(stamp_ns: int) -> ArrivedFrame:
-    return ArrivedFrame(np.full((2, 2, 3), stamp_ns % 256, np.uint8), stamp_ns, "front", "optical")
+def frame(stamp_ns: int, camera: str = "front") -> ArrivedFrame:
+    return ArrivedFrame(np.full((2, 2, 3), stamp_ns % 256, np.uint8), stamp_ns, camera, f"{camera}_optical")
 
 
 def buffer_of(*stamps: int) -> FrameBuffer[ArrivedFrame]:
@@ -34,11 +33,20 @@ def buffer_of(*stamps: int) -> FrameBuffer[ArrivedFrame]:
     return frames
 
 
-def ask(schedule: QuerySchedule, frames: FrameBuffer[ArrivedFrame], now_ns: int = 0, at_s: float = 0.0) -> list[Query]:
-    queries: list[Query] = []
+def ask(
+    schedule: QuerySchedule, *buffers: FrameBuffer[ArrivedFrame], now_ns: int = 0, at_s: float = 0.0
+) -> list[Query]:
+    """All queries that can be decided; the buffers are those of the first of ``CAMERAS``."""
+    frames, queries = dict(zip(CAMERAS, buffers, strict=False)), []
     while (query := schedule.next_query(frames, now_ns, at_s)) is not None:
         queries.append(query)
     return queries
+
+
+def only(query: Query) -> View:
+    """The view of a query of one camera."""
+    (view,) = query.views
+    return view
 
 
 @given(length=st.integers(1, 45), known_after=st.integers(0, 20), end_known_after=st.integers(0, 12))
@@ -66,8 +74,9 @@ def test_every_query_is_given_out_once_whenever_status_and_frames_arrive(
     assert len(finals) == 1
     assert finals[0].stamp_ns == START + length * PERIOD
     for query in asked[1:]:
-        assert query.previous is not None
-        assert query.previous.stamp_ns == START + (query.stamp_ns - START - 1) // (K * PERIOD) * K * PERIOD
+        previous = only(query).previous
+        assert previous is not None
+        assert previous.stamp_ns == START + (query.stamp_ns - START - 1) // (K * PERIOD) * K * PERIOD
     assert schedule.final is not None
 
 
@@ -83,10 +92,11 @@ def test_exactly_the_queries_without_a_frame_are_lost_and_references_are_the_rig
     assert [query.index for query in asked] == list(range(5))
     for query in asked:
         step = query.index * K
-        assert (query.current is None) == (step in lost)
-        assert (query.initial is None) == (0 in lost)
-        assert (query.previous is None) == (query.index == 0 or step - K in lost)
-        assert query.previous is None or query.previous.stamp_ns == START + (step - K) * PERIOD
+        view = only(query)
+        assert (view.current is None) == (step in lost)
+        assert (view.initial is None) == (0 in lost)
+        assert (view.previous is None) == (query.index == 0 or step - K in lost)
+        assert view.previous is None or view.previous.stamp_ns == START + (step - K) * PERIOD
 
 
 def test_a_frame_is_taken_only_when_none_nearer_can_come() -> None:
@@ -103,7 +113,7 @@ def test_a_frame_that_does_not_come_is_lost_after_the_deadline_and_not_before() 
     assert ask(schedule, frames, now_ns=START, at_s=101.0) == []
     assert ask(schedule, frames, now_ns=START, at_s=101.9) == []
     (query,) = ask(schedule, frames, now_ns=START, at_s=102.1)
-    assert query.current is None
+    assert query.lost == ["front"]
     assert query.stamp_ns == START
 
 
@@ -126,56 +136,99 @@ def test_an_episode_that_cannot_be_scored_is_refused(change: dict[str, object]) 
         replace(PLAN, **change)
 
 
-def query(index: int, final: bool = False) -> Query:
-    return Query(PLAN, index, START + index, final, frame(START + index), frame(START), frame(START + index - 1))
+class TestSeveralCameras:
+    def test_a_query_waits_for_every_camera_and_carries_the_stamp_of_the_first(self) -> None:
+        schedule, front, side = QuerySchedule(PLAN, deadline_s=1.0), buffer_of(START + 3), buffer_of(START - 20)
+        assert ask(schedule, front, side) == []
+        side.add(frame(START + 10, "side"))
+        (query,) = ask(schedule, front, side)
+        assert [view.camera for view in query.views] == ["front", "side"]
+        assert [view.current.stamp_ns for view in query.views if view.current] == [START + 3, START + 10]
+        assert query.stamp_ns == START + 3
+
+    def test_what_one_camera_misses_is_lost_for_it_alone(self) -> None:
+        schedule = QuerySchedule(PLAN, deadline_s=1.0)
+        front, side = buffer_of(START, START + K * PERIOD), buffer_of(START + K * PERIOD)
+        first, second = ask(schedule, front, side)
+        assert (first.lost, first.stamp_ns, second.lost) == (["side"], START, [])
+        assert [(view.initial is None, view.previous is None) for view in second.views] == [
+            (False, False),
+            (True, True),
+        ]
+
+    def test_without_the_first_camera_the_next_one_gives_the_stamp(self) -> None:
+        schedule = QuerySchedule(PLAN, deadline_s=1.0)
+        (query,) = ask(schedule, buffer_of(START + 60), buffer_of(START + 7), now_ns=START)
+        assert (query.lost, query.stamp_ns) == (["front"], START + 7)
+
+    def test_a_silent_camera_is_waited_for_once_and_again_when_it_is_back(self) -> None:
+        schedule = QuerySchedule(PLAN, deadline_s=1.0)
+        front, side = buffer_of(START), buffer_of(START - PERIOD)
+        assert ask(schedule, front, side, now_ns=START, at_s=0.5) == []
+        (first,) = ask(schedule, front, side, now_ns=START, at_s=2.0)
+        front.add(frame(START + K * PERIOD))
+        (second,) = ask(schedule, front, side, now_ns=START + K * PERIOD, at_s=2.1)
+        assert first.lost == second.lost == ["side"]
+        side.add(frame(START + K * PERIOD + PERIOD, "side"))
+        front.add(frame(START + 2 * K * PERIOD))
+        assert ask(schedule, front, side, now_ns=START + 2 * K * PERIOD, at_s=3.0) == []
+        side.add(frame(START + 2 * K * PERIOD, "side"))
+        (third,) = ask(schedule, front, side, now_ns=START + 2 * K * PERIOD, at_s=3.1)
+        assert third.lost == []
+
+    @given(lost=st.lists(st.sets(st.integers(0, 31)), min_size=2, max_size=3), late=st.integers(0, 5))
+    def test_every_camera_gets_its_own_frames_whatever_the_others_lose(self, lost: list[set[int]], late: int) -> None:
+        schedule, buffers, asked = QuerySchedule(PLAN, deadline_s=FAR), [buffer_of() for _ in lost], []
+        for step in range(34 + late):
+            for place, missing in enumerate(lost):
+                arrived = step - late * (place > 0)
+                if 0 <= arrived <= 33 and arrived not in missing:
+                    buffers[place].add(frame(START + arrived * PERIOD, CAMERAS[place]))
+            asked += ask(schedule, *buffers)
+        assert [query.index for query in asked] == [0, 1, 2, 3]
+        for query in asked:
+            for view, missing in zip(query.views, lost, strict=True):
+                assert (view.current is None) == (query.index * K in missing)
+                assert view.current is None or view.current.stamp_ns == START + query.index * K * PERIOD
+                assert (view.initial is None) == (0 in missing)
+                assert (view.previous is None) == (query.index == 0 or (query.index - 1) * K in missing)
 
 
-@given(st.lists(st.booleans(), max_size=40), st.integers(1, 5))
-def test_a_full_queue_gives_up_the_oldest_regular_query_and_never_a_final_one(
-    finals: list[bool], capacity: int
-) -> None:
-    queue, gone = QueryQueue(capacity), []
-    for index, final in enumerate(finals):
-        gave_way = queue.put(query(index, final))
-        gone += [gave_way] if gave_way else []
-    kept = [queue.take() for _ in range(len(queue))]
-    assert [q.index for q in gone if q.final] == []
-    assert sorted(q.index for q in [*kept, *gone]) == list(range(len(finals)))
-    assert [q.index for q in kept] == sorted(q.index for q in kept)
-    assert len([q for q in kept if not q.final]) <= capacity
-    regular = [q.index for q in [*gone, *(q for q in kept if not q.final)]]
-    assert regular == sorted(regular)
+def query(index: int, final: bool = False, cameras: tuple[str, ...] = ("front",)) -> Query:
+    views = (View(name, *(frame(START + at, name) for at in (index, 0, index - 1))) for name in cameras)
+    return Query(PLAN, index, START + index, final, tuple(views))
 
 
-def test_closing_the_queue_wakes_the_taker() -> None:
-    queue, taken = QueryQueue(1), []
-    thread = threading.Thread(target=lambda: taken.append(queue.take()))
-    thread.start()
-    queue.close()
-    thread.join(5.0)
-    assert taken == [None]
+FRAMES = ("current", "initial", "previous")
 
 
-@given(st.booleans(), st.booleans(), st.booleans(), st.booleans())
-@settings(max_examples=16, deadline=None)
-def test_memory_brings_back_the_query_it_was_given(current: bool, initial: bool, previous: bool, final: bool) -> None:
-    kept = {"current": current, "initial": initial, "previous": previous}
-    given_query = replace(query(3, final), **{name: None for name, there in kept.items() if not there})
+@given(st.lists(st.sets(st.sampled_from(FRAMES)), min_size=1, max_size=3), st.booleans())
+@settings(max_examples=30, deadline=None)
+def test_memory_brings_back_the_query_it_was_given(missing: list[set[str]], final: bool) -> None:
+    cameras = CAMERAS[: len(missing)]
+    views = (
+        replace(view, **dict.fromkeys(without))
+        for view, without in zip(query(3, cameras=cameras).views, missing, strict=True)
+    )
+    given_query = Query(PLAN, 3, START + 3, final, tuple(views))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         memory = EpisodeMemory(folder / "sub" / "reward.npz")
-        assert memory.load("e") is None
+        assert memory.load("e", cameras) is None
         memory.store(given_query)
-        back = EpisodeMemory(folder / "sub" / "reward.npz").load("e")
+        back = EpisodeMemory(folder / "sub" / "reward.npz").load("e", cameras)
         assert back is not None
-        assert memory.load("another") is None
+        assert memory.load("another", cameras) is None
+        assert memory.load("e", [*cameras, "new"]) is None
     assert (back.plan, back.index, back.stamp_ns, back.final) == (PLAN, 3, START + 3, final)
-    for name, there in kept.items():
-        old, new = getattr(given_query, name), getattr(back, name)
-        assert (new is not None) == there
-        assert new is None or (
-            np.array_equal(old.rgb, new.rgb) and (old.stamp_ns, old.frame_id) == (new.stamp_ns, new.frame_id)
-        )
+    for old_view, new_view in zip(given_query.views, back.views, strict=True):
+        assert old_view.camera == new_view.camera
+        for name in FRAMES:
+            old, new = getattr(old_view, name), getattr(new_view, name)
+            assert (old is None) == (new is None)
+            assert new is None or (
+                np.array_equal(old.rgb, new.rgb) and (old.stamp_ns, old.frame_id) == (new.stamp_ns, new.frame_id)
+            )
 
 
 @pytest.mark.parametrize("size", [0, 10, 500])
@@ -183,7 +236,7 @@ def test_a_truncated_memory_is_no_memory(tmp_path: Path, size: int) -> None:
     path = tmp_path / "reward.npz"
     EpisodeMemory(path).store(query(1))
     path.write_bytes(path.read_bytes()[:size])
-    assert EpisodeMemory(path).load("e") is None
+    assert EpisodeMemory(path).load("e", ["front"]) is None
 
 
 def test_a_memory_that_cannot_be_written_says_why_and_scoring_goes_on(tmp_path: Path) -> None:
@@ -193,5 +246,5 @@ def test_a_memory_that_cannot_be_written_says_why_and_scoring_goes_on(tmp_path: 
     assert "episode e" in memory.error
     silent = EpisodeMemory(None)
     silent.store(query(1))
-    assert silent.load("e") is None
+    assert silent.load("e", ["front"]) is None
     assert silent.error == ""

@@ -1,4 +1,4 @@
-"""Observations, reward gate and success confirmation."""
+"""Observations and reward gate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead
 from lrm_policy_node.runtime.observation import ObservationBuffer
-from lrm_policy_node.runtime.rewards import Gate, Heartbeat, RewardGate, RewardLedger, SuccessConfirmation
+from lrm_policy_node.runtime.rewards import Gate, Heartbeat, RewardGate, RewardLedger
 
 NAMES = ("a", "b")
 MS = 1_000_000
@@ -138,12 +138,3 @@ def test_a_wait_always_ends(gaps_s: list[float], since_s: float) -> None:
         heartbeat.beat(now_s)
     far_s = max(since_s, now_s) + 60.1
     assert GATE.state(arrived=False, heartbeat=heartbeat, since_s=since_s, now_s=far_s) is not Gate.WAIT
-
-
-@given(st.lists(st.one_of(st.floats(0.0, 1.0), st.just(math.nan)), max_size=20), st.integers(0, 4))
-def test_success_needs_consecutive_known_scores(scores: list[float], needed: int) -> None:
-    success = SuccessConfirmation(0.8, needed)
-    for index, score in enumerate(scores):
-        row = scores[max(0, index + 1 - needed) : index + 1]
-        expected = needed > 0 and len(row) == needed and all(value >= 0.8 for value in row)
-        assert success.add(score) == expected

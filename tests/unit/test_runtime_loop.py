@@ -185,19 +185,26 @@ def test_in_real_time_success_is_confirmed_a_chunk_later_because_the_arm_does_no
     assert result.outcomes[0].steps == 16
 
 
+def test_an_episode_that_looks_done_from_its_start_is_no_success() -> None:
+    world = FakeWorld(lambda step: 0.9)
+    result = make(world, PARAMS).execute(order())
+    assert result.outcomes[0].reason is TerminationReason.MAX_STEPS
+    assert not any(t.terminated for t in world.transitions)
+
+
 def test_confirmations_of_zero_never_end_early() -> None:
-    world = FakeWorld(lambda step: 1.0)
+    world = FakeWorld(lambda step: float(step > 0))
     result = make(world, replace(PARAMS, success_confirmations=0)).execute(order())
     assert result.outcomes[0].reason is TerminationReason.MAX_STEPS
 
 
 def test_a_lost_reward_does_not_stop_the_loop_and_is_no_success() -> None:
-    world = FakeWorld(lambda step: math.nan if step == 4 else 0.9)
-    result = make(world, replace(PARAMS, max_steps=16)).execute(order())
+    world = FakeWorld(lambda step: math.nan if step == 8 else 0.9 if step else 0.1)
+    result = make(world, replace(PARAMS, max_steps=20)).execute(order())
     outcome = result.outcomes[0]
     assert outcome.reason is TerminationReason.SUCCESS_CONFIRMED
-    assert outcome.steps == 12
-    assert list(outcome.scores.values())[1] is None
+    assert outcome.steps == 16
+    assert list(outcome.scores.values())[2] is None
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,12 @@ COMMANDS = (
         "lrm_reward_node.calibrate",
     ),
     Command(
+        ("hack-test",),
+        "attack the reward model: false success and reward gained per attack, with pictures",
+        "lrm hack-test --episodes 200 --workers 2 --out out/hacks",
+        "lrm_bringup.commands.hack_test",
+    ),
+    Command(
         ("train", "reward-model"),
         "train the tiny reward model that ships with the repository",
         "lrm train reward-model --out models/lrm-mine --work build/train-reward",

@@ -38,8 +38,9 @@ SAFETY = NodeProcess(
     ("lockstep", "robot"),
 )  # fmt: skip
 REWARD = NodeProcess(
-    "reward", "lrm_reward_node", "lrm_reward_node", "lrm_reward_node.ros.node", "reward.yaml", ("lockstep", "model")
-)
+    "reward", "lrm_reward_node", "lrm_reward_node", "lrm_reward_node.ros.node", "reward.yaml",
+    ("lockstep", "model", "camera_noise"),
+)  # fmt: skip
 LEARNER = NodeProcess("learner", "lrm_policy_node", "lrm_learner", "lrm_policy_node.learner.ros.node", "learner.yaml")
 POLICY = NodeProcess(
     "policy", "lrm_policy_node", "lrm_policy_node", "lrm_policy_node.ros.node", "policy.yaml",

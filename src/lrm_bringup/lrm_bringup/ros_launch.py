@@ -71,6 +71,7 @@ def deployment_of(graph: str, given: dict[str, str]) -> Deployment:
         "autostart": _flag("autostart", given["autostart"]),
         "use_sim_time": lockstep if sim_time == _AUTO else _flag("use_sim_time", sim_time),
         "lockstep": lockstep,
+        "camera_noise": False if graph == "sim" else None,
     }
     parameters |= {name: given[name] for name in ("robot", "model", "policy") if given.get(name, _AUTO) != _AUTO}
     return Deployment(given["namespace"], given["log_level"], parameters)

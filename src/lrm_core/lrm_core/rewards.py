@@ -33,6 +33,7 @@ class RewardStatus(IntEnum):
     UNCERTAIN = 4
     MODEL_ERROR = 5
     NO_REFERENCE = 6
+    CAMERA_FAULT = 7
 
 
 @dataclass(frozen=True)

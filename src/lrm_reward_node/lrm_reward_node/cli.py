@@ -43,6 +43,13 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="written by lrm calibrate; default: the one beside the adapters; none: as the model states",
     )
+    add(
+        "--camera-check",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="do not score a picture without detail, or of another scene than --initial (default: on)",
+    )
+    add("--swap", action="store_true", help="ask contrastive in both orders of its pictures and average")
     add("--json", action="store_true", help="print JSON instead of a table")
     add("--server", action="append", metavar="URL", help="ask an OpenAI-compatible server; see docs/serving.md")
 
@@ -51,8 +58,10 @@ def run_score(args: argparse.Namespace) -> int:
     """Score picture files; pictures and task are checked before the model is loaded."""
     from lrm_reward_node import prompts, scoring
     from lrm_reward_node.calibration import calibrated
+    from lrm_reward_node.camera_check import NO_LIMITS, CameraLimits
     from lrm_reward_node.model import RewardModel
     from lrm_reward_node.pipeline import Fusion, RewardPipeline
+    from lrm_reward_node.swap import in_both_orders
 
     prompts.check_task(args.task)
     goal = scoring.read_picture(args.goal) if args.goal else None
@@ -72,8 +81,9 @@ def run_score(args: argparse.Namespace) -> int:
         path = checkpoint_path(args.model)
         model = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
         folder = args.adapters or path
-    model = calibrated(model, args.calibration, folder)
-    pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal)
+    model = in_both_orders(calibrated(model, args.calibration, folder), args.swap)
+    limits = CameraLimits() if args.camera_check else NO_LIMITS
+    pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal, limits=limits)
     scores = scoring.score_pictures(pipeline, args.task, args.images, args.initial)
     if args.json:
         print(scoring.as_json(scores, args.task, args.initial, args.goal, model.fingerprint))

@@ -1,17 +1,18 @@
-"""What a reward node that was killed needs to go on with its episode: the frames of the newest query."""
+"""What a reward node that was killed needs to go on with its episode: all cameras' frames of the newest query."""
 
 from __future__ import annotations
 
 import json
 import time
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lrm_reward_node.schedule import ArrivedFrame, EpisodePlan, Query
+from lrm_reward_node.schedule import ArrivedFrame, EpisodePlan, Query, View
 
 _FRAMES = ("current", "initial", "previous")
 
@@ -46,8 +47,8 @@ class EpisodeMemory:
         except OSError as error:
             self.error = f"cannot keep the frames of episode {query.plan.episode_id} in {self._path}: {error.strerror}"
 
-    def load(self, episode_id: str) -> Query | None:
-        """The query stored for ``episode_id``; None when there is none, or the file is not whole."""
+    def load(self, episode_id: str, cameras: Sequence[str]) -> Query | None:
+        """The query stored for ``episode_id``; None when there is none of these cameras, or the file is not whole."""
         if self._path is None or not self._path.is_file():
             return None
         try:
@@ -55,22 +56,33 @@ class EpisodeMemory:
                 query = _query(arrays)
         except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
             return None
-        return query if query.plan.episode_id == episode_id else None
+        fits = query.plan.episode_id == episode_id and [view.camera for view in query.views] == list(cameras)
+        return query if fits else None
 
 
 def _arrays(query: Query) -> dict[str, np.ndarray]:
-    frames = {name: getattr(query, name) for name in _FRAMES}
-    about = {"plan": asdict(query.plan), "index": query.index, "stamp_ns": query.stamp_ns, "final": query.final}
-    about |= {name: [f.stamp_ns, f.camera, f.frame_id] for name, f in frames.items() if f is not None}
-    pixels = {name: frame.rgb for name, frame in frames.items() if frame is not None}
-    return {"about": np.array(json.dumps(about)), **pixels}
+    frames = {
+        f"{name}_{place}": frame
+        for place, view in enumerate(query.views)
+        for name in _FRAMES
+        if (frame := getattr(view, name)) is not None
+    }
+    about = {
+        "plan": asdict(query.plan), "index": query.index, "stamp_ns": query.stamp_ns, "final": query.final,
+        "cameras": [view.camera for view in query.views],
+        "frames": {key: [frame.stamp_ns, frame.camera, frame.frame_id] for key, frame in frames.items()},
+    }  # fmt: skip
+    return {"about": np.array(json.dumps(about)), **{key: frame.rgb for key, frame in frames.items()}}
 
 
 def _query(arrays: Any) -> Query:
     about = json.loads(str(arrays["about"]))
-    frames = {name: _frame(arrays[name], about[name]) if name in about else None for name in _FRAMES}
-    plan = EpisodePlan(**about["plan"])
-    return Query(plan, about["index"], about["stamp_ns"], about["final"], **frames)
+    frames = {key: _frame(arrays[key], what) for key, what in about["frames"].items()}
+    views = (
+        View(camera, **{name: frames.get(f"{name}_{place}") for name in _FRAMES})
+        for place, camera in enumerate(about["cameras"])
+    )
+    return Query(EpisodePlan(**about["plan"]), about["index"], about["stamp_ns"], about["final"], tuple(views))
 
 
 def _frame(rgb: np.ndarray, about: list[Any]) -> ArrivedFrame:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lrm_core.params import param
+from lrm_reward_node.camera_check import CameraLimits
 from lrm_reward_node.parsing import PARSINGS
 from lrm_reward_node.pipeline import FUSION_FORMS
 from lrm_reward_node.readout import READOUTS
@@ -14,7 +15,10 @@ from lrm_reward_node.readout import READOUTS
 class RewardParams:
     """Parameters of the reward node; ``config/reward.yaml`` holds the same names."""
 
-    camera: str = param("front", "Camera that is scored: <camera>/image_raw or <camera>/image_raw/compressed.")
+    cameras: list[str] = param(  # noqa: RUF009
+        ["front"], "Cameras that are scored: <camera>/image_raw or <camera>/image_raw/compressed."
+    )
+    camera_quorum: int = param(0, "Cameras that have to know for a verdict; 0: all of them.", low=0, high=64)
     transport: str = param("raw", "Image transport.", choices=("raw", "compressed"))
     lockstep: bool = param(False, "The robot is a simulation that waits: no frame may be lost, and ages are wall time.")
     backend: str = param(
@@ -58,7 +62,28 @@ class RewardParams:
         "Correction of the stated probabilities, written by lrm calibrate: auto takes the file beside the adapters "
         "where there is one of this very model, none takes nothing, else a file.",
     )
+    contrastive_swap: bool = param(
+        False, "Ask contrastive in both orders of its pictures and average: no order bias, one more answer per frame."
+    )
     min_confidence: float = param(0.0, "An answer of lower confidence is UNCERTAIN; 0: off.", low=0.0, high=1.0)
+    camera_min_detail: float = param(
+        CameraLimits.min_detail,
+        "A picture whose strongest edges are weaker, in levels of 255, is covered: CAMERA_FAULT; 0: off.",
+        low=0.0,
+        high=255.0,
+    )
+    camera_max_changed: float = param(
+        CameraLimits.max_changed,
+        "A picture of which a larger share is not as in the reset frame, light apart, shows another scene: "
+        "CAMERA_FAULT; 1: off.",
+        low=0.0,
+        high=1.0,
+    )
+    camera_noise: bool = param(
+        True,
+        "The camera has sensor noise, so that a frame equal to that of the previous query is frozen: CAMERA_FAULT. "
+        "False for a simulated camera.",
+    )
     fusion_form: str = param(
         "code", "Fused reward of the official code, (c+1)/2, or of the paper, signed c.", choices=FUSION_FORMS
     )
@@ -66,8 +91,7 @@ class RewardParams:
         [1 / 3, 1 / 3, 1 / 3], "Weights of contrastive, progress and completion; they sum to 1.", low=0.0, high=1.0
     )
     buffer_s: float = param(5.0, "Frames are kept this long.", unit="s", low=0.1, high=600.0)
-    buffer_mb: int = param(256, "Frames are kept up to this size.", unit="MB", low=1, high=65536)
-    queue_size: int = param(16, "Queries that may wait for the model; the oldest gives way.", low=1, high=1024)
+    buffer_mb: int = param(256, "Frames of one camera are kept up to this size.", unit="MB", low=1, high=65536)
     min_camera_hz: float = param(1.0, "Slower frames are a warning in diagnostics.", unit="Hz", low=0.0, high=1000.0)
     state_dir: str = param(
         "~/.ros/lrm", "Folder for what a restarted node needs to go on with its episode. Empty: nothing is kept."

@@ -12,6 +12,7 @@ import numpy as np
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead, RewardStatus, unknown
+from lrm_reward_node.camera_check import CameraLimits, faulty_heads
 from lrm_reward_node.model import RewardModel, RewardQuery
 
 FUSION_FORMS = ("code", "paper")
@@ -83,12 +84,14 @@ class RewardPipeline:
         fusion: how the heads are combined.
         min_confidence: an answer whose confidence is below becomes UNCERTAIN; 0 switches this off.
         goal: (H, W, 3) uint8 RGB picture of the finished task that progress compares with; None: there is none.
+        limits: what a picture must look like to be scored; the model is not asked about one that does not.
     """
 
     model: RewardModel
     fusion: Fusion = field(default_factory=Fusion)
     min_confidence: float = 0.0
     goal: np.ndarray | None = None
+    limits: CameraLimits = field(default_factory=CameraLimits)
 
     def queries(
         self, task: str, initial: CameraFrame | None, previous: CameraFrame | None, current: CameraFrame
@@ -107,7 +110,7 @@ class RewardPipeline:
             task: task sentence.
             initial: reset frame of the episode; None asks progress without it.
             previous: frame of the previous query; None makes contrastive, and fused where it is used, NO_REFERENCE.
-            current: the frame to score.
+            current: the frame to score; CAMERA_FAULT, with the reason as text, where it breaks ``limits``.
         """
         return self.score_batch([(task, initial, previous, current)])[0]
 
@@ -116,9 +119,21 @@ class RewardPipeline:
     ) -> list[list[RewardEstimate]]:
         """Several frames, as for :meth:`score`, in one batch of the model."""
         queries = [query for item in items for query in self.queries(*item)]
-        estimates = [self._check_confidence(estimate) for estimate in self.model.score(queries)]
+        faults = [fault for item in items for fault in self._faults(*item[1:])]
+        asked = [query for query, fault in zip(queries, faults, strict=True) if not fault]
+        answers = iter(self.model.score(asked) if asked else [])
+        estimates = [
+            _not_asked(query, fault) if fault else self._check_confidence(next(answers))
+            for query, fault in zip(queries, faults, strict=True)
+        ]
         rows = [estimates[i : i + len(MODEL_HEADS)] for i in range(0, len(estimates), len(MODEL_HEADS))]
         return [[*row, self.fusion(row)] for row in rows]
+
+    def _faults(self, initial: CameraFrame | None, previous: CameraFrame | None, current: CameraFrame) -> list[str]:
+        """Per head why it must not be asked, empty where it may."""
+        first, before = (frame.rgb if frame is not None else None for frame in (initial, previous))
+        found = faulty_heads(self.limits, first, before, current.rgb)
+        return [found.get(head, "") for head in MODEL_HEADS]
 
     def _check_confidence(self, estimate: RewardEstimate) -> RewardEstimate:
         if not estimate.ok or not estimate.confidence < self.min_confidence:
@@ -130,6 +145,13 @@ class RewardPipeline:
 _KEPT_WHEN_UNCERTAIN = (
     "stamp_ns", "reference_stamp_ns", "uncertainty", "confidence", "raw_text", "latency_s", "fingerprint", "parse",
 )  # fmt: skip
+
+
+def _not_asked(query: RewardQuery, fault: str) -> RewardEstimate:
+    compares = query.head is RewardHead.CONTRASTIVE
+    status = RewardStatus.NO_REFERENCE if compares and query.reference is None else RewardStatus.CAMERA_FAULT
+    stamps = {"stamp_ns": query.current_stamp_ns, "reference_stamp_ns": query.reference_stamp_ns}
+    return unknown(query.head, status, raw_text=fault, **stamps)
 
 
 def _query(

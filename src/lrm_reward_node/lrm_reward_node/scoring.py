@@ -13,7 +13,7 @@ import numpy as np
 
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
-from lrm_core.rewards import RewardEstimate, RewardHead
+from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus
 from lrm_reward_node import prompts
 from lrm_reward_node.pipeline import RewardPipeline
 
@@ -27,6 +27,12 @@ class PictureScores:
 
     path: Path
     estimates: list[RewardEstimate]
+
+    @property
+    def fault(self) -> str:
+        """Why the camera check kept the picture from a head; empty when it did not."""
+        faults = (e.raw_text for e in self.estimates if e.status is RewardStatus.CAMERA_FAULT)
+        return next(faults, "")
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -70,7 +76,8 @@ def as_json(
     An object with ``task``, ``initial`` and ``goal`` (path or null), ``model_fingerprint`` and ``images``: per picture
     ``image`` (path) and, per head (``contrastive``, ``progress``, ``completion``, ``fused``), an object with ``value``
     (null unless the status is OK), ``status``, ``confidence``, ``uncertainty`` (null when unknown), ``answer`` (raw
-    text) and ``parse`` (the rule that read the answer, ``none`` when none could, empty when no text was parsed).
+    text; the reason where the status is CAMERA_FAULT) and ``parse`` (the rule that read the answer, ``none`` when none
+    could, empty when no text was parsed).
     """
     images = [
         {"image": str(one.path), **{estimate.head.value: _fields(estimate) for estimate in one.estimates}}
@@ -97,7 +104,11 @@ def print_table(scores: Sequence[PictureScores], task: str) -> None:
     table = Table("picture", *names, title=escape(task), caption="value ± uncertainty (confidence)")
     for one in scores:
         table.add_row(escape(one.path.name), *map(_cell, one.estimates))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for one in scores:
+        if one.fault:
+            console.print(f"{one.path.name}: {one.fault}", style="yellow", markup=False)
 
 
 def _cell(estimate: RewardEstimate) -> str:

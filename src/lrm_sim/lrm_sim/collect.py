@@ -10,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from lrm_core.episodes import EpisodeRecord
+from lrm_core.errors import BadInput
 from lrm_sim import tasks
 from lrm_sim.env import PickPlaceEnv
 from lrm_sim.expert import FAILURES, Expert, Kind, Style
@@ -78,6 +79,23 @@ def reward_specs(
             kind, style = _FAILURES[rng.integers(len(_FAILURES))], Style()
         specs.append(EpisodeSpec(seed + i, tasks.sentence(*pairs[i % len(pairs)]), kind, style))
     return specs
+
+
+def kind_specs(
+    n: int, kinds: Sequence[str], seed: int, pairs: Sequence[tuple[str, str]] = tasks.TRAIN_PAIRS
+) -> list[EpisodeSpec]:
+    """``n`` episodes with ``kinds`` in turn and random ``pairs``; scene seeds from ``seed`` on.
+
+    Raises:
+        BadInput: the expert does not know one of the kinds.
+    """
+    known = [kind.value for kind in Kind]
+    if not kinds or not set(kinds) <= set(known):
+        raise BadInput("kinds", list(kinds), f"some of {known}")
+    drawn = np.random.default_rng(seed).integers(len(pairs), size=n)
+    return [
+        EpisodeSpec(seed + i, tasks.sentence(*pairs[pair]), Kind(kinds[i % len(kinds)])) for i, pair in enumerate(drawn)
+    ]
 
 
 def demo_specs(

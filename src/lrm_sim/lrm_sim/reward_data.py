@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
 from lrm_sim import tasks
-from lrm_sim.collect import REWARD_HELD_OUT_SEEDS, REWARD_TRAIN_SEEDS, SEED_RANGE, collect, reward_specs
+from lrm_sim.collect import REWARD_HELD_OUT_SEEDS, REWARD_TRAIN_SEEDS, SEED_RANGE, collect, kind_specs, reward_specs
 
 SPLITS = {
     "train": (REWARD_TRAIN_SEEDS, tasks.TRAIN_PAIRS),
@@ -19,7 +19,9 @@ SPLITS = {
 """Split -> first scene seed and the (object, container) pairs in it."""
 
 
-def reward_episodes(split: str, episodes: int, workers: int, every: int = 5) -> Iterator[EpisodeRecord]:
+def reward_episodes(
+    split: str, episodes: int, workers: int, every: int = 5, kinds: Sequence[str] = ()
+) -> Iterator[EpisodeRecord]:
     """Episodes of one split, the same ones every time.
 
     Args:
@@ -27,11 +29,13 @@ def reward_episodes(split: str, episodes: int, workers: int, every: int = 5) -> 
         episodes: how many.
         workers: processes that simulate.
         every: keep each n-th control step; 5 makes two frames per reward query.
+        kinds: what the expert sets out to do, in turn; empty: half successes and failures of all kinds.
 
     Raises:
-        BadInput: there is no such split.
+        BadInput: there is no such split or kind.
     """
     if split not in SPLITS:
         raise BadInput("split", split, f"one of {list(SPLITS)}")
     first_seed, pairs = SPLITS[split]
-    return collect(reward_specs(episodes, first_seed, pairs), workers, every)
+    specs = kind_specs(episodes, kinds, first_seed, pairs) if kinds else reward_specs(episodes, first_seed, pairs)
+    return collect(specs, workers, every)

@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
             "autostart": True,
             "use_sim_time": lockstep if args.use_sim_time is None else args.use_sim_time,
             "lockstep": lockstep,
+            "camera_noise": False if args.graph == "sim" else None,
             "model": args.model,
             "robot": args.robot,
             "policy": args.policy,

@@ -37,6 +37,7 @@ def _specs(
             "autostart": True,
             "use_sim_time": lockstep,
             "lockstep": lockstep,
+            "camera_noise": False,
             "model": options.model,
             "policy": options.policy,
         }

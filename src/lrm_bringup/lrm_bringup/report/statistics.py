@@ -59,6 +59,16 @@ def paired_difference(before: Sequence[bool], after: Sequence[bool]) -> tuple[fl
     return difference, max(-1.0, low), min(1.0, high)
 
 
+def bootstrap_mean(values: Sequence[float], resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """Mean with its 95 % interval (percentile bootstrap, Efron 1979); NaN where there are no values."""
+    if not len(values):
+        return math.nan, math.nan, math.nan
+    data, rng = np.asarray(values, float), np.random.default_rng(seed)
+    means = data[rng.integers(len(data), size=(resamples, len(data)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(data.mean()), float(low), float(high)
+
+
 def _phi(before: np.ndarray, after: np.ndarray) -> float:
     """Correlation of the two outcomes over the pairs; 0 when one of them never varies."""
     if before.all() or after.all() or not before.any() or not after.any():

@@ -30,7 +30,7 @@ def film_strip(bag: Path, stamps_ns: Sequence[int], topic: str = IMAGE_TOPIC) ->
     Frames that the bag does not hold are left out: a gap in the film is the truth about the recording.
     """
     frames = read_frames(bag, set(stamps_ns), topic)
-    return [(stamp_ns, _data_uri(frames[stamp_ns])) for stamp_ns in sorted(frames)]
+    return [(stamp_ns, data_uri(frames[stamp_ns])) for stamp_ns in sorted(frames)]
 
 
 def read_frames(bag: Path, stamps_ns: set[int], topic: str = IMAGE_TOPIC) -> dict[int, np.ndarray]:
@@ -50,7 +50,8 @@ def read_frames(bag: Path, stamps_ns: set[int], topic: str = IMAGE_TOPIC) -> dic
     return frames
 
 
-def _data_uri(rgb: np.ndarray) -> str:
+def data_uri(rgb: np.ndarray) -> str:
+    """A small JPEG of (H, W, 3) uint8 RGB, to stand in a page."""
     image = Image.fromarray(np.ascontiguousarray(rgb))
     image.thumbnail((_THUMB_PX, _THUMB_PX), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -11,11 +11,11 @@ from lrm_core.episode_machine import EpisodeMachine
 from lrm_core.episodes import EpisodeState, TerminationReason
 from lrm_core.errors import LrmError
 from lrm_core.rewards import RewardHead
+from lrm_core.success import SuccessConfirmation
 from lrm_core.transitions import Scores, Transition
 from lrm_policy_node.runtime.decisions import ChunkPlanner
 from lrm_policy_node.runtime.observation import Observation
 from lrm_policy_node.runtime.params import PolicyParams
-from lrm_policy_node.runtime.rewards import SuccessConfirmation
 from lrm_policy_node.runtime.world import EpisodeCut, EpisodeOrder, World
 
 REGULAR_ENDS = frozenset({TerminationReason.SUCCESS_CONFIRMED, TerminationReason.MAX_STEPS})

@@ -1,4 +1,4 @@
-"""What the loop asks of the rewards: have they arrived, may the next chunk start, is the task confirmed done."""
+"""What the loop asks of the rewards: have they arrived, may the next chunk start."""
 
 from __future__ import annotations
 
@@ -119,24 +119,3 @@ class RewardGate:
             return Gate.GIVEN_UP if waited_s > self.answer_timeout_s else Gate.WAIT
         away_s = now_s - max(heartbeat.last_s, since_s)
         return Gate.LOST if away_s > self.lost_timeout_s else Gate.WAIT
-
-
-class SuccessConfirmation:
-    """The task counts as done when the completion score reaches a threshold in several queries in a row.
-
-    Args:
-        threshold: completion score from which a frame counts as done, [0, 1].
-        confirmations: frames in a row; 0: never.
-    """
-
-    def __init__(self, threshold: float, confirmations: int) -> None:
-        self._threshold, self._needed, self._streak = threshold, confirmations, 0
-
-    def reset(self) -> None:
-        """A new episode."""
-        self._streak = 0
-
-    def add(self, completion: float) -> bool:
-        """Take the next query's completion score; NaN (UNKNOWN) breaks the row. True when confirmed."""
-        self._streak = self._streak + 1 if completion >= self._threshold else 0
-        return 0 < self._needed <= self._streak

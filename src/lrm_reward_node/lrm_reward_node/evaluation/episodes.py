@@ -55,12 +55,19 @@ def query_frames(length: int, gap: int) -> np.ndarray:
 def score_episode(pipeline: RewardPipeline, episode: EpisodeRecord, gap: int) -> ScoredEpisode:
     """Score one episode; contrastive compares with the previous query, progress with the first frame."""
     index = query_frames(len(episode.front), gap)
-    frames = [CameraFrame(episode.front[i], (int(i) + 1) * FRAME_NS, "front") for i in index]
-    items = [(episode.task, frames[0], frames[i - 1] if i else None, frame) for i, frame in enumerate(frames)]
-    rows = [row for at in range(0, len(items), CHUNK) for row in pipeline.score_batch(items[at : at + CHUNK])]
+    rows = score_frames(pipeline, episode.task, episode.front[index], (index + 1) * FRAME_NS)
     return ScoredEpisode(
         episode.task, episode.outcome, index, episode.progress[index], episode.success[index].astype(bool), rows
     )
+
+
+def score_frames(
+    pipeline: RewardPipeline, task: str, pictures: np.ndarray, stamps_ns: np.ndarray
+) -> list[list[RewardEstimate]]:
+    """Estimates of contrastive, progress, completion and fused for Q queried pictures (Q, H, W, 3) of one episode."""
+    frames = [CameraFrame(rgb, int(at), "front") for rgb, at in zip(pictures, stamps_ns, strict=True)]
+    items = [(task, frames[0], frames[i - 1] if i else None, frame) for i, frame in enumerate(frames)]
+    return [row for at in range(0, len(items), CHUNK) for row in pipeline.score_batch(items[at : at + CHUNK])]
 
 
 def score_episodes(pipeline: RewardPipeline, episodes: Iterable[EpisodeRecord], gap: int) -> Iterator[ScoredEpisode]:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from lrm_core.rewards import RewardHead
+from lrm_core.success import SuccessConfirmation
 from lrm_reward_node.evaluation.episodes import ScoredEpisode
 from lrm_reward_node.evaluation.statistics import expected_calibration_error, mean, pearson, roc_auc
 
@@ -74,18 +75,18 @@ def direction_accuracy(episodes: Sequence[ScoredEpisode]) -> float:
 
 
 def confirmation_rates(episodes: Sequence[ScoredEpisode], threshold: float) -> tuple[float, float]:
-    """(false success rate, recall) of "``CONFIRM`` queries in a row at or above ``threshold``".
+    """(false success rate, recall) of :class:`SuccessConfirmation` with ``CONFIRM`` queries in a row.
 
     A false success is a confirmation at a frame where the task is not done, too early ones included; their number is
     divided by the number of failed episodes. Recall is over the episodes whose success lasts ``CONFIRM`` queries.
     """
     false, failed, found, lasting = 0, 0, 0, 0
     for episode in episodes:
-        at = _confirmed_at(episode.column(RewardHead.COMPLETION) >= threshold)
+        at = _confirmed_at(episode.column(RewardHead.COMPLETION), threshold)
         right = at is not None and bool(episode.success[at])
         false += at is not None and not right
         failed += not episode.success.any()
-        if _confirmed_at(episode.success) is not None:
+        if _confirmed_at(episode.success, THRESHOLD) is not None:
             lasting += 1
             found += right
     return _ratio(false, failed), _ratio(found, lasting)
@@ -118,13 +119,9 @@ def missed_bars(figures: dict[str, float]) -> list[str]:
     return [name for name, bar in BARS.items() if not (figures[name] <= bar if name in upper else figures[name] >= bar)]
 
 
-def _confirmed_at(complete: np.ndarray) -> int | None:
-    run = 0
-    for index, one in enumerate(complete):
-        run = run + 1 if one else 0
-        if run == CONFIRM:
-            return index
-    return None
+def _confirmed_at(completion: np.ndarray, threshold: float) -> int | None:
+    rule = SuccessConfirmation(threshold, CONFIRM)
+    return next((index for index, score in enumerate(completion) if rule.add(float(score))), None)
 
 
 def _all(episodes: Sequence[ScoredEpisode], head: RewardHead) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardEstimate, RewardHead
+from lrm_reward_node.camera_check import NO_LIMITS
 from lrm_reward_node.checkpoint import checkpoint_path
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.modes.mode import ModelOptions, ModeSpec, RewardMode, Window
@@ -42,7 +43,7 @@ class TriMode:
         weights = [f"{head.value} {weight}" for head, weight in sorted(fusion.weights.items())]
         about = "\0".join([model.fingerprint, spec.name, fusion.form, *weights])
         self.fingerprint = hashlib.sha256(about.encode()).hexdigest()
-        self._pipeline = RewardPipeline(model, fusion)
+        self._pipeline = RewardPipeline(model, fusion, limits=NO_LIMITS)
 
     def score(self, window: Window) -> RewardEstimate:
         """Ask the three heads about the current frame; UNKNOWN when one of them is."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from builtin_interfaces.msg import Time
 
 from lrm_core.errors import BadInput
-from lrm_core.rewards import RewardEstimate
 from lrm_core.ros import stamps
 from lrm_msgs.msg import EpisodeStatus, Reward
-from lrm_reward_node.schedule import EpisodePlan, Query
+from lrm_reward_node.schedule import EpisodePlan
+from lrm_reward_node.scorer import ScoredQuery
 
 _FOREVER_NS = 2**62
 
@@ -37,24 +38,39 @@ def plan_of(msg: EpisodeStatus, query_rate_hz: float = 0.0) -> EpisodePlan:
 
 
 def live_plan(task: str, start_ns: int, query_rate_hz: float) -> EpisodePlan:
-    """The plan of a camera that nobody runs episodes with: scored from the frame at ``start_ns`` on, without end."""
+    """The plan of cameras that nobody runs episodes with: scored from the frame at ``start_ns`` on, without end."""
     interval_ns = round(1e9 / (query_rate_hz or 1.0))
     return EpisodePlan(f"live-{start_ns}", task, start_ns, interval_ns, interval_ns // 2, _FOREVER_NS)
 
 
-def reward_of(query: Query, estimate: RewardEstimate, model_latency_s: float, fingerprint: str) -> Reward:
-    """The reward message of one estimate; the header is that of the scored image."""
-    frame = query.current
-    msg = Reward(episode_id=query.plan.episode_id, head=estimate.head.value, episode_end=query.final)
-    msg.header.stamp = stamps.from_ns(query.stamp_ns)
-    msg.header.frame_id = frame.frame_id if frame else ""
-    msg.value, msg.status = float(estimate.value), int(estimate.status)
-    msg.uncertainty, msg.confidence = float(estimate.uncertainty), float(estimate.confidence)
-    msg.reference_stamp = stamps.from_ns(estimate.reference_stamp_ns) if estimate.reference_stamp_ns else Time()
-    msg.transport_latency_s = frame.transport_s if frame else math.nan
-    msg.model_latency_s = model_latency_s
-    msg.model_fingerprint, msg.raw_text = fingerprint, estimate.raw_text
-    return msg
+def rewards_of(scored: ScoredQuery, now_s: float, fingerprint: str) -> Iterator[tuple[str, Reward]]:
+    """The reward messages of one scored query, each with the name of its camera, or empty for the verdict.
+
+    The header is that of the scored image. A verdict over several cameras has the header of the first camera whose
+    frame arrived; what never arrived has the stamp that was waited for.
+
+    Args:
+        scored: a query and what the heads said.
+        now_s: monotonic clock at publication.
+        fingerprint: of the model.
+    """
+    query = scored.query
+    rows = [("", query.frame, scored.estimates)]
+    rows += [(view.camera, view.current, scored.by_camera.get(view.camera, [])) for view in query.views]
+    for camera, frame, estimates in rows:
+        latency_s = now_s - frame.arrived_s if frame and math.isfinite(scored.scored_s) else math.nan
+        for estimate in estimates:
+            msg = Reward(episode_id=query.plan.episode_id, head=estimate.head.value, episode_end=query.final)
+            msg.header.stamp = stamps.from_ns(frame.stamp_ns if frame else query.stamp_ns)
+            msg.header.frame_id = frame.frame_id if frame else ""
+            msg.value, msg.status = float(estimate.value), int(estimate.status)
+            msg.uncertainty, msg.confidence = float(estimate.uncertainty), float(estimate.confidence)
+            reference_ns = estimate.reference_stamp_ns
+            msg.reference_stamp = stamps.from_ns(reference_ns) if reference_ns else Time()
+            msg.transport_latency_s = frame.transport_s if frame else math.nan
+            msg.model_latency_s = latency_s
+            msg.model_fingerprint, msg.raw_text = fingerprint, estimate.raw_text
+            yield camera, msg
 
 
 def state_path(state_dir: str, namespace: str) -> Path | None:

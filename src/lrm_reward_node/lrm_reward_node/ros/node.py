@@ -13,18 +13,21 @@ from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardStatus
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_reward_node.calibration import calibrated
+from lrm_reward_node.camera_check import CameraLimits
+from lrm_reward_node.cameras import check_cameras
 from lrm_reward_node.checkpoint import checkpoint_path
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.params import RewardParams
 from lrm_reward_node.pipeline import Fusion, RewardPipeline
 from lrm_reward_node.ros.publishers import RewardPublishers
 from lrm_reward_node.ros.session import ScoringSession
+from lrm_reward_node.swap import in_both_orders
 
 ModelFactory = Callable[[RewardParams], RewardModel]
 
 
 class RewardNode(LrmLifecycleNode[RewardParams]):
-    """Scores one camera.
+    """Scores what one or several cameras see.
 
     Args:
         model_factory: loads the model that the parameters name; raises :class:`LrmError` when it cannot.
@@ -41,17 +44,20 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
 
     def configure_node(self, params: RewardParams) -> None:
         """Load the model and create the publishers."""
+        check_cameras(params.cameras, params.camera_quorum)
         fusion = Fusion(params.fusion_form, _weights(params.fusion_weights))
         started_s = time.monotonic()
         folder = "" if params.backend == "openai" else params.adapters or checkpoint_path(params.model)
         model = calibrated(self._model_factory(params), params.calibration, folder)
+        model = in_both_orders(model, params.contrastive_swap)
         _prove(model)
         self.get_logger().info(f"reward model {model.fingerprint} loaded in {time.monotonic() - started_s:.1f} s")
-        self._pipeline = RewardPipeline(model, fusion, params.min_confidence)
-        self._publishers_of_rewards = RewardPublishers(self)
+        limits = CameraLimits(params.camera_min_detail, params.camera_max_changed, params.camera_noise)
+        self._pipeline = RewardPipeline(model, fusion, params.min_confidence, limits=limits)
+        self._publishers_of_rewards = RewardPublishers(self, params.cameras)
 
     def activate_node(self) -> None:
-        """Listen to camera and episodes."""
+        """Listen to cameras and episodes."""
         assert self._pipeline is not None
         assert self._publishers_of_rewards is not None
         self._session = ScoringSession(self, self.params, self._pipeline, self._publishers_of_rewards)
