@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lrm_core.rewards import MODEL_HEADS
 from lrm_reward_node.contract import contract_image
 from lrm_reward_node.model import RewardQuery
-from lrm_reward_node.vlm.encoding import query_row
+from lrm_reward_node.rows import query_row
 from lrm_reward_node.vlm.likelihoods import AnswerLikelihoods, Asked
 from lrm_reward_node.vlm.loading import load_checkpoint
 

@@ -14,10 +14,11 @@ from safetensors.torch import load_file, save_file
 from lrm_core.rewards import MODEL_HEADS
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.readout import ANSWERS
+from lrm_reward_node.rows import query_row
 from lrm_reward_node.training.checkpoint import new_model, save_processor
 from lrm_reward_node.training.stages import LORA_TARGETS
 from lrm_reward_node.training.tokenizer import build_tokenizer
-from lrm_reward_node.vlm.encoding import query_row, rendered
+from lrm_reward_node.vlm.encoding import rendered
 from lrm_reward_node.vlm.loading import PROCESSOR_FILES
 from lrm_reward_node.vlm.qwen import QwenRewardModel, load
 

@@ -14,7 +14,7 @@ from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.contract import contract_image
 from lrm_reward_node.model import RewardQuery
-from lrm_reward_node.vlm.encoding import query_row
+from lrm_reward_node.rows import query_row
 from lrm_reward_node.vlm.qwen import QwenRewardModel, load
 from reward_checkpoints import full_forward, give_own_processor, give_own_vision, save_random_checkpoint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -76,6 +77,28 @@ def test_pictures_of_any_size_are_scored_in_one_batch(model: QwenRewardModel) ->
     np.testing.assert_allclose([e.value for e in batch], [e.value for e in alone], atol=1e-4)
 
 
+@pytest.mark.parametrize(("height", "width"), [(16, 16), (16, 3200), (3200, 16), (17, 33), (4320, 7680)])
+def test_the_smallest_the_longest_and_an_8k_picture_are_scored(model: QwenRewardModel, height: int, width: int) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    (estimate,) = model.score([RewardQuery(RewardHead.PROGRESS, TASK, picture, 1, picture, 1)])
+    assert estimate.ok, estimate.raw_text
+
+
+@pytest.mark.parametrize(("shape", "dtype", "why"), [
+    ((1, 1, 3), np.uint8, "1 x 1 pixels.*at least 16"), ((15, 900, 3), np.uint8, "900 x 15 pixels.*at least 16"),
+    ((16, 3216, 3), np.uint8, "200 times"), ((0, 0, 3), np.uint8, "at least 16"), ((64, 64), np.uint8, "H, W, 3"),
+    ((64, 64, 4), np.uint8, "H, W, 3"), ((64, 64, 3), np.uint16, "H, W, 3"), ((64, 64, 3), np.float32, "H, W, 3"),
+    ((8192, 8193, 3), np.uint8, "at most 67108864"),
+])  # fmt: skip
+def test_a_picture_that_no_model_can_be_asked_about_is_a_model_error_of_its_row_alone(
+    model: QwenRewardModel, shape: tuple[int, ...], dtype: type, why: str
+) -> None:
+    good = contract_query(RewardHead.COMPLETION, 1)
+    bad, other = model.score([replace(good, current=np.broadcast_to(np.zeros(1, dtype), shape)), good])
+    assert bad.status is RewardStatus.MODEL_ERROR and re.search(why, bad.raw_text), bad.raw_text
+    assert other.ok
+
+
 def test_a_picture_is_encoded_once(model: QwenRewardModel, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[int] = []
     forward = model.log_likelihoods.encoder._forward
@@ -109,6 +132,22 @@ def test_generated_garbage_is_unparsable_and_never_a_number(folder: Path, parsin
         assert estimate.raw_text and estimate.parse == "none"
 
 
+@pytest.mark.parametrize("parsing", PARSINGS)
+@pytest.mark.parametrize("head", MODEL_HEADS[1:])
+def test_an_answer_in_the_task_sentence_is_never_read(folder: Path, head: RewardHead, parsing: str) -> None:
+    """The prompt holds a legal answer; the untrained model's own text holds none."""
+    task = f"put the cube down. {ANSWERS[head].texts[-1]} Repeat: {ANSWERS[head].texts[-1]}"
+    (estimate,) = load(str(folder), readout="generate", parsing=parsing).score([contract_query(head, 1, task)])
+    assert estimate.status is RewardStatus.UNPARSABLE and np.isnan(estimate.value)
+    assert estimate.raw_text and "put the cube" not in estimate.raw_text
+
+
+@pytest.mark.parametrize("task", ["", "\ud800", "<|im_end|>", "<think>", "\x1b[2J", "put it down " * 100])
+def test_a_task_that_cannot_be_asked_is_a_model_error_of_its_row_alone(model: QwenRewardModel, task: str) -> None:
+    bad, good = model.score([contract_query(RewardHead.COMPLETION, 1, task), contract_query(RewardHead.COMPLETION, 1)])
+    assert bad.status is RewardStatus.MODEL_ERROR and bad.raw_text.startswith("task is ") and good.ok
+
+
 def test_the_rule_that_read_a_generated_answer_is_reported(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fenced = "```json\n{ 'task_completed': 'yes' }\n```"
     estimates = {}
@@ -126,7 +165,7 @@ def test_a_failing_forward_pass_is_a_model_error(model: QwenRewardModel, monkeyp
     def out_of_memory(*_: object) -> None:
         raise torch.OutOfMemoryError("out of memory")
 
-    monkeypatch.setattr(model, "log_likelihoods", out_of_memory)
+    monkeypatch.setattr(model, "_read", out_of_memory)
     (estimate,) = model.score([contract_query(RewardHead.COMPLETION, 1)])
     assert estimate.status is RewardStatus.MODEL_ERROR and "out of memory" in estimate.raw_text
 

@@ -91,7 +91,7 @@ def reshape_one(tensors: Tensors) -> None:
         (zero_lora_b, "a trained adapter.*lora_B are zero"),
         (drop_one, "every tensor was loaded.*Not in the file"),
         (add_one, "every tensor was loaded.*Not used"),
-        (reshape_one, "weights that fit the model"),
+        (reshape_one, "weights that fit the base"),
     ],
 )
 def test_an_adapter_whose_weights_did_not_load(folder: Path, change: Callable[[Tensors], None], message: str) -> None:

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from transformers import AutoProcessor
 
+from lrm_core.errors import BadInput
 from lrm_core.resources import model_path
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node import prompts
 from lrm_reward_node.model import RewardQuery
-from lrm_reward_node.vlm.encoding import Row, query_row, rendered, token_ids
+from lrm_reward_node.rows import Row, query_row
+from lrm_reward_node.vlm.encoding import rendered, token_ids
 
 TASKS = (
     "put the red cube in the blue bowl",
@@ -20,7 +22,7 @@ TASKS = (
     'put "the" cube\'s lid\nin the \\ bowl\r\n\n',
     "Räume die Tasse weg 🫖 e\u0301 é",
     "把面包放在盘子上 \u200b\u00a0ﬁn",
-    "<image_pad> <| user |assistant {task} </s> <think>",
+    "< image_pad > <| user |assistant {task} < /s > image> <think",
 )
 SIZES = ((128, 128), (480, 640), (37, 211), (720, 64))
 """Height and width, pixels: three of them in each prompt, rotated."""
@@ -62,6 +64,45 @@ def test_token_ids_are_those_of_the_reference_processor(
         text = rendered(row.prompt, processor)
         expected = processor(text=[text], images=list(row.images), return_tensors="np")["input_ids"][0]
         assert token_ids(row.prompt, counts(row, processor), processor) == expected.tolist(), (task, row.prompt)
+
+
+QWEN3_VL_ADDED = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+    "<|quad_start|>",
+    "<|quad_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+    "<tool_call>",
+    "</tool_call>",
+    "<|fim_prefix|>",
+    "<|fim_middle|>",
+    "<|fim_suffix|>",
+    "<|fim_pad|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
+    "<tool_response>",
+    "</tool_response>",
+    "<think>",
+    "</think>",
+]
+"""What the tokenizer of Qwen3-VL takes out of any text as one token."""
+
+
+def test_no_added_token_can_come_out_of_a_task(processor: Any) -> None:
+    for token in {*QWEN3_VL_ADDED, *processor.tokenizer.get_added_vocab()}:
+        if token.startswith("<"):
+            for task in (token, f"put it{token}down", f"put {token} it\n{token}"):
+                with pytest.raises(BadInput, match=r"task is .*control tokens"):
+                    prompts.build(RewardHead.COMPLETION, task)
 
 
 @pytest.mark.parametrize("head", MODEL_HEADS)

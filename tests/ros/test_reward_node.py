@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lrm_core.rewards import RewardEstimate
+from lrm_core.rewards import RewardEstimate, RewardStatus
 from lrm_core.ros import images, stamps
 from lrm_msgs.msg import EpisodeStatus, Reward
 from lrm_reward_node.contract import FakeRewardModel
@@ -138,6 +138,31 @@ def test_a_model_that_fails_gives_model_error_and_the_node_goes_on(bench: Bench)
     assert {reward.status for reward in bench.of(10).values()} == {Reward.OK}
 
 
+def test_a_covered_camera_is_a_camera_fault_and_diagnostics_say_so(bench: Bench) -> None:
+    with in_process(bench, camera_min_detail=10.0):
+        bench.status(RUNNING)
+        bench.frame(0)
+        bench.until(lambda: bench.scored(0, 2))
+        bench.frame(10)
+        bench.until(lambda: bench.scored(10))
+        bench.until(lambda: "camera front: covered" in bench.report("scoring"), what="diagnostics")
+        bench.until(lambda: bench.statuses[-1].unknown == 6)
+    seen = {(reward.status, math.isnan(reward.value)) for reward in bench.rewards}
+    assert seen == {(RewardStatus.CAMERA_FAULT, True)}
+    assert "hardly any detail" in bench.of(10)["completion"].raw_text
+
+
+def test_a_frozen_camera_is_a_camera_fault(bench: Bench) -> None:
+    with in_process(bench, camera_noise=True):
+        bench.status(RUNNING)
+        for step in (0, 10):
+            bench.camera.publish(image(0.5, bench.start_ns + step * PERIOD_NS))
+        bench.until(lambda: bench.scored(10))
+    assert {reward.status for reward in bench.of(0).values()} == {Reward.OK}
+    assert {reward.status for reward in bench.of(10).values()} == {RewardStatus.CAMERA_FAULT}
+    assert "frozen" in bench.of(10)["progress"].raw_text
+
+
 def test_an_answer_below_the_confidence_asked_for_is_uncertain(bench: Bench) -> None:
     with in_process(bench, min_confidence=0.95):
         bench.status(RUNNING)
@@ -196,7 +221,7 @@ def test_bad_images_are_refused_by_name_and_their_query_is_lost(bench: Bench) ->
         bench.status(RUNNING)
         bench.frame(0)
         wrong = []
-        for change in ({"encoding": "bayer_rggb8"}, {"step": 3}, {"height": 47}, {"width": 0}):
+        for change in ({"encoding": "nv24"}, {"step": 3}, {"height": 47}, {"width": 0}):
             msg = image(0.5, START_NS + 10 * PERIOD_NS)
             for name, value in change.items():
                 setattr(msg, name, value)

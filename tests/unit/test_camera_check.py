@@ -80,6 +80,12 @@ def test_a_covered_reset_frame_vouches_for_no_later_frame() -> None:
     assert "without a scene" in reason(np.zeros((96, 128, 3), np.uint8), textured(0))
 
 
+def test_with_the_scene_unchecked_a_covered_reset_frame_costs_what_compares_with_it() -> None:
+    reset, now = np.zeros((96, 128, 3), np.uint8), textured(0)
+    faults = faulty_heads(CameraLimits(max_changed=1.0), reset, reset, now)
+    assert set(faults) == {RewardHead.PROGRESS, RewardHead.CONTRASTIVE} and "covered" in faults[RewardHead.PROGRESS]
+
+
 def test_limits_can_be_switched_off_one_by_one() -> None:
     black, scene, other = np.zeros((96, 128, 3), np.uint8), textured(0), textured(1)
     assert reason(scene, other, CameraLimits(max_changed=1.0)) == ""

@@ -51,7 +51,7 @@ def faulty_heads(
 ) -> dict[RewardHead, str]:
     """Heads that must not be asked about ``current``, each with the reason in words.
 
-    All of them when ``current`` is at fault; contrastive alone when the frame it compares with is.
+    All of them when ``current`` is at fault; contrastive or progress alone when the frame it compares with is.
 
     Args:
         limits: what a picture may look like.
@@ -61,14 +61,14 @@ def faulty_heads(
     """
     if limits == NO_LIMITS or not _is_picture(current):
         return {}
-    scene = None if initial is None or initial is current or not _is_picture(initial) else View.of(initial)
+    scene = None if initial is current else _view(initial)
     fault = _fault(limits, scene, View.of(current)) or _frozen(limits, previous, current)
     if fault:
         return dict.fromkeys(MODEL_HEADS, fault)
-    if previous is None or previous is initial or not _is_picture(previous):
-        return {}
-    before = _fault(limits, scene, View.of(previous))
-    return {RewardHead.CONTRASTIVE: f"the frame it compares with was {before}"} if before else {}
+    start = _fault(limits, None, scene)
+    before = start if previous is initial else _fault(limits, scene, _view(previous))
+    found = {RewardHead.PROGRESS: start, RewardHead.CONTRASTIVE: before}
+    return {head: f"the frame it compares with was {why}" for head, why in found.items() if why}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +80,7 @@ class View:
 
     @classmethod
     def of(cls, picture: np.ndarray) -> View:
-        """The view of a picture (H, W, 3) uint8."""
+        """The view of (H, W, 3) uint8 ``picture``."""
         step = max(1, min(picture.shape[:2]) // _SAMPLES_PX)
         cells: np.ndarray = picture[::step, ::step].astype(np.float32)
         for axis in (0, 1):
@@ -111,7 +111,9 @@ def changed_share(scene: View, now: View) -> float:
     return float(np.mean(off > max(_CHANGED_DEVIATIONS * spread, 1.0)))
 
 
-def _fault(limits: CameraLimits, scene: View | None, now: View) -> str:
+def _fault(limits: CameraLimits, scene: View | None, now: View | None) -> str:
+    if now is None:
+        return ""
     return _covered(limits, now) or ("" if scene is None else _foreign(limits, scene, now))
 
 
@@ -141,6 +143,10 @@ def _frozen(limits: CameraLimits, previous: np.ndarray | None, current: np.ndarr
     row = len(current) // 2  # Nearly every pair differs here: the whole is seldom compared.
     same = np.array_equal(previous[row], current[row]) and np.array_equal(previous, current)
     return "frozen: byte for byte the frame of the previous query" if same else ""
+
+
+def _view(picture: np.ndarray | None) -> View | None:
+    return View.of(picture) if picture is not None and _is_picture(picture) else None
 
 
 def _is_picture(array: np.ndarray) -> bool:

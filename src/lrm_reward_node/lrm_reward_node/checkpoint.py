@@ -8,6 +8,7 @@ from lrm_core.resources import model_path
 
 SHIPPED_MODEL = "lrm-tiny"
 """Folder in ``models/``."""
+DEVICE, DTYPE = "cpu", "float32"
 
 
 def configure_checkpoint(parser: argparse.ArgumentParser) -> None:
@@ -15,8 +16,9 @@ def configure_checkpoint(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", default="", help="folder or hub name of a checkpoint; default: the one that is shipped")
     add("--adapters", default="", help="folder or hub name of the adapters; default: inside the checkpoint")
-    add("--device", default="cpu", help="torch device")
-    add("--dtype", default="float32", choices=("float32", "bfloat16", "float16"), help="number format of the model")
+    formats = ("float32", "bfloat16", "float16")
+    add("--device", default=DEVICE, help=f"torch device; default: {DEVICE}")
+    add("--dtype", default=DTYPE, choices=formats, help=f"number format of the model; default: {DTYPE}")
 
 
 def checkpoint_path(model: str) -> str:

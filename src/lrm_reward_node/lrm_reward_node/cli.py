@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lrm_core.errors import BadInput, LrmError
-from lrm_reward_node.checkpoint import checkpoint_path, configure_checkpoint
+from lrm_reward_node.checkpoint import DEVICE, DTYPE, checkpoint_path, configure_checkpoint
 
 TRI = "tri"
 """All three heads, as the paper calls it."""
@@ -27,6 +27,7 @@ def configure_score(parser: argparse.ArgumentParser) -> None:
     add("--initial", type=Path, metavar="IMAGE", help="picture of the start of the episode: makes progress reliable")
     add("--goal", type=Path, metavar="IMAGE", help="picture of the finished task, for progress to compare with")
     configure_checkpoint(parser)
+    parser.set_defaults(device="", dtype="")  # empty: not given, and then the defaults that the help names
     add(
         "--readout", default="logits", choices=READOUTS, help="expected value over the legal answers, or generated text"
     )
@@ -69,8 +70,9 @@ def run_score(args: argparse.Namespace) -> int:
         scoring.read_picture(path)
     model: RewardModel
     folder = ""
-    if args.server and (args.model or args.adapters):
-        raise BadInput("--server", args.server[0], "no --model and no --adapters: the server has its own")
+    given = [f"--{name}" for name in ("model", "adapters", "device", "dtype") if getattr(args, name)]
+    if args.server and given:
+        raise BadInput("--server", args.server[0], f"no {given[0]}: that is the server's own matter")
     if args.server:
         from lrm_reward_node.remote.model import connect_from_environment
 
@@ -79,7 +81,8 @@ def run_score(args: argparse.Namespace) -> int:
         from lrm_reward_node.vlm.qwen import load
 
         path = checkpoint_path(args.model)
-        model = load(path, args.adapters or None, args.device, args.dtype, args.readout, args.parsing)
+        device, dtype = args.device or DEVICE, args.dtype or DTYPE
+        model = load(path, args.adapters or None, device, dtype, args.readout, args.parsing)
         folder = args.adapters or path
     model = in_both_orders(calibrated(model, args.calibration, folder), args.swap)
     limits = CameraLimits() if args.camera_check else NO_LIMITS

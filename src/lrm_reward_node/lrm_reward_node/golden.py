@@ -151,6 +151,22 @@ def read(path: Path) -> Golden:
         raise BadInput("golden scores", str(path), allowed, f"{type(error).__name__}: {error}") from error
 
 
+def doubt(folder: Path, digest: str) -> str:
+    """Why the golden scores in ``folder`` do not speak for files of this ``digest``; empty when they do or are absent.
+
+    Two adapters of the same shape in each other's folders, or a tokenizer with its words in another order, load without
+    a fault: that something was changed since the golden scores were written is all that can be known without asking.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return ""
+    try:
+        same = read(path).digest == digest
+    except BadInput as error:
+        return str(error)
+    return "" if same else f"{path} was written for other files than these: lrm model check tells what they score"
+
+
 def write(golden: Golden, path: Path) -> None:
     """Write ``golden`` as JSON, one case per line."""
     head = {"format": FORMAT, "digest": golden.digest, "dtype": golden.dtype, "tolerance": golden.tolerance}

@@ -50,6 +50,7 @@ class RewardParams:
         high=100.0,
     )
     task: str = param("", "Task to score from the first frame on, while no policy node says what runs. Empty: wait.")
+    goal_image: str = param("", "Picture file of the finished task, for progress to compare with. Empty: none.")
     deadline_s: float = param(
         3.0,
         "A frame that has not arrived this long after its time is LOST; one older when its turn comes is LATE.",

@@ -6,6 +6,8 @@ the mark is refused: the published rendering would ask for a picture that nobody
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import dataclass
 
 from lrm_core.errors import BadInput
@@ -84,7 +86,10 @@ def image_order(head: RewardHead, *, initial: bool = True, goal: bool = False) -
 MAX_NEW_TOKENS = {RewardHead.CONTRASTIVE: 512, RewardHead.PROGRESS: 128, RewardHead.COMPLETION: 128}
 """Limits of the published greedy decoding."""
 
-_CONTROL = ("<|", "|>")
+MAX_TASK_CHARS = 1000
+"""A longer task sentence is refused: it would cost more tokens than prompt and pictures together."""
+_MARKUP = re.compile(r"<[^<>\s]+>|<\|.*\|>", re.DOTALL)
+"""What tokenizers take for control tokens, such as ``<|im_end|>`` and ``</think>``, and the image mark."""
 
 
 @dataclass(frozen=True)
@@ -115,19 +120,25 @@ class Prompt:
 
 
 def check_task(task: str) -> None:
-    """Refuse a task sentence that cannot be asked.
+    """Refuse a task sentence that cannot be asked, or that would change the question around it.
+
+    Other text stands in the prompt as it is: a sentence that asks for an answer is a bad sentence, and what it says is
+    never read as the model's answer.
 
     Raises:
-        BadInput: the task is blank or not Unicode text, or holds a control token of the chat format or the image mark.
+        BadInput: the task is blank, longer than ``MAX_TASK_CHARS`` or not Unicode text, or holds control
+            characters, a control token of a chat format or the image mark.
     """
     if not task.strip():
         raise BadInput("task", task, "a sentence such as 'put the red cube in the blue bowl'")
+    if len(task) > MAX_TASK_CHARS:
+        raise BadInput("task", f"{task[:60]}…", f"at most {MAX_TASK_CHARS} characters", f"It has {len(task)}.")
     if any("\ud800" <= char <= "\udfff" for char in task):  # how Python carries bytes that are not UTF-8
         raise BadInput("task", task, "text in UTF-8")
-    if all(mark in task for mark in _CONTROL):
-        raise BadInput("task", task, "plain text without control tokens such as <|im_end|>")
-    if IMAGE in task:
-        raise BadInput("task", task, f"plain text without {IMAGE}, which marks where a picture stands")
+    if any(unicodedata.category(char) == "Cc" and not char.isspace() for char in task):
+        raise BadInput("task", task, "text without control characters")
+    if found := _MARKUP.search(task):
+        raise BadInput("task", task, f"plain text without control tokens or marks such as {found.group()[:40]}")
 
 
 def build(head: RewardHead, task: str, *, initial: bool = True, goal: bool = False) -> Prompt:

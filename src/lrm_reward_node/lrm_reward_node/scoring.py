@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,12 @@ from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus
 from lrm_reward_node import prompts
 from lrm_reward_node.pipeline import RewardPipeline
+from lrm_reward_node.rows import MAX_PIXELS, checked_picture
 
 HEADS = tuple(RewardHead)
 """Order of the columns: contrastive, progress, completion, fused."""
+BATCH = 16
+"""Pictures that are held in memory and asked about at once."""
 
 
 @dataclass(frozen=True)
@@ -36,36 +40,63 @@ class PictureScores:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a picture file, upright.
+    """(H, W, 3) uint8 RGB of a picture file, upright; 16-bit grey is scaled to 8 bit.
 
     Raises:
-        BadInput: no such file, or not a picture.
+        BadInput: no such file, not a picture, or one that no model can be asked about.
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not path.is_file():
         raise BadInput("image", str(path), "an existing picture file")
     try:
-        with Image.open(path) as picture:
-            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked here
+            with Image.open(path) as picture:
+                _check_picture(path, *picture.size, picture.mode)
+                pixels = _rgb(ImageOps.exif_transpose(picture))
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadInput("image", str(path), "a complete picture file such as PNG or JPEG", str(error)) from error
+    try:
+        return checked_picture(pixels)
+    except BadInput as error:
+        raise BadInput("image", f"{path} ({error.value})", error.allowed, error.fix) from error
+
+
+def _check_picture(path: Path, width: int, height: int, mode: str) -> None:
+    if width * height > MAX_PIXELS:
+        raise BadInput("image", f"{path} ({width} x {height} pixels)", f"at most {MAX_PIXELS} pixels in all")
+    if mode in ("F", "I"):
+        raise BadInput("image", f"{path} (32 bit per pixel)", "a picture of 8 or 16 bit", "Depth is no picture.")
+
+
+def _rgb(picture: Any) -> np.ndarray:
+    if picture.mode.startswith("I;16"):  # Pillow would cut off at 255 instead of scaling
+        grey = np.rint(np.asarray(picture) / 257.0).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.array(picture.convert("RGB"))
 
 
 def score_pictures(
     pipeline: RewardPipeline, task: str, pictures: Sequence[Path], initial: Path | None
 ) -> list[PictureScores]:
-    """Score pictures in order, as a live run would.
+    """Score pictures in order, as a live run would, and ``BATCH`` at a time, so that memory does not grow with them.
 
     Contrastive compares each picture with the one before; the first one is compared with ``initial``, and is
     NO_REFERENCE without it. Progress is asked without its initial line when there is no ``initial``.
     """
     prompts.check_task(task)
     first = CameraFrame(read_picture(initial), 1, "file") if initial else None
-    frames = [CameraFrame(read_picture(path), index + 2, "file") for index, path in enumerate(pictures)]
-    items = [(task, first, frames[i - 1] if i else first, frame) for i, frame in enumerate(frames)]
-    rows = pipeline.score_batch(items)
-    return [PictureScores(path, row) for path, row in zip(pictures, rows, strict=True)]
+    before, scores = first, list[PictureScores]()
+    for start in range(0, len(pictures), BATCH):
+        paths = pictures[start : start + BATCH]
+        frames = [CameraFrame(read_picture(path), start + i + 2, "file") for i, path in enumerate(paths)]
+        rows = pipeline.score_batch(
+            [(task, first, older, frame) for older, frame in zip([before, *frames], frames, strict=False)]
+        )
+        scores += [PictureScores(path, row) for path, row in zip(paths, rows, strict=True)]
+        before = frames[-1]
+    return scores
 
 
 def as_json(
@@ -103,12 +134,19 @@ def print_table(scores: Sequence[PictureScores], task: str) -> None:
     names = (head.value for head in HEADS)
     table = Table("picture", *names, title=escape(task), caption="value ± uncertainty (confidence)")
     for one in scores:
-        table.add_row(escape(one.path.name), *map(_cell, one.estimates))
+        table.add_row(escape(_printable(one.path.name)), *map(_cell, one.estimates))
     console = Console()
     console.print(table)
     for one in scores:
         if one.fault:
-            console.print(f"{one.path.name}: {one.fault}", style="yellow", markup=False)
+            console.print(f"{_printable(one.path.name)}: {one.fault}", style="yellow", markup=False)
+        for why in dict.fromkeys(e.raw_text for e in one.estimates if e.status is RewardStatus.MODEL_ERROR):
+            console.print(f"{_printable(one.path.name)}: {why}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _printable(name: str) -> str:
+    """A file name may hold bytes that are not UTF-8."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
 
 
 def _cell(estimate: RewardEstimate) -> str:

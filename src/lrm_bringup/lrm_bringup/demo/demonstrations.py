@@ -113,11 +113,13 @@ def _model_scorer(model: str) -> EpisodeScorer:
     from lrm_bringup.parameters import shipped
     from lrm_reward_node.camera_check import CameraLimits
     from lrm_reward_node.pipeline import RewardPipeline
-    from lrm_reward_node.ros.node import load_model
+    from lrm_reward_node.ros.node import corrected, load_model
 
     params = replace(shipped(REWARD), **({"model": model} if model else {}))
     limits = CameraLimits(params.camera_min_detail, params.camera_max_changed)
-    pipeline = RewardPipeline(load_model(params), min_confidence=params.min_confidence, limits=limits)
+    pipeline = RewardPipeline(
+        corrected(load_model(params), params), min_confidence=params.min_confidence, limits=limits
+    )
 
     def score(episode: EpisodeRecord, frames: list[int]) -> list[Scores | None]:
         pictures = [CameraFrame(episode.front[i], i * _NS_PER_STEP, "front") for i in frames]

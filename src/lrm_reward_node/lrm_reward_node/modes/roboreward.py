@@ -91,7 +91,8 @@ class RoboRewardMode(VideoMode):
 def open_roboreward(spec: ModeSpec, options: ModelOptions) -> RoboRewardMode:
     """Load the model from a local folder or a hub name, on the CPU first, every tensor checked."""
     from lrm_reward_node.vlm.files import resolve_folder, weights_digest
-    from lrm_reward_node.vlm.loading import load_backbone, load_processor, model_dtype
+    from lrm_reward_node.vlm.loading import load_backbone, model_dtype
+    from lrm_reward_node.vlm.processor import load_processor
 
     folder = resolve_folder("model", options.model or spec.model)
     model = load_backbone(folder, model_dtype(options.dtype))

@@ -65,14 +65,24 @@ def open_topreward(spec: ModeSpec, options: ModelOptions) -> TopRewardMode:
 
     from lrm_reward_node.vlm.files import resolve_folder, weights_digest
     from lrm_reward_node.vlm.loading import load_backbone, model_dtype
+    from lrm_reward_node.vlm.processor import load_processor
+
+    class Loaded(TOPRewardModel):
+        """LeRobot's model around a backbone that was loaded and proved here: its own loading passes over tensors that
+        are missing, and would read all weights a second time.
+        """
+
+        def __init__(self, config: TOPRewardConfig, backbone: Any) -> None:
+            super(TOPRewardModel, self).__init__(config)
+            self.config, self.model = config, backbone
 
     folder = resolve_folder("model", options.model or spec.model)
-    # LeRobot's own loading passes over tensors that are missing: prove the files first.
-    load_backbone(folder, model_dtype(options.dtype))
+    backbone = load_backbone(folder, model_dtype(options.dtype))
+    load_processor(folder, backbone.config)
     config = TOPRewardConfig(
         vlm_name=str(folder), torch_dtype=options.dtype, max_frames=spec.needs.video_frames, device=options.device
     )
-    model = TOPRewardModel(config)
+    model = Loaded(config, backbone)
     model.to(options.device).eval()
     encoder = TOPRewardEncoderProcessorStep(
         vlm_name=config.vlm_name, image_key=config.image_key, max_frames=config.max_frames

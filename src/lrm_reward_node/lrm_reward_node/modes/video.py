@@ -16,10 +16,9 @@ from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.modes.mode import ModeSpec, Window
 from lrm_reward_node.prompts import check_task
 from lrm_reward_node.readout import Reading, estimate, failed
+from lrm_reward_node.rows import checked_picture
 
 logger = logging.getLogger(__name__)
-
-MIN_SIDE_PX = 16
 
 
 def select(frames: Sequence[CameraFrame], limit: int) -> tuple[CameraFrame, ...]:
@@ -74,10 +73,6 @@ class VideoMode(abc.ABC):
 def _check(task: str, frames: Sequence[CameraFrame]) -> None:
     check_task(task)
     for frame in frames:
-        image = frame.rgb
-        good = image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8
-        if not good or min(image.shape[:2]) < MIN_SIDE_PX:
-            what = f"{image.dtype} {image.shape}"
-            raise BadInput("image", what, f"(H, W, 3) uint8 RGB of at least {MIN_SIDE_PX} pixels")
+        image = checked_picture(frame.rgb)
         if image.shape != frames[0].rgb.shape:
             raise BadInput("image", image.shape, f"the size of the video's first frame, {frames[0].rgb.shape}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import numpy as np
 
 from lrm_reward_node.prompts import Prompt
 from lrm_reward_node.remote.distribution import Position, Unreadable
+from lrm_reward_node.rows import MAX_ENCODED_PIXELS
 
 TOP_LOGPROBS = 20
 """The OpenAI interface allows no more, and vLLM's ``--max-logprobs`` is 20; the widest parting has 11 answers."""
@@ -71,7 +73,17 @@ def messages_of(prompt: Prompt, images: Sequence[np.ndarray]) -> list[dict[str, 
 
 
 def _image_part(image: np.ndarray) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": _data_url(image.tobytes(), image.shape)}}
+    sent = _shrunk(image)
+    return {"type": "image_url", "image_url": {"url": _data_url(sent.tobytes(), sent.shape)}}
+
+
+def _shrunk(image: np.ndarray) -> np.ndarray:
+    """As the processor of a model in this process does it: more pixels would be shrunk at the server."""
+    height, width = image.shape[:2]
+    scale = math.sqrt(MAX_ENCODED_PIXELS / (height * width))
+    if scale >= 1.0:
+        return image
+    return np.asarray(cv2.resize(image, (int(width * scale), int(height * scale)), interpolation=cv2.INTER_AREA))
 
 
 @lru_cache(maxsize=32)

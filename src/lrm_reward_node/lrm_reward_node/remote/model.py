@@ -33,7 +33,7 @@ from lrm_reward_node.remote.likelihoods import answer_shares, log_likelihoods
 from lrm_reward_node.remote.pool import Pool
 from lrm_reward_node.remote.probe import START, examine, identity
 from lrm_reward_node.remote.server import Server, ServerFault, checked_url, make_client, read_token
-from lrm_reward_node.vlm.encoding import query_row
+from lrm_reward_node.rows import query_row
 
 DEFAULT_MODELS = tuple(head.value for head in MODEL_HEADS)
 TOKEN_ENV = "LRM_SERVER_TOKEN"

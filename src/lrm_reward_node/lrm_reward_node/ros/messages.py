@@ -21,7 +21,7 @@ def plan_of(msg: EpisodeStatus, query_rate_hz: float = 0.0) -> EpisodePlan:
     """The plan of a started episode; ``query_rate_hz`` above 0 replaces the policy's call interval.
 
     Raises:
-        BadInput: the task is empty, or a rate makes no sense.
+        BadInput: the control period makes no sense. The task is checked where it is asked.
     """
     if not (math.isfinite(msg.control_period_s) and msg.control_period_s > 0.0):
         raise BadInput("EpisodeStatus.control_period_s", msg.control_period_s, "a number of seconds above 0")

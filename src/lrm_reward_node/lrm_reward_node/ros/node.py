@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lrm_core.errors import BadInput
-from lrm_core.rewards import MODEL_HEADS, RewardStatus
+from lrm_core.rewards import MODEL_HEADS, RewardHead, RewardStatus
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_reward_node.calibration import calibrated
 from lrm_reward_node.camera_check import CameraLimits
@@ -19,8 +20,10 @@ from lrm_reward_node.checkpoint import checkpoint_path
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.params import RewardParams
 from lrm_reward_node.pipeline import Fusion, RewardPipeline
+from lrm_reward_node.prompts import check_task
 from lrm_reward_node.ros.publishers import RewardPublishers
 from lrm_reward_node.ros.session import ScoringSession
+from lrm_reward_node.scoring import read_picture
 from lrm_reward_node.swap import in_both_orders
 
 ModelFactory = Callable[[RewardParams], RewardModel]
@@ -46,14 +49,15 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
         """Load the model and create the publishers."""
         check_cameras(params.cameras, params.camera_quorum)
         fusion = Fusion(params.fusion_form, _weights(params.fusion_weights))
+        if params.task:
+            check_task(params.task)
+        goal = read_picture(Path(params.goal_image).expanduser()) if params.goal_image else None
         started_s = time.monotonic()
-        folder = "" if params.backend == "openai" else params.adapters or checkpoint_path(params.model)
-        model = calibrated(self._model_factory(params), params.calibration, folder)
-        model = in_both_orders(model, params.contrastive_swap)
-        _prove(model)
+        model = corrected(self._model_factory(params), params)
+        _prove(model, goal)
         self.get_logger().info(f"reward model {model.fingerprint} loaded in {time.monotonic() - started_s:.1f} s")
         limits = CameraLimits(params.camera_min_detail, params.camera_max_changed, params.camera_noise)
-        self._pipeline = RewardPipeline(model, fusion, params.min_confidence, limits=limits)
+        self._pipeline = RewardPipeline(model, fusion, params.min_confidence, goal, limits)
         self._publishers_of_rewards = RewardPublishers(self, params.cameras)
 
     def activate_node(self) -> None:
@@ -81,14 +85,21 @@ def _weights(weights: list[float]) -> dict[Any, float]:
     return dict(zip(MODEL_HEADS, weights, strict=True))
 
 
-def _prove(model: RewardModel) -> None:
+def _prove(model: RewardModel, goal: np.ndarray | None) -> None:
     """Ask every head once: the first real frame meets a warm model, and one that cannot run fails here."""
     black = np.zeros((128, 128, 3), np.uint8)
+    goals = {RewardHead.PROGRESS: goal}
     for estimate in model.score(
-        [RewardQuery(head, "put the cube in the bowl", black, 1, black, 1) for head in MODEL_HEADS]
+        [RewardQuery(head, "put the cube in the bowl", black, 1, black, 1, goals.get(head)) for head in MODEL_HEADS]
     ):
         if estimate.status is RewardStatus.MODEL_ERROR:
             raise BadInput(f"answer of the {estimate.head.value} head", estimate.raw_text, "an answer to a black image")
+
+
+def corrected(model: RewardModel, params: RewardParams) -> RewardModel:
+    """``model`` as its rewards are published: calibrated, and contrastive in both orders where ``params`` say so."""
+    folder = "" if params.backend == "openai" else params.adapters or checkpoint_path(params.model)
+    return in_both_orders(calibrated(model, params.calibration, folder), params.contrastive_swap)
 
 
 def load_model(params: RewardParams) -> RewardModel:

@@ -171,6 +171,8 @@ class Training:
         state = {name: tensor.detach().to("cpu", torch.float16) for name, tensor in self.model.state_dict().items()}
         self.model.save_pretrained(self.out, state_dict=state)
         config = json.loads((self.out / "config.json").read_text())
+        for part in ("text_config", "vision_config"):
+            config[part].pop("dtype", None)  # of the model in memory
         (self.out / "config.json").write_text(json.dumps({**config, "dtype": "float16"}, indent=2) + "\n")
 
     def adapt(self) -> None:

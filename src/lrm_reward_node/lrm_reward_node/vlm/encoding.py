@@ -1,4 +1,4 @@
-"""From queries to tokens. Every picture is encoded once, however often it is asked about."""
+"""From prompts and pictures to tokens. Every picture is encoded once, however often it is asked about."""
 
 from __future__ import annotations
 
@@ -11,49 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lrm_core.errors import BadInput
-from lrm_core.rewards import RewardHead
-from lrm_reward_node import prompts
-from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.prompts import Prompt
 from lrm_reward_node.vlm.cache import BatchCache
 from lrm_reward_node.vlm.vision import encode_images
 
 CACHED_IMAGES, CACHED_IMAGE_BYTES = 256, 2**30
 """Reset, previous and current frame of 36 streams of 640 x 480 with the 8B model in 16 bit; of 85 with a small one."""
-MIN_SIDE_PX = 16
-
-
-@dataclass(frozen=True)
-class Row:
-    """One query, ready to be batched: head, prompt and its pictures in order."""
-
-    head: RewardHead
-    prompt: Prompt
-    images: tuple[np.ndarray, ...]
-
-
-def query_row(query: RewardQuery) -> Row:
-    """Prompt and pictures of a query.
-
-    Raises:
-        BadInput: the task or a picture cannot be used.
-    """
-    given = {"initial": query.reference is not None, "goal": query.goal is not None}
-    pictures = {"goal": query.goal, "current": query.current}
-    pictures |= {"initial": query.reference, "previous": query.reference}
-    images = tuple(_usable(pictures[name]) for name in prompts.image_order(query.head, **given))
-    return Row(query.head, prompts.build(query.head, query.task, **given), images)
-
-
-def _usable(image: np.ndarray | None) -> np.ndarray:
-    allowed = f"(H, W, 3) uint8 RGB of at least {MIN_SIDE_PX} pixels"
-    if image is None:
-        raise BadInput("image", None, allowed)
-    good = image.ndim == 3 and image.shape[2] == 3 and image.dtype == np.uint8 and min(image.shape[:2]) >= MIN_SIDE_PX
-    if not good:
-        raise BadInput("image", f"{image.dtype} {image.shape}", allowed)
-    return image
 
 
 @dataclass(frozen=True)

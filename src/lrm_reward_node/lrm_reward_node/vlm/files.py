@@ -12,6 +12,9 @@ from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 
 ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
+NUMBER_FORMATS = ("F32", "F16", "BF16")
+"""Other formats, such as F8_E4M3 or I8, mean something only with scales that are kept elsewhere."""
+_UNPICKLED = "Weights in pickle files (*.bin, *.pt) can run code and are not read: convert them to safetensors."
 IMAGE_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 """Either will do: the second is what transformers 5 writes."""
 PROCESSOR_FILES = ("tokenizer.json", "tokenizer_config.json", *IMAGE_PROCESSOR_FILES, "chat_template.jinja")
@@ -38,7 +41,8 @@ def head_folder(folder: Path, head: RewardHead) -> Path:
         return one
     for name in (ADAPTER_CONFIG, ADAPTER_WEIGHTS):
         if not (one / name).is_file():
-            raise BadInput(f"{head.value} adapter", str(one / name), "an existing file", "Give the folder as adapters.")
+            fix = _UNPICKLED if (one / "adapter_model.bin").is_file() else "Give the folder as adapters."
+            raise BadInput(f"{head.value} adapter", str(one / name), "an existing file", fix)
     return one
 
 
@@ -64,14 +68,26 @@ def tensor_count(folder: Path) -> int:
     return total
 
 
-def check_complete(path: Path) -> None:
-    """Raise :class:`BadInput` when a safetensors file is damaged or cut short."""
+def weight_files(field: str, folder: Path) -> list[Path]:
+    """The weight files of a model; raises :class:`BadInput` when there are none."""
+    found = sorted(folder.glob("*.safetensors"))
+    if not found:
+        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt")) or any(folder.glob("*.pth"))
+        raise BadInput(field, str(folder), "a folder with config.json and *.safetensors", _UNPICKLED if pickled else "")
+    return found
+
+
+def check_weights(path: Path) -> None:
+    """Raise :class:`BadInput` when a safetensors file is damaged, cut short, or of another number format."""
     try:
         with safe_open(path, framework="pt") as file:
-            list(file.keys())
+            formats = {name: str(file.get_slice(name).get_dtype()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         fix = f"It is damaged or cut short ({error}): fetch it again."
         raise BadInput("weights", str(path), "a complete safetensors file", fix) from error
+    for name, found in formats.items():
+        if found not in NUMBER_FORMATS:
+            raise BadInput("weights", str(path), f"numbers of {list(NUMBER_FORMATS)}", f"{name} is of {found}.")
 
 
 def has_processor(folder: Path) -> bool:
@@ -86,11 +102,12 @@ def weights_digest(folder: Path) -> str:
     return digest_of([*sorted(folder.glob("*.safetensors")), *(folder / n for n in names if (folder / n).is_file())])
 
 
-def digest_of(files: Iterable[Path]) -> str:
-    """sha256 over names and contents, hexadecimal."""
+def digest_of(files: Iterable[Path], *, named: bool = True) -> str:
+    """sha256 over contents, and names where ``named``, hexadecimal."""
     digest = hashlib.sha256()
     for path in files:
-        digest.update(f"{path.parent.name}/{path.name}".encode())
+        if named:
+            digest.update(f"{path.parent.name}/{path.name}".encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

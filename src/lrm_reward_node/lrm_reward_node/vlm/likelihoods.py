@@ -13,9 +13,10 @@ from torch import Tensor
 
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.readout import ANSWERS
+from lrm_reward_node.rows import Row
 from lrm_reward_node.vlm.answers import AnswerTokens, answer_tokens
 from lrm_reward_node.vlm.cache import BatchCache
-from lrm_reward_node.vlm.encoding import EncodedImage, Eye, ImageEncoder, Row
+from lrm_reward_node.vlm.encoding import EncodedImage, Eye, ImageEncoder
 from lrm_reward_node.vlm.loading import Checkpoint
 from lrm_reward_node.vlm.templates import Part, Template, TemplateKey, build_template, pack
 from lrm_reward_node.vlm.text import Block, Packed, PackedText, adapter_spans, project
@@ -75,6 +76,11 @@ class AnswerLikelihoods:
         order = sorted(range(len(rows)), key=lambda i: asked[i].shape)
         scores = self._score([asked[i] for i in order])
         return [one for _, one in sorted(zip(order, scores, strict=True), key=lambda pair: pair[0])]
+
+    def forget(self) -> None:
+        """Empty the caches of pictures and prefixes, which hold most of the memory between two calls."""
+        self.encoder.cache.clear()
+        self._prefixes.clear()
 
     def _asked(self, rows: Sequence[Row]) -> list[Asked]:
         encoded: dict[int, list[EncodedImage]] = {}

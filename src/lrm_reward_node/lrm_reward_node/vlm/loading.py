@@ -6,7 +6,6 @@ and the plain base is served. So: load on the CPU, attach, compare every tensor 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,16 +14,15 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model, set_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
+from transformers import Qwen3VLForConditionalGeneration
 from transformers.utils import logging as hf_logging
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.vlm.files import (
-    ADAPTER_CONFIG,
     ADAPTER_WEIGHTS,
     PROCESSOR_FILES,
-    check_complete,
+    check_weights,
     digest_of,
     has_processor,
     head_files,
@@ -32,7 +30,9 @@ from lrm_reward_node.vlm.files import (
     is_merged,
     resolve_folder,
     tensor_count,
+    weight_files,
 )
+from lrm_reward_node.vlm.processor import check_same_vocabulary, load_processor
 from lrm_reward_node.vlm.proof import (
     HeadProof,
     check_effect,
@@ -41,6 +41,13 @@ from lrm_reward_node.vlm.proof import (
     lora_b_names,
     probe_features,
     probe_logits,
+)
+from lrm_reward_node.vlm.vetting import (
+    check_different,
+    check_finite,
+    in_one_line,
+    read_adapter_config,
+    read_architecture,
 )
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -84,15 +91,13 @@ def load_checkpoint(path: str, adapters: str | None, device: str, dtype: str) ->
     """
     number_format = model_dtype(dtype)
     folder = resolve_folder("model", path)
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        raise BadInput("model", path, "a folder with config.json and *.safetensors")
+    weights = weight_files("model", folder)
     adapter_folder = resolve_folder("adapters", adapters) if adapters else folder
     folders = {head: head_folder(adapter_folder, head) for head in MODEL_HEADS}
     files = [*weights, *(file for one in folders.values() for file in head_files(one))]
     for file in files:
         if file.suffix == ".safetensors":
-            check_complete(file)
+            check_weights(file)
     files += [f / name for f in (folder, *folders.values()) for name in PROCESSOR_FILES if (f / name).is_file()]
     whole = {head: one for head, one in folders.items() if is_merged(one)}
     checkpoint = _with_adapters(folder, {h: f for h, f in folders.items() if h not in whole}, device, number_format)
@@ -106,22 +111,29 @@ def load_checkpoint(path: str, adapters: str | None, device: str, dtype: str) ->
 def _with_adapters(folder: Path, folders: Mapping[RewardHead, Path], device: str, dtype: torch.dtype) -> Checkpoint:
     if not folders:
         raise BadInput("adapters", str(folder), "at least one head that is an adapter of the base")
-    base = load_backbone(folder, dtype)
-    configs = {head: _adapter_config(one) for head, one in folders.items()}
-    model, files = _attach(base, folders, configs)
-    model.eval().requires_grad_(False)
-    model.to(device)
-    base_processor = load_processor(folder, base.config)
+    check_different(folders)
+    configs = {head: read_adapter_config(head, one) for head, one in folders.items()}
+    architecture = read_architecture(folder)  # all that needs no weights comes first: they may take minutes
+    base_processor = load_processor(folder, architecture)
     processors = {
-        head: load_processor(one, base.config) if has_processor(one) else base_processor
+        head: _own_processor(one, architecture, base_processor) if has_processor(one) else base_processor
         for head, one in folders.items()
     }
+    model, files = _attach(load_backbone(folder, dtype), folders, configs)
+    model.eval().requires_grad_(False)
+    model.to(device)
     own_vision = frozenset(head for head, config in configs.items() if config.modules_to_save)
     proofs = {
         head: _adapter_proof(model, head, configs[head], files[head], has_processor(one))
         for head, one in folders.items()
     }
     return Checkpoint(model, processors, own_vision, "", proofs)
+
+
+def _own_processor(folder: Path, config: Any, base: Any) -> Any:
+    processor = load_processor(folder, config)
+    check_same_vocabulary(processor, base, folder)
+    return processor
 
 
 def _with_merged(
@@ -192,32 +204,23 @@ def load_backbone(folder: Path, dtype: torch.dtype) -> Any:
     Raises:
         BadInput: the weights do not fit config.json.
     """
+    read_architecture(folder)
     hf_logging.disable_progress_bar()
     try:
-        model, info = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=dtype, output_loading_info=True)
-    except (RuntimeError, ValueError, OSError, KeyError, TypeError) as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise BadInput("model", str(folder), "weights that fit config.json", reason[-1]) from error
+        model, info = Qwen3VLForConditionalGeneration.from_pretrained(
+            folder, dtype=dtype, output_loading_info=True, use_safetensors=True, ignore_mismatched_sizes=True
+        )
+    except Exception as error:  # transformers raises many unrelated types
+        raise BadInput("model", str(folder), "weights that fit config.json", in_one_line(error)) from error
     wrong = {name: info[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys") if info.get(name)}
     if wrong:
         raise BadInput("model", str(folder), "weights that fit config.json", _first(wrong))
+    check_finite("model", folder, model.state_dict().items())
     return model
 
 
 def _first(wrong: Mapping[str, Iterable[Any]]) -> str:
     return "; ".join(f"{name.replace('_', ' ')}: {sorted(map(str, keys))[0]}" for name, keys in wrong.items())
-
-
-def _adapter_config(folder: Path) -> LoraConfig:
-    """Rank, alpha and targets as the file says. ``[visual, merger]`` overlap and are read as ``[visual]``."""
-    try:
-        values = json.loads((folder / ADAPTER_CONFIG).read_text())
-        if set(values.get("modules_to_save") or ()) == {"visual", "merger"}:
-            values["modules_to_save"] = ["visual"]
-        values.pop("auto_mapping", None)
-        return LoraConfig.from_peft_type(**{**values, "inference_mode": True})
-    except (ValueError, TypeError, KeyError) as error:
-        raise BadInput("adapter", str(folder / ADAPTER_CONFIG), "a LoRA configuration of PEFT", str(error)) from error
 
 
 @dataclass(frozen=True)
@@ -241,36 +244,12 @@ def _attach(
             else:
                 model.add_adapter(head.value, configs[head], autocast_adapter_dtype=False)
             tensors = load_file(folder / ADAPTER_WEIGHTS)
+            check_finite(f"{head.value} adapter", folder, tensors.items())
             set_peft_model_state_dict(model, dict(tensors), adapter_name=head.value)
-        except (RuntimeError, ValueError, KeyError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
             reason = str(error).strip().splitlines()[-1].strip()
-            raise BadInput(f"{head.value} adapter", str(folder), "weights that fit the model", reason) from error
+            raise BadInput(f"{head.value} adapter", str(folder), "weights that fit the base", reason) from error
         zero = check_loaded(model, head, folder, tensors)
         files[head] = AdapterFile(len(tensors), len(lora_b_names(tensors)), zero)
     assert model is not None
     return model, files
-
-
-def load_processor(folder: Path, config: Any) -> Any:
-    """The processor in ``folder``, for a model of ``config``.
-
-    Raises:
-        BadInput: files are missing, or belong to another model.
-    """
-    try:
-        processor = AutoProcessor.from_pretrained(folder)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise BadInput("processor", str(folder), "tokenizer and image processor files", str(error)) from error
-    vision, images = config.vision_config, processor.image_processor
-    pairs = {
-        "image token": (getattr(processor, "image_token_id", None), config.image_token_id),
-        "patch size": (getattr(images, "patch_size", None), vision.patch_size),
-        "merge size": (getattr(images, "merge_size", None), vision.spatial_merge_size),
-    }
-    for name, (found, wanted) in pairs.items():
-        if found != wanted:
-            raise BadInput("processor", str(folder), "the model's own", f"Its {name} is {found}, not {wanted}.")
-    if len(processor.tokenizer) > config.text_config.vocab_size:
-        fix = f"It has {len(processor.tokenizer)} tokens, the model {config.text_config.vocab_size}."
-        raise BadInput("processor", str(folder), "the model's own", fix)
-    return processor

@@ -11,7 +11,7 @@ import torch
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus
-from lrm_reward_node import prompts
+from lrm_reward_node import golden, prompts
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.readout import (
     UNREADABLE,
@@ -23,7 +23,9 @@ from lrm_reward_node.readout import (
     read_text,
     readout_identity,
 )
-from lrm_reward_node.vlm.encoding import Row, query_row, rendered
+from lrm_reward_node.rows import Row, query_row
+from lrm_reward_node.vlm.encoding import rendered
+from lrm_reward_node.vlm.files import resolve_folder
 from lrm_reward_node.vlm.likelihoods import AnswerLikelihoods
 from lrm_reward_node.vlm.loading import Checkpoint, load_checkpoint
 from lrm_reward_node.vlm.routed import RoutedRewardModel
@@ -45,7 +47,10 @@ def load(
         BadInput: something is missing, damaged or did not load.
     """
     check_readout(readout, parsing)
-    return reward_model(load_checkpoint(path, adapters, device, dtype), readout, parsing)
+    checkpoint = load_checkpoint(path, adapters, device, dtype)
+    if doubt := golden.doubt(resolve_folder("model", adapters or path), checkpoint.digest):
+        logger.warning(doubt)
+    return reward_model(checkpoint, readout, parsing)
 
 
 def reward_model(
@@ -85,16 +90,29 @@ class QwenRewardModel:
         return [estimate(*one, self.fingerprint) for one in zip(queries, readings, latencies_s, strict=True)]
 
     def _guarded(self, rows: list[Row]) -> list[Reading]:
-        """A batch that fails is asked again row by row, so that one bad row costs only itself."""
+        """A batch that fails is asked again in halves: a bad row costs only itself, a batch too large for the memory
+        is cut until it fits.
+        """
         if not rows:
             return []
         try:
             return self._read(rows)
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            logger.exception("forward pass of %d rows failed", len(rows))
-            if len(rows) == 1:
-                return [failed(f"{type(error).__name__}: {error}")]
-            return [reading for row in rows for reading in self._guarded([row])]
+        except (RuntimeError, ValueError, IndexError, TypeError, MemoryError) as error:
+            reason = f"{type(error).__name__}: {error}".strip(": ")
+            exhausted = _out_of_memory(error)
+            logger.error("forward pass of %d rows failed: %s", len(rows), reason, exc_info=not exhausted)
+        # Not in the handler: while the error lives, its traceback holds the tensors of the failed pass.
+        if exhausted:
+            self._give_back_memory()
+        if len(rows) == 1:
+            return [failed(reason)]
+        middle = len(rows) // 2
+        return self._guarded(rows[:middle]) + self._guarded(rows[middle:])
+
+    def _give_back_memory(self) -> None:
+        self.log_likelihoods.forget()
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
 
     @torch.inference_mode()
     def _read(self, rows: list[Row]) -> list[Reading]:
@@ -126,6 +144,12 @@ class QwenRewardModel:
         output = self.checkpoint.model.generate(**inputs, max_new_tokens=limit, do_sample=False)
         new = output[:, inputs["input_ids"].shape[1] :]
         return list(processor.batch_decode(new, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+
+
+def _out_of_memory(error: Exception) -> bool:
+    """Memory of the device or of the machine; the CPU's allocator and CUDA's libraries raise a plain RuntimeError."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "out of memory" in said or "alloc" in said
 
 
 def _fingerprint(digest: str, readout: str) -> str:
