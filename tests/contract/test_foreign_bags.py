@@ -34,11 +34,11 @@ def every_bag() -> list[Path]:
 
 @pytest.mark.parametrize("path", every_bag(), ids=lambda path: str(path.relative_to(BAGS)))
 def test_every_message_is_decoded_or_its_loss_is_reported(path: Path) -> None:
-    try:
-        bag = RecordedBag(path)
-    except BadInput as error:
-        assert path.name in str(error)
+    if path.suffix == ".bag" or "bad_metadata" in path.parts:
+        with pytest.raises(BadInput, match=path.name):
+            RecordedBag(path)
         return
+    bag = RecordedBag(path)
     decoded = Counter(message.topic for message, _ in bag.decoded())
     for topic in bag.topics:
         lost = sum(fault.lost for fault in bag.faults.of(topic.name))
@@ -85,7 +85,7 @@ def test_a_split_bag_is_one_bag_and_needs_no_metadata(storage: str) -> None:
 
 
 def test_metadata_whose_files_are_missing_is_refused_and_names_them() -> None:
-    with pytest.raises(BadInput, match="sample_bag_0.mcap"):
+    with pytest.raises(BadInput, match=r"sample_bag_0\.mcap"):
         RecordedBag(BAGS / "bad_metadata/SurroundVisionROS2_sample_bag")
 
 

@@ -80,9 +80,7 @@ def score_all(pipeline: RewardPipeline, queries: Sequence[Query], quorum: int = 
     return [_scored(pipeline, query, found[id(query)], quorum) for query in queries]
 
 
-def _scored(
-    pipeline: RewardPipeline, query: Query, found: dict[str, list[RewardEstimate]], quorum: int
-) -> ScoredQuery:
+def _scored(pipeline: RewardPipeline, query: Query, found: dict[str, list[RewardEstimate]], quorum: int) -> ScoredQuery:
     heads = {view.camera: _heads(query, view, found.get(view.camera, [])) for view in query.views}
     verdicts = [verdict({camera: row[i] for camera, row in heads.items()}, quorum) for i in range(len(MODEL_HEADS))]
     rows = {camera: _published(query, [*row, pipeline.fusion(row)]) for camera, row in heads.items()}

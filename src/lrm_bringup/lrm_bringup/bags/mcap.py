@@ -63,7 +63,7 @@ class McapFile:
             self._faults.warn(path.name, "no summary", "the file has no whole summary: cut short, or never closed")
             self._count()
         else:
-            self.counts = {topic: 0 for topic in self._channels.values()}
+            self.counts = dict.fromkeys(self._channels.values(), 0)
             for channel, count in self._declared.items():
                 if channel in self._channels:
                     self.counts[self._channels[channel]] += count

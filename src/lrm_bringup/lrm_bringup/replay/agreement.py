@@ -25,6 +25,7 @@ class Agreement:
         not_replayed: recorded rewards of frames that the replay did not ask about.
         not_recorded: replayed rewards that the bag does not hold, in the stretch of time it holds rewards of.
         other_ends: rewards that differ in whether they end their episode.
+        other_models: recorded rewards of a model with another fingerprint: nothing says that they should agree.
     """
 
     recorded: int = 0
@@ -34,6 +35,7 @@ class Agreement:
     not_replayed: int = 0
     not_recorded: int = 0
     other_ends: int = 0
+    other_models: int = 0
 
     @property
     def share(self) -> float:
@@ -54,6 +56,7 @@ class Agreement:
         parts += [f"{self.not_replayed} not replayed"] if self.not_replayed else []
         parts += [f"{self.not_recorded} replayed and not recorded"] if self.not_recorded else []
         parts += [f"{self.other_ends} differ in episode_end"] if self.other_ends else []
+        parts += [f"{self.other_models} were published by another model"] if self.other_models else []
         return ", ".join(parts) if self.recorded else "the recording holds no rewards to compare with"
 
 
@@ -66,7 +69,9 @@ def compare(rows: Iterable[Row], recorded: Mapping[tuple[str, str, int], RewardR
         row = replayed.get(key)
         if row is None:
             found.not_replayed += 1
-        elif row.status != live.status:
+            continue
+        found.other_models += bool(live.fingerprint) and live.fingerprint != row.fingerprint
+        if row.status != live.status:
             found.statuses[live.status, row.status] += 1
         else:
             found.other_ends += row.episode_end != live.episode_end

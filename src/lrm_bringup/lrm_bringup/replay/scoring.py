@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import queue
-import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from lrm_bringup.replay.events import EpisodeSeen, FrameSeen, Recording, RewardRecorded
@@ -16,6 +16,8 @@ from lrm_reward_node.scorer import ScoredQuery, as_final, score_all, without_sco
 
 _WAITING = 2
 """Batches that wait for the model: more would only take memory."""
+_REMEMBERED = 8
+"""Queries that may still turn out to be the last of their episode."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def replay(
             if one.query.final and not found.asked.query.final:
                 found = ReplayedQuery(one, [as_final(answer) for answer in found.answers])
             yield found
-        newest = {key: found for key, found in list(newest.items())[-batch:]}
+        newest = dict(list(newest.items())[-max(batch, _REMEMBERED) :])
         progress()
 
 
@@ -134,38 +136,12 @@ def _grouped(asked: Iterator[AskedQuery], size: int) -> Iterator[list[AskedQuery
 
 def _ahead[T](items: Iterator[T]) -> Iterator[T]:
     """``items``, produced in a thread of their own, a few ahead. What the thread raises is raised here."""
-    waiting: queue.Queue[tuple[str, T | BaseException | None]] = queue.Queue(_WAITING)
-    stopped = threading.Event()
-
-    def put(kind: str, value: T | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                waiting.put((kind, value), timeout=0.2)
-                return
-            except queue.Full:
-                continue
-
-    def produce() -> None:
+    end = object()
+    with ThreadPoolExecutor(1, "decoder") as thread:
+        waiting = deque(thread.submit(next, items, end) for _ in range(_WAITING))
         try:
-            for item in items:
-                put("item", item)
-                if stopped.is_set():
-                    return
-            put("end", None)
-        except BaseException as error:  # noqa: BLE001 - handed over, not swallowed
-            put("error", error)
-
-    thread = threading.Thread(target=produce, name="decoder", daemon=True)
-    thread.start()
-    try:
-        while True:
-            kind, value = waiting.get()
-            if kind == "end":
-                return
-            if kind == "error":
-                assert isinstance(value, BaseException)
-                raise value
-            yield value  # type: ignore[misc]
-    finally:
-        stopped.set()
-        thread.join(5.0)
+            while (item := waiting.popleft().result()) is not end:
+                waiting.append(thread.submit(next, items, end))
+                yield item  # type: ignore[misc]
+        finally:
+            thread.shutdown(cancel_futures=True)

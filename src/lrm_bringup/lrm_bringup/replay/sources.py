@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def _frame(rgb: np.ndarray, stamp_ns: int, camera: str) -> FrameSeen:
-    return FrameSeen(ArrivedFrame(rgb, stamp_ns, camera), stamp_ns)
+    return FrameSeen(ArrivedFrame(rgb, stamp_ns, camera, arrived_s=math.nan), stamp_ns)
 
 
 def _one_of(keys: list[str], wanted: str) -> str:

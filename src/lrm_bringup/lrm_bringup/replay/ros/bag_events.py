@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ class BagEvents:
             return None
         if abs(message.log_ns - frame.stamp_ns) > _SUSPICIOUS_NS and not self._has_clock():
             self.bag.faults.warn(name, "apart", _apart(message.log_ns - frame.stamp_ns))
-        return FrameSeen(ArrivedFrame(frame.rgb, stamp_ns, camera, frame.frame_id), message.log_ns)
+        return FrameSeen(ArrivedFrame(frame.rgb, stamp_ns, camera, frame.frame_id, arrived_s=math.nan), message.log_ns)
 
     def _has_clock(self) -> bool:
         """A simulated clock is meant to differ from the wall clock of the log."""
@@ -110,7 +111,9 @@ class BagEvents:
 
     def _reward_topics(self, camera_topic: str) -> list[RecordedTopic]:
         topics = [topic for topic in self._of_type("lrm_msgs/msg/Reward") if REPLAY not in topic.name]
-        found = (_nearest([t for t in topics if t.name.endswith(f"/reward/{h.value}")], camera_topic) for h in RewardHead)
+        found = (
+            _nearest([t for t in topics if t.name.endswith(f"/reward/{h.value}")], camera_topic) for h in RewardHead
+        )
         return [topic for topic in found if topic is not None]
 
     def _of_type(self, msgtype: str) -> list[RecordedTopic]:
