@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from lrm_bringup.bags.types import BagFile, RecordedMessage, RecordedTopic
 from lrm_core.errors import BadInput
 
 METADATA = "metadata.yaml"
-_KINDS = {".mcap": McapFile, ".db3": SqliteFile}
+_KINDS: dict[str, Callable[[Path, Faults], BagFile]] = {".mcap": McapFile, ".db3": SqliteFile}
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 

@@ -98,7 +98,7 @@ class MessageDecoder:
             else:
                 store.register(get_types_from_idl(topic.definition))
             store.get_msgdef(msgtype)
-        except (*_failures(), SyntaxError) as error:
+        except _failures() as error:
             field = f"message definition of {msgtype}"
             raise BadInput(field, topic.definition[:60], "one that can be read", f"({_first_line(error)})") from error
         return store
@@ -129,5 +129,5 @@ def _failures() -> tuple[type[Exception], ...]:
     from rosbags.serde import SerdeError
     from rosbags.typesys import TypesysError
 
-    lookups = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RecursionError)
+    lookups = (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RecursionError, SyntaxError)
     return (SerdeError, TypesysError, struct.error, ValueError, TypeError, *lookups)

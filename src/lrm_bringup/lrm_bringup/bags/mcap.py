@@ -53,6 +53,7 @@ class McapFile:
         self._schemas: dict[int, tuple[str, str, str]] = {}
         self._channels: dict[int, RecordedTopic] = {}
         self._declared: Counter[int] | None = None
+        self.counts: dict[RecordedTopic, int] = {}
         self._size = path.stat().st_size
         with path.open("rb") as stream:
             start = stream.read(len(MAGIC))
@@ -92,7 +93,6 @@ class McapFile:
                 self._faults.lose(where, "count", text, max(1, declared - seen[channel]))
 
     def _count(self) -> None:
-        self.counts = {}
         for message in self.messages():
             self.counts[message.topic] = self.counts.get(message.topic, 0) + 1
         for topic in self._channels.values():

@@ -59,11 +59,11 @@ def write_bag(
     following = next(waiting, None)
     for message in source.messages(topics) if source else ():
         while following is not None and following.log_ns < message.log_ns:
-            bag.write(Topic(following.topic, reward_type, latched=True), following.log_ns, following.data)
+            bag.write(Topic(following.topic, reward_type), following.log_ns, following.data)
             following = next(waiting, None)
         bag.write(topics[message.topic], message.log_ns, message.data)
     while following is not None:
-        bag.write(Topic(following.topic, reward_type, latched=True), following.log_ns, following.data)
+        bag.write(Topic(following.topic, reward_type), following.log_ns, following.data)
         following = next(waiting, None)
     bag.close()
     (folder / PARTIAL).rmdir()

@@ -53,10 +53,10 @@ class Film:
             self._stride[episode_id] *= 2
 
     def of(self, episode_id: str) -> list[tuple[int, str]]:
-        """Frames to show, the newest that were kept included."""
+        """At most ``_MAX_FRAMES`` frames to show, evenly spaced, the first and the newest that were kept among them."""
         kept = self._kept.get(episode_id, [])
-        step = max(1, math.ceil(len(kept) / _MAX_FRAMES))
-        return kept[::step]
+        shown = min(len(kept), _MAX_FRAMES)
+        return [kept[round(i * (len(kept) - 1) / max(1, shown - 1))] for i in range(shown)]
 
 
 @dataclass
@@ -145,12 +145,12 @@ def _episode(contents: Contents, name: str, rows: Sequence[Row]) -> str:
         series[model] = [_of_row(row) for row in rows if row.model == model]
     strip = film(contents.film.of(name), start_ns)
     charts = "".join(
-        f'<div class="episode"><h3>{escape(title)}</h3>{strip}'
+        f'<div class="episode"><h3>{escape(title)}</h3>'
         f"{figures.heads_chart(rewards, start_ns, end_ns, f'{title}: rewards of {name}')}</div>"
         for title, rewards in series.items()
     )
     note = f"“{escape(rows[0].task)}”, {(end_ns - start_ns) / 1e9:.1f} s, {rows[-1].query + 1} queries"
-    return card(name, f'{legend(_KEYS)}<div class="pairs">{charts}</div>', note)
+    return card(name, f'{strip}{legend(_KEYS)}<div class="pairs">{charts}</div>', note)
 
 
 def _of_row(row: Row) -> RewardSeen:

@@ -6,7 +6,6 @@ later one is there, or the recording of its episode is over.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -41,6 +40,7 @@ class ReplaySchedule:
         self._policy_seen = self._over = False
         self._closed_id = ""
         self._newest_ns = 0
+        self._waited_s = 0.0
         self.problems: list[str] = []
 
     def frame(self, frame: ArrivedFrame) -> Iterator[Query]:
@@ -112,15 +112,20 @@ class ReplaySchedule:
             frames.clear()
         self._closed_id, self._schedule, self._newest_ns = episode or self._closed_id, None, after_ns
 
-    def _decided(self, now_ns: int, monotonic_s: float = 0.0) -> Iterator[Query]:
+    def _decided(self, now_ns: int) -> Iterator[Query]:
         while self._schedule is not None:
-            query = self._schedule.next_query(self._frames, now_ns, monotonic_s)
+            query = self._schedule.next_query(self._frames, now_ns, self._waited_s)
             if query is None:
                 return
             yield query
 
     def _lost(self) -> Iterator[Query]:
         """What is still open of an episode that is over: its frames will never come."""
-        if self._over:
-            yield from self._decided(_FOREVER_NS)
-            yield from self._decided(_FOREVER_NS, math.inf)
+        found = self._over
+        while found:
+            found = False
+            for _ in range(2):  # the first look begins the wait, the second is past the deadline
+                self._waited_s += 1.0
+                for query in self._decided(_FOREVER_NS):
+                    found = True
+                    yield query

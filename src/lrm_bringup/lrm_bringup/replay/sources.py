@@ -26,7 +26,7 @@ class VideoFile:
         BadInput: no video that can be decoded.
     """
 
-    cameras = ("video",)
+    cameras: tuple[str, ...] = ("video",)
 
     def __init__(self, path: Path) -> None:
         import cv2
@@ -76,7 +76,7 @@ class PictureFolder:
         rate_hz: pictures per second.
     """
 
-    cameras = ("pictures",)
+    cameras: tuple[str, ...] = ("pictures",)
 
     def __init__(self, path: Path, rate_hz: float) -> None:
         self.name, self._rate_hz = path.name, rate_hz
@@ -120,8 +120,9 @@ class DatasetEpisodes:
             raise BadInput("dataset", str(path), "a local LeRobotDataset of format v3", fix) from error
         self.name = path.name
         self._key = _one_of(list(self._dataset.meta.camera_keys), camera)
-        self.cameras = (self._key.split(".")[-1],)
-        self.frames, self.problems = len(self._dataset), []
+        self.cameras: tuple[str, ...] = (self._key.split(".")[-1],)
+        self.frames = len(self._dataset)
+        self.problems: list[str] = []
         self._interval_ns = round(_NS / (query_rate_hz or 1.0))
 
     def events(self) -> Iterator[Event]:
