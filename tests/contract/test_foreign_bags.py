@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.replay.events import FrameSeen
+from lrm_bringup.replay.ros.bag_events import BagEvents
 from lrm_core.errors import BadInput
 from source_tree import ROOT
 
@@ -109,3 +111,47 @@ def test_the_same_messages_come_from_mcap_as_rosbags_reads_them() -> None:
         reader.close()
         found = [(m.topic.name, m.log_ns, m.data) for m in RecordedBag(path).messages()]
         assert found == expected
+
+
+def frames(name: str, topic: str, log_time: bool = False) -> tuple[list[FrameSeen], list[str]]:
+    events = BagEvents(BAGS / name, [topic] if topic else [], log_time)
+    found = [event for event in events.events() if isinstance(event, FrameSeen)]
+    return found, events.problems
+
+
+@pytest.mark.parametrize(
+    ("number", "topic"), [(0, "/camera/cam_high"), (7, "/camera/cam_top_head/image"), (10, "camera_01/color")]
+)
+def test_compressed_images_of_real_robots_become_frames(number: int, topic: str) -> None:
+    (only,), problems = frames(f"robocodec/robocodec_test_{number}.mcap", topic)  # 0 and 10: zeros behind the JPEG
+    assert only.frame.rgb.shape[2] == 3
+    assert only.frame.rgb.std() > 10
+    assert problems == []
+
+
+def test_header_stamps_far_off_the_log_time_are_a_warning_and_log_time_is_the_way_out() -> None:
+    topic = "/ob_camera_01/color/image_raw/compressed"
+    (by_header,), problems = frames("robocodec/robocodec_test_1.mcap", topic)
+    assert any("6.4 days off the log time" in problem for problem in problems)
+    (by_log,), _ = frames("robocodec/robocodec_test_1.mcap", topic, log_time=True)
+    assert by_log.frame.stamp_ns == by_log.log_ns != by_header.frame.stamp_ns
+
+
+@pytest.mark.parametrize("bag", ["robocodec/robocodec_test_14.mcap", "rosbags_rs/tests/test_bags/test_bag_sqlite3"])
+@pytest.mark.parametrize(("topic", "fault"), [("image", "length of image data"), ("compressed_image", "JPEG or PNG")])
+def test_images_with_a_wrong_payload_length_are_refused_by_what_is_wrong(bag: str, topic: str, fault: str) -> None:
+    found, problems = frames(bag, f"/test/sensor_msgs/{topic}")
+    assert found == []
+    assert any(fault in problem for problem in problems), problems
+
+
+def test_several_cameras_have_to_be_named() -> None:
+    with pytest.raises(BadInput, match="--topic"):
+        frames("robocodec/robocodec_test_6.mcap", "")
+    with pytest.raises(BadInput, match="/camera_01/color/image_raw/compressed"):
+        frames("robocodec/robocodec_test_6.mcap", "wrist")
+
+
+def test_a_bag_without_images_says_why() -> None:
+    with pytest.raises(BadInput, match="ros1msg"):
+        frames("robocodec/robocodec_test_16.mcap", "")

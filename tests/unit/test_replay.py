@@ -138,8 +138,8 @@ def test_a_recording_that_begins_late_gives_the_rest_and_says_so() -> None:
 
 
 def test_without_episodes_the_first_frame_is_the_initial_one_and_the_last_is_scored() -> None:
-    found, _ = asked((frame(step) for step in range(37)), task=TASK, query_rate_hz=1.0)
-    assert steps(found) == [0, 10, 20, 30, 36]
+    found, _ = asked((frame(step) for step in range(34)), task=TASK, query_rate_hz=1.0)
+    assert steps(found) == [0, 10, 20, 30, 33]
     assert all(query.views[0].initial is found[0].views[0].current for query in found)
     assert found[-1].final
 

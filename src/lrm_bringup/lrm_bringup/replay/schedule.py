@@ -77,6 +77,8 @@ class ReplaySchedule:
         if self._schedule is not None and not self._policy_seen:
             newest = [frames.latest() for frames in self._frames.values()]
             self._over = True
+            # The tolerance is half a query interval here: too wide to take an older frame for the last one.
+            self._schedule.plan = replace(self._schedule.plan, tolerance_ns=0)
             asked = self._schedule.end(max(frame.stamp_ns for frame in newest if frame))
             if asked is not None:
                 yield asked

@@ -50,6 +50,8 @@ class BagEvents:
         self.frames = sum(self.bag.counts[topic] for topic in chosen)
         self._status = _nearest(self._of_type("lrm_msgs/msg/EpisodeStatus"), chosen[0].name)
         self._rewards = self._reward_topics(chosen[0].name)
+        # A simulated clock is meant to differ from the wall clock of the log.
+        self._own_clock = self.has_episodes or any(topic.name == "/clock" for topic in self.bag.topics)
 
     @property
     def problems(self) -> list[str]:
@@ -89,13 +91,9 @@ class BagEvents:
         if stamp_ns <= 0:
             self.bag.faults.lose(name, "stamp", "images without a header stamp: --log-time takes the log time")
             return None
-        if abs(message.log_ns - frame.stamp_ns) > _SUSPICIOUS_NS and not self._has_clock():
+        if abs(message.log_ns - frame.stamp_ns) > _SUSPICIOUS_NS and not self._own_clock:
             self.bag.faults.warn(name, "apart", _apart(message.log_ns - frame.stamp_ns))
         return FrameSeen(ArrivedFrame(frame.rgb, stamp_ns, camera, frame.frame_id, arrived_s=math.nan), message.log_ns)
-
-    def _has_clock(self) -> bool:
-        """A simulated clock is meant to differ from the wall clock of the log."""
-        return any(topic.name == "/clock" for topic in self.bag.topics)
 
     def _episode(self, message: RecordedMessage, fields: Any) -> EpisodeSeen | None:
         plan = None
