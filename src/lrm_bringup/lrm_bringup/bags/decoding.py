@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import lru_cache
 from typing import Any
 
 from lrm_bringup.bags.faults import Faults
@@ -25,7 +26,6 @@ class MessageDecoder:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._installed = MessageDefinitions()
-        self._stores: dict[tuple[str, str], tuple[Any, str]] = {}
         self._refused: dict[RecordedTopic, str] = {}
 
     def refusal(self, topic: RecordedTopic) -> str:
@@ -78,30 +78,30 @@ class MessageDecoder:
         if topic.serialization != "cdr":
             raise BadInput("serialization format", topic.serialization, "cdr, the format of ROS 2")
         msgtype = ros2_type(topic.msgtype)
-        key = (msgtype, topic.definition)
-        if key not in self._stores:
-            self._stores[key] = (self._learn(topic, msgtype), msgtype)
-        return self._stores[key]
-
-    def _learn(self, topic: RecordedTopic, msgtype: str) -> Any:
         if not topic.definition_format:
             self._installed.of(msgtype)
-            return self._installed.typestore
-        from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+            return self._installed.typestore, msgtype
+        return _learnt(msgtype, topic.definition, topic.definition_format), msgtype
 
-        if topic.definition_format not in ("ros2msg", "ros2idl") or len(topic.definition) > _MAX_DEFINITION_CHARS:
-            raise BadInput("format of the message definition", topic.definition_format, "ros2msg or ros2idl")
-        store = get_typestore(Stores.EMPTY)
-        try:
-            if topic.definition_format == "ros2msg":
-                store.register(get_types_from_msg(topic.definition, msgtype))
-            else:
-                store.register(get_types_from_idl(topic.definition))
-            store.get_msgdef(msgtype)
-        except _failures() as error:
-            field = f"message definition of {msgtype}"
-            raise BadInput(field, topic.definition[:60], "one that can be read", f"({_first_line(error)})") from error
-        return store
+
+@lru_cache(maxsize=1024)  # the bags of a run repeat their definitions, and parsing one takes milliseconds
+def _learnt(msgtype: str, definition: str, definition_format: str) -> Any:
+    """A type store with the types of one definition."""
+    from rosbags.typesys import Stores, get_types_from_idl, get_types_from_msg, get_typestore
+
+    if definition_format not in ("ros2msg", "ros2idl") or len(definition) > _MAX_DEFINITION_CHARS:
+        raise BadInput("format of the message definition", definition_format, "ros2msg or ros2idl, of a sane length")
+    store = get_typestore(Stores.EMPTY)
+    try:
+        if definition_format == "ros2msg":
+            store.register(get_types_from_msg(definition, msgtype))
+        else:
+            store.register(get_types_from_idl(definition))
+        store.get_msgdef(msgtype)
+    except _failures() as error:
+        field = f"message definition of {msgtype}"
+        raise BadInput(field, definition[:60], "one that can be read", f"({_first_line(error)})") from error
+    return store
 
 
 def ros2_type(msgtype: str) -> str:
