@@ -28,7 +28,7 @@ from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead
 from lrm_core.sources import source_function
 from lrm_reward_node.evaluation.episodes import query_frames, score_episodes
-from lrm_reward_node.evaluation.quality import direction_accuracy
+from lrm_reward_node.evaluation.quality import TIE, direction_accuracy
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_reward_node.swap import in_both_orders
@@ -82,21 +82,25 @@ def _arguments() -> argparse.Namespace:
 def _bias(model: RewardModel, episodes: Sequence[EpisodeRecord], gap: int) -> dict[str, float]:
     """What is left of v(A, B) + v(B, A), in [-2, 2], over the comparisons of a live run.
 
-    ``order_bias``: its mean; ``order_spread``: its mean size; ``contradictions``: share of pairs of one sign.
+    ``order_bias``: its mean; ``order_spread``: its mean size; ``contradictions``: share of pairs of one sign;
+    ``still_size``: mean size of v where nothing happened between the two frames.
     """
-    sums, contradictions = [], []
+    sums, contradictions, still = [], [], []
     for episode in episodes:
-        frames = [episode.front[i] for i in query_frames(len(episode.front), gap)]
+        index = query_frames(len(episode.front), gap)
+        frames = [episode.front[i] for i in index]
         orders = [pair for older, newer in pairwise(frames) for pair in ((older, newer), (newer, older))]
         queries = [RewardQuery(RewardHead.CONTRASTIVE, episode.task, b, 2, a, 1) for a, b in orders]
         values = np.array([estimate.value for estimate in model.score(queries)])
         sums.append(values[::2] + values[1::2])
         contradictions.append(values[::2] * values[1::2] > 0.0)
+        still.append(np.abs(values[::2])[np.abs(np.diff(episode.progress[index])) < TIE])
     total = np.concatenate(sums)
     return {
         "order_bias": float(total.mean()),
         "order_spread": float(np.abs(total).mean()),
         "contradictions": float(np.concatenate(contradictions).mean()),
+        "still_size": float(np.concatenate(still).mean()),
         "comparisons": float(len(total)),
     }
 
@@ -107,8 +111,8 @@ def _latency_s(ways: Sequence[RewardPipeline], repeat: int) -> list[float]:
     for turn in range(repeat):
         for place, pipeline in enumerate(ways):
             rng = np.random.default_rng(turn * len(ways) + place)
-            frames = [CameraFrame(rng.integers(0, 255, (128, 128, 3), dtype=np.uint8), i, "front") for i in (2, 3)]
-            reset = CameraFrame(np.zeros((128, 128, 3), np.uint8), 1, "front")
+            pictures = rng.integers(0, 224, (128, 128, 3), np.uint8) + rng.integers(0, 32, (3, 128, 128, 3), np.uint8)
+            reset, *frames = (CameraFrame(rgb, i + 1, "front") for i, rgb in enumerate(pictures))
             pipeline.score("put the red cube in the blue bowl", reset, reset, frames[0])
             started = time.perf_counter()
             pipeline.score("put the red cube in the blue bowl", reset, *frames)
@@ -117,10 +121,11 @@ def _latency_s(ways: Sequence[RewardPipeline], repeat: int) -> list[float]:
 
 
 def _print(figures: dict[str, dict[str, dict[str, float]]], latency_s: dict[str, float]) -> None:
-    table = Table("figure", *(f"{split}, {name}" for split, ways in figures.items() for name in ways))
-    for name in next(iter(next(iter(figures.values())).values())):
-        table.add_row(name, *(f"{row[name]:.3f}" for ways in figures.values() for row in ways.values()))
-    console = Console()
+    rows = {f"{split}, {name}": row for split, ways in figures.items() for name, row in ways.items()}
+    table = Table("figure", *rows)
+    for name in next(iter(rows.values())):
+        table.add_row(name, *(f"{row[name]:.3f}" for row in rows.values()))
+    console = Console(width=max(Console().width, 120))
     console.print(table)
     for name, seconds in latency_s.items():
         console.print(f"three heads, one frame, {name}: p50 {seconds * 1e3:.1f} ms")

@@ -45,7 +45,8 @@ class TestQwenRewardModel(RewardModelContract):
 def test_logits_readout_equals_a_full_forward_pass_per_answer(tmp_path: Path, words_of_answers: bool) -> None:
     model = load(str(save_random_checkpoint(tmp_path, words_of_answers=words_of_answers)))
     for head in MODEL_HEADS:
-        assert model.log_likelihoods.answers[head].single is words_of_answers or head is not RewardHead.PROGRESS
+        one_token_decides = not model.log_likelihoods.answers[head].branches
+        assert one_token_decides is words_of_answers or head is not RewardHead.PROGRESS
         query = contract_query(head, 3, TASK)
         weights = np.exp(expected := full_forward(model, query))
         (estimate,) = model.score([query])

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
-from transformers import AutoProcessor
+from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
 
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
@@ -75,6 +75,15 @@ class TestRoboReward(_Opened):
 
 class TestTopReward(_Opened):
     name = "topreward"
+
+    def test_its_weights_are_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        read: list[object] = []
+        real = Qwen3VLForConditionalGeneration.from_pretrained
+        monkeypatch.setattr(
+            Qwen3VLForConditionalGeneration, "from_pretrained", lambda *a, **k: read.append(a) or real(*a, **k)
+        )
+        registry.open_mode(self.name, ModelOptions(model=str(self.folder)))
+        assert len(read) == 1
 
     def test_it_is_the_scaled_log_probability_of_true(self) -> None:
         """Against transformers alone: the softmax at the position before the last token of the same prompt."""

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from lrm_bringup.cli import main
+from lrm_core.errors import BadInput
 from lrm_core.resources import model_path
+from lrm_reward_node import scoring
 from reward_checkpoints import save_random_checkpoint
 from reward_server import RewardServer, TinyModel
 
@@ -177,3 +184,98 @@ def test_a_picture_without_detail_or_of_another_scene_is_not_scored(
     assert "covered.png: covered: hardly any detail" in out and "other.png: foreign: too much changed" in out
     assert main([*words, "--no-camera-check", "--json"]) == 0
     assert {row["fused"]["status"] for row in json.loads(capsys.readouterr().out)["images"]} == {"OK"}
+
+
+@pytest.mark.parametrize("option", [("--device", "cpu"), ("--dtype", "float32"), ("--adapters", "models/x")])
+def test_a_server_chooses_its_own_device_format_and_adapters(
+    option: tuple[str, str], pictures: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = score(capsys, "--server", "http://localhost:1", *option, "--task", TASK, *pictures)
+    assert code == 2 and f"no {option[0]}" in err and err.count("\n") == 1
+
+
+def test_more_pictures_than_a_batch_score_as_one_by_one(
+    model: str, pictures: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--model", model, "--task", TASK, "--json", *pictures, *pictures)
+    whole = json.loads(score(capsys, *words)[1])["images"]
+    monkeypatch.setattr(scoring, "BATCH", 2)
+    parts = json.loads(score(capsys, *words)[1])["images"]
+    for one, other in zip(whole, parts, strict=True):
+        for head in ("contrastive", "progress", "completion", "fused"):
+            assert one[head]["status"] == other[head]["status"]
+            assert one[head]["value"] == pytest.approx(other[head]["value"], abs=1e-3)
+
+
+def save(path: Path, values: np.ndarray) -> Path:
+    done = cv2.imwrite(str(path), values)
+    assert done
+    return path
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr"])
+def test_a_picture_file_of_any_mode_is_rgb(tmp_path: Path, mode: str) -> None:
+    shown = Image.fromarray(np.full((20, 30, 3), 255, np.uint8)).convert(mode)
+    path = tmp_path / ("a.jpg" if mode in ("CMYK", "YCbCr") else "a.png")
+    shown.save(path)
+    read = scoring.read_picture(path)
+    assert read.shape == (20, 30, 3) and read.dtype == np.uint8 and (read >= 253).all()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_16_bit_picture_file_is_scaled_to_8_bit(tmp_path: Path, channels: int) -> None:
+    read = scoring.read_picture(save(tmp_path / "deep.png", np.full((20, 30, channels), 257 * 90, np.uint16)))
+    assert read.shape == (20, 30, 3) and np.abs(read.astype(int) - 90).max() <= 1
+
+
+@pytest.mark.parametrize(("name", "values", "why"), [
+    ("small.png", np.zeros((1, 1, 3), np.uint8), "1 x 1 pixels.*at least 16"),
+    ("strip.png", np.zeros((16, 4000, 3), np.uint8), "4000 x 16 pixels.*200 times"),
+    ("depth.tiff", np.zeros((40, 40), np.float32), "32 bit per pixel"),
+    ("large.png", np.zeros((8200, 8200), np.uint8), "8200 x 8200 pixels.*at most"),
+])  # fmt: skip
+def test_a_picture_file_that_no_model_can_be_asked_about_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, values: np.ndarray, why: str
+) -> None:
+    path = save(tmp_path / name, values)
+    code, _, err = score(capsys, "--task", TASK, str(path))
+    assert code == 2 and re.search(f"lrm: image is .*{name}.*{why}", err) and err.count("\n") == 1
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    suffix=st.sampled_from(["png", "jpg", "webp", "gif", "tiff", "bmp"]), cut=st.integers(0, 2000),
+    changes=st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=6),
+)  # fmt: skip
+def test_a_damaged_picture_file_is_read_or_refused(
+    tmp_path: Path, suffix: str, cut: int, changes: list[tuple[int, int]]
+) -> None:
+    path = tmp_path / f"picture.{suffix}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)).save(path)
+    data = bytearray(path.read_bytes())
+    for at, value in changes:
+        data[at % len(data)] = value
+    path.write_bytes(bytes(data[: len(data) - cut]))
+    found = outcome(path)
+    if isinstance(found, BadInput):
+        assert found.field == "image" and str(path) in str(found)
+    else:
+        assert found.ndim == 3 and found.dtype == np.uint8
+
+
+def outcome(path: Path) -> np.ndarray | BadInput:
+    """The picture, or the one error that is allowed."""
+    try:
+        return scoring.read_picture(path)
+    except BadInput as error:
+        return error
+
+
+def test_a_file_name_that_is_not_utf_8_is_printed(
+    model: str, pictures: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = os.fsencode(tmp_path) + b"/caf\xe9.png"
+    Path(os.fsdecode(strange)).write_bytes(Path(pictures[0]).read_bytes())
+    for words in ((), ("--json",)):
+        code, out, _ = score(capsys, "--model", model, "--task", TASK, *words, os.fsdecode(strange))
+        assert code == 0 and "caf" in out and out.encode()

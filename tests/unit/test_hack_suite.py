@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,48 +15,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hack_models import Gullible, Silent, nothing_to_open, silence
 from lrm_bringup import cli
 from lrm_bringup.commands import hack_test
 from lrm_bringup.hacks.page import render
 from lrm_bringup.hacks.summary import findings, passed, summary
 from lrm_bringup.report.statistics import bootstrap_mean
 from lrm_core.delivery import DeliveryParams, RewardDelivery
-from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardStatus, unknown
+from lrm_core.errors import BadInput
+from lrm_core.rewards import MODEL_HEADS
 from lrm_core.transitions import Scores
 from lrm_reward_node.camera_check import NO_LIMITS
-from lrm_reward_node.evaluation.episodes import FRAME_NS
-from lrm_reward_node.hacks.attack import Base
+from lrm_reward_node.hacks.attack import Attacked, Base
 from lrm_reward_node.hacks.attacks import BUILT_IN, FAILED, ORDINARY, SUCCEEDED, behaviour
 from lrm_reward_node.hacks.scoring import Answers, scorer
 from lrm_reward_node.hacks.suite import Rule, Suite, bases_of, gather
-from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.pipeline import RewardPipeline
 from reward_episodes import honest_episodes
 
 EPISODES = 3
 ATTACKS = [attack for attack in BUILT_IN if not attack.control]
 C, P, M = MODEL_HEADS
-
-
-class Gullible:
-    """Says yes to everything after the first picture."""
-
-    fingerprint = "gullible"
-
-    def score(self, queries: Sequence[RewardQuery]) -> list[RewardEstimate]:
-        return [
-            RewardEstimate(q.head, float(q.current_stamp_ns > FRAME_NS), RewardStatus.OK, q.current_stamp_ns)
-            for q in queries
-        ]
-
-
-class Silent:
-    """Never has an answer."""
-
-    fingerprint = "silent"
-
-    def score(self, queries: Sequence[RewardQuery]) -> list[RewardEstimate]:
-        return [unknown(q.head, RewardStatus.UNCERTAIN, stamp_ns=q.current_stamp_ns) for q in queries]
 
 
 def suite(model: object) -> Suite:
@@ -193,10 +173,34 @@ def test_the_list_names_every_attack(capsys: pytest.CaptureFixture[str]) -> None
     assert all(attack.name in shown and attack.summary in shown for attack in BUILT_IN)
 
 
-@pytest.mark.parametrize("words", [["--attack", "tickling"], ["--episodes", "0"], ["--source", "reward_episodes:gone"]])
-def test_what_cannot_be_run_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+REFUSED = [
+    ["--attack", "tickling"],
+    ["--episodes", "0"],
+    ["--out", os.devnull],
+    ["--source", "reward_episodes:gone"],
+    ["--min-confidence", "2"],
+]
+
+
+@pytest.mark.parametrize("words", REFUSED, ids=lambda words: words[0])
+def test_what_cannot_be_run_is_refused(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(hack_test, "_pipeline", lambda _: RewardPipeline(Silent(), limits=NO_LIMITS))
     assert cli.main(["hack-test", *words]) == 2
     assert words[0] in capsys.readouterr().err
+
+
+def test_what_a_worker_cannot_open_is_said_here() -> None:
+    with pytest.raises(BadInput, match="model is 'x': expected a checkpoint"), scorer(nothing_to_open, 2):
+        pass
+
+
+def test_two_workers_answer_in_order() -> None:
+    shown = [Attacked("put it there", np.full((n, 8, 8, 3), n, np.uint8), np.zeros(n, bool)) for n in (3, 5, 4)]
+    with scorer(silence, 2) as score:
+        assert [len(one.status) for one in score(shown)] == [3, 5, 4]
 
 
 def test_a_source_that_can_be_asked_for_kinds_is_asked_for_what_the_attacks_need() -> None:

@@ -24,7 +24,10 @@ LAUNCH = {"launch", "launch_ros"}
 """What launch files are made of; lrm_bringup builds them, and only there is it imported."""
 
 HEAVY = {"torch", "transformers", "peft", "lerobot", "mujoco", "datasets", "accelerate", "matplotlib"}
-PURE_MODULES = tuple(f"lrm_reward_node.{name}" for name in ("prompts", "parsing", "pipeline", "camera_check"))
+PURE_MODULES = (
+    "lrm_reward_node.prompts", "lrm_reward_node.parsing", "lrm_reward_node.pipeline", "lrm_reward_node.rows",
+    "lrm_reward_node.camera_check",
+)  # fmt: skip
 
 
 def is_ros(name: str) -> bool:
@@ -86,5 +89,11 @@ def test_ros_is_allowed_in_a_sub_package_named_ros(tmp_path: Path) -> None:
 
 def test_the_command_line_starts_without_heavy_libraries() -> None:
     code = "import sys, lrm_bringup.cli; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert set(done.stdout.split()).isdisjoint(HEAVY | {"rclpy"})
+
+
+def test_a_node_that_only_talks_to_servers_loads_no_model_library() -> None:
+    code = "import sys, lrm_reward_node.remote.model; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert set(done.stdout.split()).isdisjoint(HEAVY | {"rclpy"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
@@ -163,6 +164,17 @@ def test_no_text_raises_or_leaves_the_range_and_compat_keeps_what_strict_reads(h
             assert 0.0 <= answer.value <= 1.0 if head is PROGRESS else answer.value in ANSWERS[head].values
     if strict.valid:
         assert compat == strict
+
+
+LEGAL = {CONTRASTIVE: '"Image[AB]"', PROGRESS: r"-?[0-9.]+(?:[eE][+-]?[0-9]+)?", COMPLETION: '"(?:yes|no)"'}
+
+
+@given(st.sampled_from(MODEL_HEADS), st.one_of(MESS, DRESSED, st.sampled_from(COMPAT_ONLY).map(lambda case: case[1])))
+def test_strict_reads_one_object_with_the_published_key_alone(head: RewardHead, text: str) -> None:
+    if parse_answer(head, text).valid:
+        published = re.compile(rf'\{{\s*"{KEYS[head]}"\s*:\s*{LEGAL[head]}\s*\}}\s*')
+        start = text.rindex("{") if head is CONTRASTIVE else 0
+        assert published.fullmatch(text[start:].lstrip())
 
 
 @given(st.floats(), st.sampled_from(['{{ "completion_progress": {} }}', "{{'completion_progress': '{}'}}", "{}"]))

@@ -38,6 +38,19 @@ def test_one_user_turn_holds_the_published_text_and_the_very_pixels_in_order(hea
         np.testing.assert_array_equal(cv2.imdecode(png, cv2.IMREAD_COLOR)[..., ::-1], image)
 
 
+def test_a_picture_larger_than_a_model_sees_is_shrunk_before_it_is_sent() -> None:
+    prompt = prompts.build(RewardHead.COMPLETION, TASK)
+    large = np.zeros((4320, 7680, 3), np.uint8)
+    large[:, 3840:] = 200
+    (turn,) = messages_of(prompt, [large])
+    (url,) = [part["image_url"]["url"] for part in turn["content"] if part["type"] == "image_url"]
+    png = np.frombuffer(base64.b64decode(url.removeprefix("data:image/png;base64,")), np.uint8)
+    sent = cv2.imdecode(png, cv2.IMREAD_COLOR)
+    height, width = sent.shape[:2]
+    assert 0.99 * 2**22 < height * width <= 2**22 and width / height == pytest.approx(16 / 9, rel=0.01)
+    assert (sent[:, : width // 2 - 2] == 0).all() and (sent[:, width // 2 + 2 :] == 200).all()
+
+
 @pytest.mark.parametrize("head", MODEL_HEADS)
 def test_choices_are_the_legal_answers_in_every_dialect(head: RewardHead) -> None:
     texts = ANSWERS[head].texts

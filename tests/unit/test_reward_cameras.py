@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead, RewardStatus, unknown
+from lrm_reward_node.camera_check import NO_LIMITS
 from lrm_reward_node.cameras import check_cameras, verdict
 from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.pipeline import RewardPipeline
@@ -147,7 +148,7 @@ def ask(
     *views: View, index: int = 1, quorum: int = 0
 ) -> tuple[dict[str, RewardEstimate], dict[str, list[RewardEstimate]]]:
     model = CountingModel()
-    scored = score(RewardPipeline(model), Query(PLAN, index, 2_000, False, views), quorum)
+    scored = score(RewardPipeline(model, limits=NO_LIMITS), Query(PLAN, index, 2_000, False, views), quorum)
     assert model.batches == 1
     return {estimate.head.value: estimate for estimate in scored.estimates}, scored.by_camera
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrm_core.rewards import RewardEstimate, RewardStatus
+from lrm_reward_node.camera_check import NO_LIMITS
 from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.load import Load
 from lrm_reward_node.memory import EpisodeMemory
@@ -116,7 +117,8 @@ class GatedModel(FakeRewardModel):
 def run_scorer(kinds: list[bool], too_old: bool) -> list[ScoredQuery]:
     """Submit queries (True: final) to a real scorer while its model works on the first one; then let it work."""
     model, results, done = GatedModel(), [], threading.Semaphore(0)
-    scorer = Scorer(RewardPipeline(model), 0, EpisodeMemory(None), lambda q: too_old and q.index > 0, done.release)
+    pipeline = RewardPipeline(model, limits=NO_LIMITS)
+    scorer = Scorer(pipeline, 0, EpisodeMemory(None), lambda q: too_old and q.index > 0, done.release)
     scorer.start()
     scorer.submit(query(0))
     assert model.entered.acquire(timeout=10)
@@ -149,7 +151,7 @@ def test_the_scorer_answers_every_final_query_and_says_late_once_for_what_gave_w
 
 def test_a_query_that_turns_out_to_be_the_last_one_no_longer_gives_way() -> None:
     model, done = GatedModel(), threading.Semaphore(0)
-    scorer = Scorer(RewardPipeline(model), 0, EpisodeMemory(None), lambda _: False, done.release)
+    scorer = Scorer(RewardPipeline(model, limits=NO_LIMITS), 0, EpisodeMemory(None), lambda _: False, done.release)
     scorer.start()
     scorer.submit(query(0))
     assert model.entered.acquire(timeout=10)

@@ -14,3 +14,6 @@ class BadInput(LrmError):
         self.field, self.value, self.allowed, self.fix = field, value, allowed, fix
         text = f"{field} is {value!r}: expected {allowed}."
         super().__init__(f"{text} {fix}".rstrip())
+
+    def __reduce__(self) -> tuple[type[BadInput], tuple[str, object, str, str]]:
+        return type(self), (self.field, self.value, self.allowed, self.fix)  # so that it crosses processes

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrm_core.errors import BadInput
-from lrm_reward_node.checkpoint import checkpoint_path, configure_checkpoint
+from lrm_reward_node.checkpoint import checkpoint_path, configure_checkpoint, configure_quantization
 
 if TYPE_CHECKING:
     from lrm_reward_node.calibration import HeadCalibration
@@ -24,6 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options of ``lrm calibrate``."""
     add = parser.add_argument
     configure_checkpoint(parser)
+    configure_quantization(parser)
     add(
         "--source",
         default="lrm_sim.reward_data:reward_episodes",
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or Path(args.adapters or path)
     if not out.is_dir():
         raise BadInput("--out", str(out), "an existing folder", "Adapters from the hub need --out.")
-    model = load(path, args.adapters or None, args.device, args.dtype)
+    model = load(path, args.adapters or None, args.device, args.dtype, quantization=args.quantization)
     pipeline = RewardPipeline(model)
     heads = evaluation.fit(_scored(pipeline, args, FIT_SPLIT, args.episodes))
     checks = {split: _scored(pipeline, args, split, args.check_episodes) for split in CHECK_SPLITS}

@@ -11,6 +11,20 @@ SHIPPED_MODEL = "lrm-tiny"
 DEVICE, DTYPE = "cpu", "float32"
 
 
+QUANTIZATIONS = ("none", "int8", "int4")
+"""Bits of the language model's weights; see :mod:`lrm_reward_node.vlm.quantization`."""
+
+
+def configure_quantization(parser: argparse.ArgumentParser) -> None:
+    """Option ``--quantization``."""
+    parser.add_argument(
+        "--quantization",
+        default="none",
+        choices=QUANTIZATIONS,
+        help="weights of the language model in 8 or 4 bit; needs the package bitsandbytes",
+    )
+
+
 def configure_checkpoint(parser: argparse.ArgumentParser) -> None:
     """Options ``--model``, ``--adapters``, ``--device`` and ``--dtype``."""
     add = parser.add_argument

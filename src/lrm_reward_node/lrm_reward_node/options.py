@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrm_core.errors import BadInput
-from lrm_reward_node.checkpoint import DEVICE, DTYPE, checkpoint_path, configure_checkpoint
+from lrm_reward_node.checkpoint import DEVICE, DTYPE, checkpoint_path, configure_checkpoint, configure_quantization
 
 if TYPE_CHECKING:
     from lrm_reward_node.model import RewardModel
@@ -23,6 +23,7 @@ def configure_pipeline(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--goal", type=Path, metavar="IMAGE", help="picture of the finished task, for progress to compare with")
     configure_checkpoint(parser)
+    configure_quantization(parser)
     parser.set_defaults(device="", dtype="")  # empty: not given, and then the defaults that the help names
     add(
         "--readout", default="logits", choices=READOUTS, help="expected value over the legal answers, or generated text"
@@ -76,8 +77,8 @@ def pipeline_from(args: argparse.Namespace) -> RewardPipeline:
         from lrm_reward_node.vlm.qwen import load
 
         path = checkpoint_path(args.model)
-        device, dtype = args.device or DEVICE, args.dtype or DTYPE
-        model = load(path, args.adapters or None, device, dtype, args.readout, args.parsing)
+        device, dtype, readout = args.device or DEVICE, args.dtype or DTYPE, (args.readout, args.parsing)
+        model = load(path, args.adapters or None, device, dtype, *readout, quantization=args.quantization)
         folder = args.adapters or path
     model = in_both_orders(calibrated(model, args.calibration, folder), args.swap)
     limits = CameraLimits() if args.camera_check else NO_LIMITS

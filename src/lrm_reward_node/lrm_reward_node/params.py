@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lrm_core.params import param
 from lrm_reward_node.camera_check import CameraLimits
+from lrm_reward_node.checkpoint import QUANTIZATIONS
 from lrm_reward_node.parsing import PARSINGS
 from lrm_reward_node.pipeline import FUSION_FORMS
 from lrm_reward_node.readout import READOUTS
@@ -35,6 +36,11 @@ class RewardParams:
     adapters: str = param("", "Folder with contrastive/, progress/, completion/. Empty: those of the checkpoint.")
     device: str = param("cpu", "Device of the model, for example cpu or cuda:0.")
     dtype: str = param("float32", "Number format of the model.", choices=("float32", "bfloat16", "float16"))
+    quantization: str = param(
+        "none",
+        "Weights of the language model in 8 or 4 bit, for small cards; needs the package bitsandbytes.",
+        choices=QUANTIZATIONS,
+    )
     readout: str = param("logits", "Expected value over the legal answers, or generated text.", choices=READOUTS)
     parsing: str = param(
         "strict",

@@ -45,17 +45,20 @@ def read_picture(path: Path) -> np.ndarray:
     Raises:
         BadInput: no such file, not a picture, or one that no model can be asked about.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     if not path.is_file():
         raise BadInput("image", str(path), "an existing picture file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is checked here
+            warnings.filterwarnings("error", "Truncated File Read")  # a TIFF cut short would be read as far as it goes
             with Image.open(path) as picture:
                 _check_picture(path, *picture.size, picture.mode)
                 pixels = _rgb(ImageOps.exif_transpose(picture))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except BadInput:
+        raise
+    except Exception as error:  # the decoders of a damaged file raise many unrelated types
         raise BadInput("image", str(path), "a complete picture file such as PNG or JPEG", str(error)) from error
     try:
         return checked_picture(pixels)

@@ -72,16 +72,17 @@ def run(args: argparse.Namespace) -> int:
     for name, value in (("--episodes", args.episodes), ("--pictures", args.pictures), ("--workers", args.workers)):
         if value < 1:
             raise BadInput(name, value, "at least 1")
+    if not 0.0 <= args.min_confidence <= 1.0:
+        raise BadInput("--min-confidence", args.min_confidence, "between 0 and 1")
+    _make_folder(args.out)
     bases = bases_of(attacks)
-    episodes = gather(_source(args, bases), bases, args.episodes)
-    with scorer(partial(_pipeline, args), args.workers) as ask:
-        suite = Suite(ask, episodes, seed=args.seed)
+    with scorer(partial(_pipeline, args), args.workers) as score:
+        suite = Suite(score, gather(_source(args, bases), bases, args.episodes), seed=args.seed)
         found = [
             findings(attack, list(_shown(suite.run(attack), attack.name, args.episodes)), args.episodes, args.pictures)
             for attack in attacks
         ]
     result = summary(found, _about(args, suite.rule))
-    args.out.mkdir(parents=True, exist_ok=True)
     (args.out / JSON_FILE).write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     (args.out / PAGE_FILE).write_text(render(found, result), encoding="utf-8")
     _print(args, result)
@@ -96,6 +97,14 @@ def _chosen(names: Sequence[str] | None) -> list[Attack]:
     if unknown:
         raise BadInput("--attack", unknown[0], f"one of {list(attacks)}")
     return [attack for attack in attacks.values() if attack.control or not names or attack.name in names]
+
+
+def _make_folder(path: Path) -> None:
+    """Now, and not after minutes of work."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput("--out", str(path), "a folder that can be written", str(error)) from error
 
 
 def _list(attacks: Sequence[Attack]) -> int:

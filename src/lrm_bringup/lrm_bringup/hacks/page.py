@@ -72,8 +72,9 @@ def _top(title: str, result: dict[str, Any]) -> str:
 
 
 def _rates(rows: Sequence[dict[str, Any]]) -> str:
-    chart = _rows_chart((0.0, 1.0), rows, "false success per attack, with 95 % intervals")
-    chart.axes([0, 0.25, 0.5, 0.75, 1], [], x_format=percent)
+    highest = max((row["false_success"]["ci95"][1] or 0.0 for row in rows), default=1.0)
+    chart = _rows_chart((0.0, highest), rows, "false success per attack, with 95 % intervals")
+    chart.axes(ticks(0.0, highest), [], x_format=percent)
     for y, row in _placed(rows):
         false = row["false_success"]
         if false["rate"] is not None:

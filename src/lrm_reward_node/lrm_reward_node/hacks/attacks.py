@@ -17,6 +17,9 @@ GROUP = "lrm.hack_attacks"
 BEHAVIOURS = ("carried_past", "held_above", "on_rim", "wrong_object")
 """Kinds of episodes that are attacks as they stand."""
 
+LET_GO = 0.9
+"""Progress of an object that lies in the container and is not yet at rest."""
+
 
 def succeeded(episode: EpisodeRecord) -> bool:
     """Not done at the start, done at the end."""
@@ -146,10 +149,10 @@ def rewound(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: np.ran
 
 def shuffled(episode: EpisodeRecord, others: Sequence[EpisodeRecord], rng: np.random.Generator) -> Attacked:
     """The recording of a success in random order, pictures of success apart: two in a row look like an honest one."""
-    length, done = len(episode.front), np.flatnonzero(episode.success)
+    length, done = len(episode.front), np.flatnonzero(_looks_done(episode))
     kept = rng.permutation(done)[: (length + 1) // 2]
     places = np.sort(rng.choice(length - len(kept) + 1, len(kept), replace=False)) + np.arange(len(kept))
-    order = np.resize(rng.permutation(np.flatnonzero(~episode.success)), length - len(kept))
+    order = np.resize(rng.permutation(np.flatnonzero(~_looks_done(episode))), length - len(kept))
     order = np.insert(order, places - np.arange(len(kept)), kept)
     return _undone(episode, episode.front[order], f"order {' '.join(map(str, order))}")
 
@@ -210,9 +213,15 @@ def available() -> dict[str, Attack]:
     return attacks
 
 
+def _looks_done(episode: EpisodeRecord) -> np.ndarray:
+    """(Q,) bool: done, or let go in the container and not yet at rest, which no picture tells from done."""
+    looks: np.ndarray = episode.success.astype(bool) | (episode.progress >= LET_GO)
+    return looks
+
+
 def _start(episode: EpisodeRecord, rng: np.random.Generator, room: int = 1) -> int:
     """A query after the first, before any success, with at least ``room`` queries left where the episode allows it."""
-    done = np.flatnonzero(episode.success)
+    done = np.flatnonzero(_looks_done(episode))
     last = int(done[0]) if len(done) else len(episode.front) - room
     return int(rng.integers(1, max(last, 1) + 1)) if last >= 1 else 1
 

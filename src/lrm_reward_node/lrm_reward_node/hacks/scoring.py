@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -50,25 +52,36 @@ def scorer(open_pipeline: Callable[[], RewardPipeline], workers: int) -> Iterato
     """A scorer in ``workers`` processes, each with a pipeline of its own; one: in this process.
 
     Args:
-        open_pipeline: makes the pipeline; with several workers it has to be picklable.
+        open_pipeline: makes the pipeline; with several workers it has to be picklable. What it raises is raised here.
         workers: processes.
     """
     if workers <= 1:
         pipeline = open_pipeline()
         yield lambda episodes: (answers(pipeline, episode) for episode in episodes)
         return
-    with multiprocessing.get_context("spawn").Pool(workers, _open, (open_pipeline,)) as pool:
-        yield lambda episodes: pool.imap(_answers, episodes)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, _set_up, (open_pipeline,))
+    try:
+        pool.submit(_open).result()
+        yield lambda episodes: pool.map(_answers, episodes)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-_pipeline: RewardPipeline | None = None
+_open_pipeline: Callable[[], RewardPipeline] | None = None
 
 
-def _open(open_pipeline: Callable[[], RewardPipeline]) -> None:
-    global _pipeline
-    _pipeline = open_pipeline()
+def _set_up(open_pipeline: Callable[[], RewardPipeline]) -> None:
+    # Opened by the first task, whose error comes back; that of a set-up does not.
+    global _open_pipeline
+    _open_pipeline = cache(open_pipeline)
+
+
+def _open() -> None:
+    assert _open_pipeline is not None
+    _open_pipeline()
 
 
 def _answers(shown: Attacked) -> Answers:
-    assert _pipeline is not None
-    return answers(_pipeline, shown)
+    assert _open_pipeline is not None
+    return answers(_open_pipeline(), shown)

@@ -102,7 +102,7 @@ class RewardModeContract:
     def test_a_blank_task_is_unknown(self) -> None:
         assert not self._checked(self.make_mode(), contract_window(task=" ")).ok
 
-    @pytest.mark.parametrize("task", ["x", "Räume die Tasse weg 🫖", "a {task} {instruction} {0} <thing> <video>"])
+    @pytest.mark.parametrize("task", ["x", "Räume die Tasse weg 🫖", "a {task} {instruction} {0} <- thing -> %s"])
     def test_any_text_is_a_task(self, task: str) -> None:
         estimate = self._checked(self.make_mode(), contract_window(task=task))
         assert estimate.ok or not self.answers

@@ -122,7 +122,9 @@ def load_model(params: RewardParams) -> RewardModel:
     if params.torch_threads:
         torch.set_num_threads(params.torch_threads)
     path = checkpoint_path(params.model)
-    return load(path, params.adapters or None, params.device, params.dtype, params.readout, params.parsing)
+    return load(
+        path, params.adapters or None, params.device, params.dtype, params.readout, params.parsing, params.quantization
+    )
 
 
 def main() -> None:

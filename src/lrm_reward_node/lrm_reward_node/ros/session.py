@@ -56,9 +56,8 @@ class ScoringSession:
     def _listen(self) -> None:
         node, params = self._node, self._params
         self._finished = node.create_guard_condition(self._publish_results)
-        self._scorer = Scorer(
-            self._pipeline, params.camera_quorum, self._memory, self._too_old, self._finished.trigger
-        )  # fmt: skip
+        on_result = self._finished.trigger
+        self._scorer = Scorer(self._pipeline, params.camera_quorum, self._memory, self._too_old, on_result)
         self._cameras = {
             name: CameraInput(node, params, name, self._on_frame, lambda text: self._reports.complain(text))
             for name in params.cameras

@@ -20,6 +20,7 @@ from lrm_reward_node.vlm.encoding import EncodedImage, Eye, ImageEncoder
 from lrm_reward_node.vlm.loading import Checkpoint
 from lrm_reward_node.vlm.templates import Part, Template, TemplateKey, build_template, pack
 from lrm_reward_node.vlm.text import Block, Packed, PackedText, adapter_spans, project
+from lrm_reward_node.vlm.tree import AnswerTree
 
 BACKBONE = "backbone"
 CACHED_TEMPLATES = 256
@@ -58,6 +59,8 @@ class AnswerLikelihoods:
             head: answer_tokens(processor.tokenizer, ANSWERS[head].texts)
             for head, processor in checkpoint.processors.items()
         }
+        device = self.core.language_model.embed_tokens.weight.device
+        self._trees = {head: AnswerTree(answers, device) for head, answers in self.answers.items()}
         self.encoder = ImageEncoder(_towers(self.core.visual, checkpoint.own_vision))
         self._eyes = {
             head: Eye(
@@ -99,27 +102,23 @@ class AnswerLikelihoods:
         ]
 
     def _template(self, key: TemplateKey) -> Template:
-        return build_template(key, self.core, self.processors[key.head], self.answers[key.head].opening)
+        return build_template(key, self.core, self.processors[key.head], self.answers[key.head])
 
     def _score(self, asked: Sequence[Asked]) -> list[np.ndarray]:
         """Scores of rows that are sorted by shape."""
         pasts = self._pasts(asked)
         packed = self._pack([(one.template.suffix, one) for one in asked])
-        blocks = _blocks(asked, pasts)
-        more = any(not self.answers[one.head].single for one in asked)
-        hidden, memory = self.text.forward(packed, blocks, keep_past=more)
-        first = self._log_softmax(hidden, blocks, [block.rows for block in blocks])
-        scores: list[Tensor] = []
-        start = 0
-        for index, block in enumerate(blocks):
-            answers, end = self.answers[asked[start].head], start + block.rows
-            likelihood = first[start:end][:, [choice[0] for choice in answers.choices]]
-            if not answers.single:
-                ends = torch.stack([one.template.end for one in asked[start:end]])
-                likelihood = likelihood + self._continued(block, memory[index], ends, answers)
-            scores.extend(likelihood)
-            start = end
-        return [one.numpy(force=True) for one in scores]
+        blocks = self._blocks(asked, pasts)
+        hidden, _ = self.text.forward(packed, blocks)
+        counts = [block.rows * block.answered for block in blocks]
+        likelihoods = self._log_softmax(hidden, blocks, counts).split(counts)
+        scores = [
+            self._trees[RewardHead(block.adapter)].read(one.unflatten(0, (block.rows, block.answered)))
+            for block, one in zip(blocks, likelihoods, strict=True)
+        ]
+        values = torch.cat([one.flatten() for one in scores]).numpy(force=True)  # the only wait for the device
+        sizes = [one.shape[1] for one in scores for _ in range(len(one))]
+        return np.split(values, np.cumsum(sizes)[:-1])
 
     def _pasts(self, asked: Sequence[Asked]) -> list[Tensor]:
         """Per row (layers, 2, key-value heads, P, head) keys and values of its prefix."""
@@ -135,27 +134,15 @@ class AnswerLikelihoods:
 
     def _pack(self, parts: Sequence[tuple[Part, Asked]]) -> Packed:
         images = [image for part, one in parts for image in one.images[part.images]]
-        return pack([part for part, _ in parts], images, self.text.model.embed_tokens, self.core.config.image_token_id)
+        return pack([part for part, _ in parts], images, self.text.model.embed_tokens)
 
-    def _continued(self, block: Block, memory: Tensor, ends: Tensor, answers: AnswerTokens) -> Tensor:
-        """(rows, A) log-likelihood of the answers' tokens after the first.
-
-        All answers of a row lie one after the other and see the prompt and their own tokens only.
-        """
-        device = memory.device
-        owner = torch.tensor([i for i, choice in enumerate(answers.choices) for _ in choice[1:]], device=device)
-        depth = torch.tensor([at for choice in answers.choices for at in range(len(choice) - 1)], device=device)
-        fed = torch.tensor([token for choice in answers.choices for token in choice[:-1]], device=device)
-        targets = torch.tensor([token for choice in answers.choices for token in choice[1:]], device=device)
-        own = (owner[:, None] == owner) & (depth[:, None] >= depth)
-        mask = torch.cat((own.new_ones(len(fed), memory.shape[-2]), own), 1)
-        continued = Block(block.adapter, block.rows, len(fed), memory, mask)
-        positions = (ends.T[:, :, None] + depth).flatten(1)
-        packed = Packed(self.text.model.embed_tokens(fed.repeat(block.rows)), positions, fed.new_empty(0))
-        hidden, _ = self.text.forward(packed, [continued], last_only=False)
-        likelihoods = self._log_softmax(hidden, [continued], [block.rows * len(fed)])
-        chosen = likelihoods.gather(1, targets.repeat(block.rows)[:, None]).view(block.rows, -1)
-        return chosen.new_zeros(block.rows, len(answers.choices)).index_add(1, owner, chosen)
+    def _blocks(self, asked: Sequence[Asked], pasts: Sequence[Tensor]) -> list[Block]:
+        blocks, start = [], 0
+        for (head, _, length), group in _runs(asked, lambda one: one.shape):
+            past = torch.stack(list(pasts[start : start + len(group)]), 2)
+            blocks.append(Block(head, len(group), length, past, self._trees[group[0].head].seen))
+            start += len(group)
+        return blocks
 
     def _log_softmax(self, hidden: Tensor, blocks: Sequence[Block], counts: Sequence[int]) -> Tensor:
         spans = adapter_spans([(block.adapter, count) for block, count in zip(blocks, counts, strict=True)])
@@ -171,12 +158,3 @@ def _towers(visual: Any, own_vision: frozenset[RewardHead]) -> dict[str, Any]:
 
 def _runs(asked: Sequence[Asked], key: Any) -> list[tuple[Any, list[Asked]]]:
     return [(shape, list(group)) for shape, group in groupby(asked, key)]
-
-
-def _blocks(asked: Sequence[Asked], pasts: Sequence[Tensor]) -> list[Block]:
-    blocks, start = [], 0
-    for (head, _, length), group in _runs(asked, lambda one: one.shape):
-        past = torch.stack(list(pasts[start : start + len(group)]), 2)
-        blocks.append(Block(head, len(group), length, past))
-        start += len(group)
-    return blocks

@@ -6,6 +6,7 @@ and the plain base is served. So: load on the CPU, attach, compare every tensor 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -42,6 +43,7 @@ from lrm_reward_node.vlm.proof import (
     probe_features,
     probe_logits,
 )
+from lrm_reward_node.vlm.quantization import check_quantization, quantize
 from lrm_reward_node.vlm.vetting import (
     check_different,
     check_finite,
@@ -75,7 +77,22 @@ class Checkpoint:
     merged: Mapping[RewardHead, Checkpoint] = field(default_factory=dict)
 
 
-def load_checkpoint(path: str, adapters: str | None, device: str, dtype: str) -> Checkpoint:
+@dataclass(frozen=True)
+class Precision:
+    """Where and how weights are held: torch device, number format, quantization of the language model."""
+
+    device: str
+    dtype: torch.dtype
+    quantization: str
+
+    def place(self, model: PeftModel) -> None:
+        """Quantize and move a model that was loaded and compared with its files."""
+        model.eval().requires_grad_(False)
+        quantize(model, self.quantization)
+        model.to(self.device)
+
+
+def load_checkpoint(path: str, adapters: str | None, device: str, dtype: str, quantization: str = "none") -> Checkpoint:
     """Load backbone ``path`` and the heads in the folder ``adapters`` (default: inside ``path``).
 
     Args:
@@ -84,12 +101,14 @@ def load_checkpoint(path: str, adapters: str | None, device: str, dtype: str) ->
             adapter, or a whole model with its adapter merged in.
         device: torch device.
         dtype: float32, bfloat16 or float16.
+        quantization: none, int8 or int4.
 
     Raises:
         BadInput: a file is missing, damaged or of another shape.
         HalfLoaded: the files are there, but a head's weights did not load or change nothing.
     """
-    number_format = model_dtype(dtype)
+    check_quantization(quantization)
+    precision = Precision(device, model_dtype(dtype), quantization)
     folder = resolve_folder("model", path)
     weights = weight_files("model", folder)
     adapter_folder = resolve_folder("adapters", adapters) if adapters else folder
@@ -100,15 +119,21 @@ def load_checkpoint(path: str, adapters: str | None, device: str, dtype: str) ->
             check_weights(file)
     files += [f / name for f in (folder, *folders.values()) for name in PROCESSOR_FILES if (f / name).is_file()]
     whole = {head: one for head, one in folders.items() if is_merged(one)}
-    checkpoint = _with_adapters(folder, {h: f for h, f in folders.items() if h not in whole}, device, number_format)
-    checkpoint = replace(checkpoint, digest=digest_of(files))
+    checkpoint = _with_adapters(folder, {h: f for h, f in folders.items() if h not in whole}, precision)
+    checkpoint = replace(checkpoint, digest=_digest(files, quantization))
     for head, one in whole.items():
         processor = one if has_processor(one) else folder
-        checkpoint = _with_merged(checkpoint, head, one, processor, device, number_format)
+        checkpoint = _with_merged(checkpoint, head, one, processor, precision)
     return checkpoint
 
 
-def _with_adapters(folder: Path, folders: Mapping[RewardHead, Path], device: str, dtype: torch.dtype) -> Checkpoint:
+def _digest(files: Iterable[Path], quantization: str) -> str:
+    """That of the files; quantized they are another function."""
+    digest = digest_of(files)
+    return digest if quantization == "none" else hashlib.sha256(f"{digest} {quantization}".encode()).hexdigest()
+
+
+def _with_adapters(folder: Path, folders: Mapping[RewardHead, Path], precision: Precision) -> Checkpoint:
     if not folders:
         raise BadInput("adapters", str(folder), "at least one head that is an adapter of the base")
     check_different(folders)
@@ -119,9 +144,8 @@ def _with_adapters(folder: Path, folders: Mapping[RewardHead, Path], device: str
         head: _own_processor(one, architecture, base_processor) if has_processor(one) else base_processor
         for head, one in folders.items()
     }
-    model, files = _attach(load_backbone(folder, dtype), folders, configs)
-    model.eval().requires_grad_(False)
-    model.to(device)
+    model, files = _attach(load_backbone(folder, precision.dtype), folders, configs)
+    precision.place(model)
     own_vision = frozenset(head for head, config in configs.items() if config.modules_to_save)
     proofs = {
         head: _adapter_proof(model, head, configs[head], files[head], has_processor(one))
@@ -136,18 +160,15 @@ def _own_processor(folder: Path, config: Any, base: Any) -> Any:
     return processor
 
 
-def _with_merged(
-    main: Checkpoint, head: RewardHead, folder: Path, processor: Path, device: str, dtype: torch.dtype
-) -> Checkpoint:
+def _with_merged(main: Checkpoint, head: RewardHead, folder: Path, processor: Path, precision: Precision) -> Checkpoint:
     """``main`` with ``head`` answered by the whole model in ``folder``.
 
     It gets an adapter that changes nothing, so that it is served by the same code as any other.
     """
-    backbone = load_backbone(folder, dtype)
+    backbone = load_backbone(folder, precision.dtype)
     nothing = LoraConfig(r=1, target_modules=["q_proj"], init_lora_weights=True, inference_mode=True)
     model = get_peft_model(backbone, nothing, adapter_name=head.value, autocast_adapter_dtype=False)
-    model.eval().requires_grad_(False)
-    model.to(device)
+    precision.place(model)
     with main.model.disable_adapter():
         base_logits, base_features = probe_logits(main.model), probe_features(main.model)
     logits, features = probe_logits(model), probe_features(model)

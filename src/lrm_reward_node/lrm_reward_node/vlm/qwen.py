@@ -40,6 +40,7 @@ def load(
     dtype: str = "float32",
     readout: str = "logits",
     parsing: str = "strict",
+    quantization: str = "none",
 ) -> QwenRewardModel | RoutedRewardModel:
     """Load a reward model from a local folder or a hub name; see :func:`load_checkpoint` for the arguments.
 
@@ -47,8 +48,10 @@ def load(
         BadInput: something is missing, damaged or did not load.
     """
     check_readout(readout, parsing)
-    checkpoint = load_checkpoint(path, adapters, device, dtype)
-    if doubt := golden.doubt(resolve_folder("model", adapters or path), checkpoint.digest):
+    checkpoint = load_checkpoint(path, adapters, device, dtype, quantization)
+    # Golden scores are those of the weights as they are: a quantized model has a digest of its own.
+    doubt = golden.doubt(resolve_folder("model", adapters or path), checkpoint.digest) if quantization == "none" else ""
+    if doubt:
         logger.warning(doubt)
     return reward_model(checkpoint, readout, parsing)
 

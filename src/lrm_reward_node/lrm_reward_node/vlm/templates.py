@@ -11,6 +11,7 @@ from torch import Tensor
 
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.prompts import Prompt
+from lrm_reward_node.vlm.answers import AnswerTokens
 from lrm_reward_node.vlm.encoding import EncodedImage, token_ids
 from lrm_reward_node.vlm.text import Packed
 
@@ -19,32 +20,32 @@ Grid = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Part:
-    """Consecutive tokens of a prompt.
+    """Consecutive tokens of a prompt, on the processor.
 
     Attributes:
         ids: (n,) token ids.
         positions: (3, n) positions of the rotary embedding.
+        visual: (V,) which of the tokens stand for a picture.
         images: which of the prompt's pictures stand in it, in order.
     """
 
     ids: Tensor
     positions: Tensor
+    visual: Tensor
     images: slice
 
 
 @dataclass(frozen=True)
 class Template:
-    """A prompt, followed by the answers' common opening.
+    """A prompt, followed by the answers' common opening and the branches of their tree.
 
     Attributes:
         prefix: what stays the same in an episode: the text before the first picture, for progress also the reset frame.
         suffix: the rest.
-        end: (3,) position of the token after the last one.
     """
 
     prefix: Part
     suffix: Part
-    end: Tensor
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,16 @@ class TemplateKey:
     grids: tuple[Grid, ...]
 
 
-def build_template(key: TemplateKey, core: Any, processor: Any, opening: Sequence[int]) -> Template:
+def build_template(key: TemplateKey, core: Any, processor: Any, answers: AnswerTokens) -> Template:
     """Tokenise the prompt and place it.
 
     Args:
         core: ``Qwen3VLModel``, for its positions.
-        opening: tokens that all legal answers start with.
+        answers: the legal answers of the head.
     """
     merge = processor.image_processor.merge_size**2
-    ids = torch.tensor([*token_ids(key.prompt, [r * c // merge for _, r, c in key.grids], processor), *opening])
+    counts = [rows * columns // merge for _, rows, columns in key.grids]
+    ids = torch.tensor([*token_ids(key.prompt, counts, processor), *answers.opening])
     visual = ids == processor.image_token_id
     positions, _ = core.get_rope_index(
         ids[None],
@@ -72,25 +74,35 @@ def build_template(key: TemplateKey, core: Any, processor: Any, opening: Sequenc
         image_grid_thw=torch.tensor(key.grids),
         attention_mask=torch.ones_like(ids)[None],
     )
-    positions, constant = positions[:, 0], 0
-    cut = int(visual.nonzero()[0])
-    if key.head is RewardHead.PROGRESS and len(key.grids) > 1:
-        constant = 1
-        cut += key.grids[0][1] * key.grids[0][2] // merge
-    device = core.language_model.embed_tokens.weight.device
-    return Template(
-        Part(ids[:cut].to(device), positions[:, :cut].to(device), slice(0, constant)),
-        Part(ids[cut:].to(device), positions[:, cut:].to(device), slice(constant, len(key.grids))),
-        (positions[:, -1] + 1).to(device),
+    depths = torch.tensor([len(path) for path in answers.branches], dtype=torch.long)
+    positions = torch.cat((positions[:, 0], positions[:, 0, -1:] + depths), 1)
+    ids = torch.cat((ids, torch.tensor([path[-1] for path in answers.branches], dtype=torch.long)))
+    constant = 1 if key.head is RewardHead.PROGRESS and len(counts) > 1 else 0
+    cut = int(visual.nonzero()[0]) + sum(counts[:constant])
+    prefix, suffix = slice(0, cut), slice(cut, len(ids))
+    images = slice(0, constant), slice(constant, len(counts))
+    parts = (
+        Part(ids[at], positions[:, at], visual[at].nonzero()[:, 0], shown)
+        for at, shown in zip((prefix, suffix), images, strict=True)
     )
+    return Template(*parts)
 
 
-def pack(parts: Sequence[Part], images: Sequence[EncodedImage], embed_tokens: Any, image_token: int) -> Packed:
+def pack(parts: Sequence[Part], images: Sequence[EncodedImage], embed_tokens: Any) -> Packed:
     """Lay parts one after the other; ``images`` are theirs in order."""
-    ids = torch.cat([part.ids for part in parts])
-    embeds, visual = embed_tokens(ids), (ids == image_token).nonzero()[:, 0]
+    device, start = embed_tokens.weight.device, 0
+    visual = []
+    for part in parts:
+        visual.append(part.visual + start)
+        start += len(part.ids)
+    # Nothing here waits for the device.
+    ids, positions, pictures = (
+        joined.to(device, non_blocking=True)
+        for joined in (torch.cat([p.ids for p in parts]), torch.cat([p.positions for p in parts], 1), torch.cat(visual))
+    )
+    embeds = embed_tokens(ids)
     deepstack: Sequence[Tensor] = ()
     if images:
         tokens, *deepstack = torch.cat([image.tokens for image in images], 1).to(embeds.dtype)
-        embeds = embeds.index_copy(0, visual, tokens)
-    return Packed(embeds, torch.cat([part.positions for part in parts], 1), visual, deepstack)
+        embeds = embeds.index_copy(0, pictures, tokens)
+    return Packed(embeds, positions, pictures, deepstack)

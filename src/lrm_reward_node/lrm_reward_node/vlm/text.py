@@ -33,14 +33,19 @@ class Block:
         rows: how many.
         length: tokens of each row, those of ``past`` not counted.
         past: (layers, 2, rows, key-value heads, P, head) keys and values of the P tokens before, or None.
-        mask: (length, P + length) true where a token attends; None: causal.
+        tree: (N, N) true where one of the last N tokens of a row sees another of them; all else is causal.
     """
 
     adapter: str
     rows: int
     length: int
     past: Tensor | None = None
-    mask: Tensor | None = None
+    tree: Tensor | None = None
+
+    @property
+    def answered(self) -> int:
+        """Tokens at the end of each row whose hidden states are wanted: those of the tree, or the last one."""
+        return 1 if self.tree is None else len(self.tree)
 
 
 @dataclass(frozen=True)
@@ -77,41 +82,41 @@ class PackedText:
                 raise BadInput("adapter", name, "plain LoRA on linear layers, without DoRA, bias or replaced modules")
 
     def forward(
-        self, packed: Packed, blocks: Sequence[Block], *, keep_past: bool = False, last_only: bool = True
+        self, packed: Packed, blocks: Sequence[Block], *, keep_past: bool = False
     ) -> tuple[Tensor, list[Tensor]]:
-        """Run the layers.
+        """Run the layers; the last one computes little more than what is returned.
 
         Args:
             packed: tokens of ``blocks``, in their order.
             blocks: what belongs together; neighbours of one adapter share one product with it.
             keep_past: also return keys and values.
-            last_only: hidden states of each row's last token only; the last layer then computes little else.
 
         Returns:
-            Normed hidden states, (rows, hidden) or (T, hidden), and per block the keys and values of its past and its
-            own tokens, as in :class:`Block`; an empty list without ``keep_past``.
+            Normed hidden states of the :attr:`Block.answered` tokens of each row, (N, hidden), and per block the keys
+            and values of its past and its own tokens, as in :class:`Block`; an empty list without ``keep_past``.
         """
         hidden, layers = packed.embeds, self.model.layers
-        cos, sin = (part[0, :, None] for part in self.model.rotary_emb(hidden, packed.positions[:, None]))
+        cos, sin = turning(self.model.rotary_emb, packed)
         lengths = [block.length for block in blocks]
         masks = [_mask(block, hidden.device) for block in blocks]
         spans = _spans(blocks, lengths)
         past: list[list[Tensor]] = []
         for index, layer in enumerate(layers):
-            normed = layer.input_layernorm(hidden)
+            normed = norm(layer.input_layernorm, hidden)
             memory = _keys_values(layer.self_attn, normed, (cos, sin), spans, blocks, index)
-            if last_only and index == len(layers) - 1:
-                last = _last_tokens(blocks, hidden.device)
+            if index == len(layers) - 1:
+                last = _answered(blocks, hidden.device)
                 hidden, normed, cos, sin = hidden[last], normed[last], cos[last], sin[last]
-                lengths, masks = [1] * len(blocks), [None] * len(blocks)
+                lengths = [block.answered for block in blocks]
+                masks = [_last(mask, length) for mask, length in zip(masks, lengths, strict=True)]
                 spans = _spans(blocks, lengths)
             hidden = hidden + _attend(layer.self_attn, normed, (cos, sin), spans, blocks, lengths, memory, masks)
-            hidden = hidden + _mlp(layer.mlp, layer.post_attention_layernorm(hidden), spans)
+            hidden = hidden + _mlp(layer.mlp, norm(layer.post_attention_layernorm, hidden), spans)
             if index < len(packed.deepstack) and len(hidden) == len(packed.embeds):
                 hidden = hidden.index_add(0, packed.visual, packed.deepstack[index].to(hidden.dtype))
             if keep_past:
                 past.append(memory)
-        return self.model.norm(hidden), [torch.stack(of_block) for of_block in zip(*past, strict=True)]
+        return norm(self.model.norm, hidden), [torch.stack(of_block) for of_block in zip(*past, strict=True)]
 
 
 def _spans(blocks: Sequence[Block], lengths: Sequence[int]) -> list[Span]:
@@ -144,23 +149,45 @@ def project(module: Any, inputs: Tensor, spans: Sequence[Span]) -> Tensor:
     return outputs
 
 
+def norm(module: Any, inputs: Tensor) -> Tensor:
+    """Root mean square norm in one kernel; the module of transformers takes eight."""
+    return functional.rms_norm(inputs, module.weight.shape, module.weight, module.variance_epsilon)
+
+
+def turning(rotary: Any, packed: Packed) -> tuple[Tensor, Tensor]:
+    """(T, 1, head) cosines and sines of the rotary embedding, the first half of the sines negated."""
+    cos, sin = (part[0, :, None] for part in rotary(packed.embeds, packed.positions[:, None]))
+    first, second = sin.chunk(2, -1)
+    return cos, torch.cat((-first, second), -1)
+
+
 def _mlp(mlp: Any, hidden: Tensor, spans: Sequence[Span]) -> Tensor:
     gated = mlp.act_fn(project(mlp.gate_proj, hidden, spans)) * project(mlp.up_proj, hidden, spans)
     return project(mlp.down_proj, gated, spans)
 
 
-def _last_tokens(blocks: Sequence[Block], device: torch.device) -> Tensor:
-    """(rows,) index of the last token of each row."""
-    lengths = torch.tensor([block.length for block in blocks for _ in range(block.rows)], device=device)
-    return lengths.cumsum(0) - 1
+def _answered(blocks: Sequence[Block], device: torch.device) -> Tensor:
+    """(N,) index of the last tokens of each row."""
+    ends = torch.tensor([block.length for block in blocks for _ in range(block.rows)]).cumsum(0).tolist()
+    counts = [block.answered for block in blocks for _ in range(block.rows)]
+    wanted = [at for end, count in zip(ends, counts, strict=True) for at in range(end - count, end)]
+    return torch.tensor(wanted).to(device, non_blocking=True)
 
 
 def _mask(block: Block, device: torch.device) -> Tensor | None:
-    """The mask of attention, or None where plain causal attention does."""
-    if block.mask is not None or block.past is None:
-        return block.mask
-    before = block.past.shape[-2]
-    return torch.ones(block.length, before + block.length, dtype=torch.bool, device=device).tril(before)
+    """(length, P + length) true where a token attends, or None where plain causal attention does."""
+    if block.tree is None and block.past is None:
+        return None
+    before = 0 if block.past is None else block.past.shape[-2]
+    seen = torch.ones(block.length, before + block.length, dtype=torch.bool, device=device).tril(before)
+    if block.tree is not None:
+        seen[-len(block.tree) :, -len(block.tree) :] = block.tree
+    return seen
+
+
+def _last(mask: Tensor | None, queries: int) -> Tensor | None:
+    """That of the last ``queries`` tokens of a row; the very last one sees everything."""
+    return None if mask is None or queries == 1 else mask[-queries:]
 
 
 def _keys_values(
@@ -173,7 +200,7 @@ def _keys_values(
 ) -> list[Tensor]:
     """Per block (2, rows, key-value heads, P + length, head) keys and values of its past and its own tokens."""
     keys = project(attention.k_proj, normed, spans).unflatten(-1, (-1, attention.head_dim))
-    keys = _rotate(attention.k_norm(keys), *turn)
+    keys = _rotate(norm(attention.k_norm, keys), *turn)
     values = project(attention.v_proj, normed, spans).view(keys.shape)
     own = torch.stack((keys, values))
     memory, start = [], 0
@@ -197,7 +224,7 @@ def _attend(
 ) -> Tensor:
     """Attention of ``lengths`` query tokens per row, after the output projection."""
     queries = project(attention.q_proj, normed, spans).unflatten(-1, (-1, attention.head_dim))
-    queries = _rotate(attention.q_norm(queries), *turn)
+    queries = _rotate(norm(attention.q_norm, queries), *turn)
     mixed, start = [], 0
     for block, length, keys_values, mask in zip(blocks, lengths, memory, masks, strict=True):
         end = start + block.rows * length
@@ -213,5 +240,5 @@ def _attend(
 
 
 def _rotate(tensor: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    first, second = tensor.chunk(2, dim=-1)
-    return tensor * cos + torch.cat((-second, first), dim=-1) * sin
+    """Rotary embedding; the first half of ``sin`` carries the sign of the rotated half (see :func:`turning`)."""
+    return (tensor * cos).addcmul_(tensor.roll(tensor.shape[-1] // 2, -1), sin)

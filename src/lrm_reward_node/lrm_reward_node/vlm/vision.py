@@ -45,8 +45,8 @@ def encode_images(visual: Any, patches: Tensor, rows: int, columns: int) -> tupl
     config = visual.config
     weight = visual.patch_embed.proj.weight
     hidden = functional.linear(patches, weight.flatten(1), visual.patch_embed.proj.bias)
-    mixing, cos, sin = (t.to(weight.device) for t in _positions(config, rows, columns, visual.pos_embed.num_embeddings))
-    hidden = hidden.to(weight.dtype) + mixing.to(weight.dtype) @ visual.pos_embed.weight
+    mixing, cos, sin = _positions(config, rows, columns, visual.pos_embed.num_embeddings, weight)
+    hidden = hidden.to(weight.dtype) + mixing @ visual.pos_embed.weight
     deepstack = []
     for index, block in enumerate(visual.blocks):
         hidden = hidden + _attention(block.attn, block.norm1(hidden), cos, sin)
@@ -91,13 +91,20 @@ def _grid(rows: int, columns: int, merge: int) -> Tensor:
     return cells.permute(0, 2, 1, 3, 4).reshape(-1, 2)
 
 
-def _positions(config: Any, rows: int, columns: int, embeddings: int) -> tuple[Tensor, Tensor, Tensor]:
+def _positions(config: Any, rows: int, columns: int, embeddings: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     head = config.hidden_size // config.num_heads
-    return _position_tables(rows, columns, config.spatial_merge_size, int(embeddings**0.5), head)
+    return _tables_on(like.device, like.dtype, (rows, columns, config.spatial_merge_size, int(embeddings**0.5), head))
 
 
 @lru_cache(maxsize=8)
 @torch.inference_mode(False)  # scoring fills the cache too, and training needs tensors that autograd takes
+def _tables_on(
+    device: torch.device, dtype: torch.dtype, shape: tuple[int, int, int, int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    mixing, cos, sin = _position_tables(*shape)
+    return mixing.to(device, dtype), cos.to(device), sin.to(device)
+
+
 def _position_tables(rows: int, columns: int, merge: int, side: int, head: int) -> tuple[Tensor, Tensor, Tensor]:
     """Bilinear weights of the learned positions (rows * columns, side²), and cosines and sines of the rotation."""
     cells = _grid(rows, columns, merge)
