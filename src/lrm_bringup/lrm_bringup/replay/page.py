@@ -45,8 +45,10 @@ class Film:
         return count % self._stride.setdefault(episode_id, 1) == 0
 
     def add(self, episode_id: str, stamp_ns: int, uri: str) -> None:
-        """Take a frame as a data URI."""
+        """Take a frame as a data URI; one that comes again, as the end of its episode, once."""
         kept = self._kept[episode_id]
+        if kept and kept[-1][0] == stamp_ns:
+            return
         kept.append((stamp_ns, uri))
         if len(kept) > 2 * _MAX_FRAMES:
             del kept[1::2]
