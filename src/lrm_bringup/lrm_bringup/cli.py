@@ -125,6 +125,12 @@ COMMANDS = (
         "run_record",
     ),
     Command(
+        ("replay",),
+        "score recorded runs again: bags, LeRobotDatasets, videos, pictures",
+        "lrm replay out/demo/latest/bags --out out/replay --check",
+        "lrm_bringup.commands.replay",
+    ),
+    Command(
         ("report",),
         "write the report of a finished run again, or check it",
         "lrm report out/demo/latest --check",

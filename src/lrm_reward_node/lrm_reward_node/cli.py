@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lrm_core.errors import BadInput, LrmError
-from lrm_reward_node.checkpoint import DEVICE, DTYPE, checkpoint_path, configure_checkpoint, configure_quantization
+from lrm_core.errors import LrmError
+from lrm_reward_node.options import configure_pipeline, pipeline_from
 
 TRI = "tri"
 """All three heads, as the paper calls it."""
@@ -17,80 +17,25 @@ TRI = "tri"
 
 def configure_score(parser: argparse.ArgumentParser) -> None:
     """Options of ``lrm score``."""
-    from lrm_reward_node.parsing import PARSINGS
-    from lrm_reward_node.pipeline import FUSION_FORMS
-    from lrm_reward_node.readout import READOUTS
-
     add = parser.add_argument
     add("images", nargs="+", type=Path, metavar="IMAGE", help="picture files, in the order of time")
     add("--task", required=True, help='task sentence, for example "put the red cube in the blue bowl"')
     add("--initial", type=Path, metavar="IMAGE", help="picture of the start of the episode: makes progress reliable")
-    add("--goal", type=Path, metavar="IMAGE", help="picture of the finished task, for progress to compare with")
-    configure_checkpoint(parser)
-    configure_quantization(parser)
-    parser.set_defaults(device="", dtype="")  # empty: not given, and then the defaults that the help names
-    add(
-        "--readout", default="logits", choices=READOUTS, help="expected value over the legal answers, or generated text"
-    )
-    add(
-        "--parsing",
-        default="strict",
-        choices=PARSINGS,
-        help="rules for generated text; compat is lenient about framing",
-    )
-    add("--fusion", default="code", choices=FUSION_FORMS, help="fused = ((c+1)/2 + p + m)/3, or (c + p + m)/3")
-    add(
-        "--calibration",
-        default="auto",
-        metavar="FILE",
-        help="written by lrm calibrate; default: the one beside the adapters; none: as the model states",
-    )
-    add(
-        "--camera-check",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="do not score a picture without detail, or of another scene than --initial (default: on)",
-    )
-    add("--swap", action="store_true", help="ask contrastive in both orders of its pictures and average")
+    configure_pipeline(parser)
     add("--json", action="store_true", help="print JSON instead of a table")
-    add("--server", action="append", metavar="URL", help="ask an OpenAI-compatible server; see docs/serving.md")
 
 
 def run_score(args: argparse.Namespace) -> int:
     """Score picture files; pictures and task are checked before the model is loaded."""
     from lrm_reward_node import prompts, scoring
-    from lrm_reward_node.calibration import calibrated
-    from lrm_reward_node.camera_check import NO_LIMITS, CameraLimits
-    from lrm_reward_node.model import RewardModel
-    from lrm_reward_node.pipeline import Fusion, RewardPipeline
-    from lrm_reward_node.swap import in_both_orders
 
     prompts.check_task(args.task)
-    goal = scoring.read_picture(args.goal) if args.goal else None
     for path in [*args.images, *([args.initial] if args.initial else [])]:
         scoring.read_picture(path)
-    model: RewardModel
-    folder = ""
-    given = [f"--{name}" for name in ("model", "adapters", "device", "dtype") if getattr(args, name)]
-    if args.server and given:
-        raise BadInput("--server", args.server[0], f"no {given[0]}: that is the server's own matter")
-    if args.server:
-        from lrm_reward_node.remote.model import connect_from_environment
-
-        model = connect_from_environment(args.server, args.readout, args.parsing)
-    else:
-        from lrm_reward_node.vlm.qwen import load
-
-        path = checkpoint_path(args.model)
-        device, dtype, readout = args.device or DEVICE, args.dtype or DTYPE, (args.readout, args.parsing)
-        model = load(path, args.adapters or None, device, dtype, *readout, quantization=args.quantization)
-        folder = args.adapters or path
-    model = in_both_orders(calibrated(model, args.calibration, folder), args.swap)
-    limits = CameraLimits() if args.camera_check else NO_LIMITS
-    pipeline = RewardPipeline(model, Fusion(args.fusion), goal=goal, limits=limits)
+    pipeline = pipeline_from(args)
     scores = scoring.score_pictures(pipeline, args.task, args.images, args.initial)
     if args.json:
-        print(scoring.as_json(scores, args.task, args.initial, args.goal, model.fingerprint))
+        print(scoring.as_json(scores, args.task, args.initial, args.goal, pipeline.model.fingerprint))
     else:
         scoring.print_table(scores, args.task)
     return 0

@@ -66,12 +66,21 @@ def score(pipeline: RewardPipeline, query: Query, quorum: int = 0) -> ScoredQuer
         query: with at least one frame.
         quorum: cameras that have to know, see :func:`lrm_reward_node.cameras.verdict`.
     """
-    items = {
-        view.camera: (query.plan.task, view.initial, view.previous, view.current)
-        for view in query.views
-        if view.current is not None
-    }
-    found = dict(zip(items, pipeline.score_batch(list(items.values())), strict=True))
+    return score_all(pipeline, [query], quorum)[0]
+
+
+def score_all(pipeline: RewardPipeline, queries: Sequence[Query], quorum: int = 0) -> list[ScoredQuery]:
+    """Several queries, as for :func:`score`, in one batch of the model."""
+    seen = [(query, view, view.current) for query in queries for view in query.views if view.current is not None]
+    items = [(query.plan.task, view.initial, view.previous, current) for query, view, current in seen]
+    rows = iter(pipeline.score_batch(items))
+    found: dict[int, dict[str, list[RewardEstimate]]] = {id(query): {} for query in queries}
+    for query, view, _ in seen:
+        found[id(query)][view.camera] = next(rows)
+    return [_scored(pipeline, query, found[id(query)], quorum) for query in queries]
+
+
+def _scored(pipeline: RewardPipeline, query: Query, found: dict[str, list[RewardEstimate]], quorum: int) -> ScoredQuery:
     heads = {view.camera: _heads(query, view, found.get(view.camera, [])) for view in query.views}
     verdicts = [verdict({camera: row[i] for camera, row in heads.items()}, quorum) for i in range(len(MODEL_HEADS))]
     rows = {camera: _published(query, [*row, pipeline.fusion(row)]) for camera, row in heads.items()}

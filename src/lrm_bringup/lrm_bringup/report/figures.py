@@ -100,32 +100,31 @@ def moving_mean(values: Sequence[float], window: int = WINDOW) -> list[tuple[flo
 
 
 def timeline(run: Run, episode: EpisodeEnded) -> str:
-    """The three heads over one episode, true progress as a thin line, UNKNOWN as crosses, contrastive as bars."""
-    end_s = max(0.1, (episode.end_ns - episode.start_ns) / _NS)
-    chart = Chart(
-        (-0.02 * end_s, 1.02 * end_s),
-        (-0.78, 1.05),
-        520,
-        190,
-        f"rewards of episode {episode.episode_id}",
-        (34, 6, 8, 32),
-    )
+    """The three heads over one episode, and true progress as a thin line."""
+    truth = list(zip(episode.truth_ns, episode.truth_progress, strict=True))
+    rewards = run.rewards.get(episode.episode_id, [])
+    return heads_chart(rewards, episode.start_ns, episode.end_ns, f"rewards of episode {episode.episode_id}", truth)
+
+
+def heads_chart(
+    rewards: Sequence[RewardSeen], start_ns: int, end_ns: int, label: str, truth: Sequence[tuple[int, float]] = ()
+) -> str:
+    """The three heads over time, in order of stamp: UNKNOWN as crosses, contrastive as bars; truth as a thin line."""
+    end_s = max(0.1, (end_ns - start_ns) / _NS)
+    chart = Chart((-0.02 * end_s, 1.02 * end_s), (-0.78, 1.05), 520, 190, label, (34, 6, 8, 32))
     chart.axes(ticks(0, end_s, 8), [0, 0.5, 1], "seconds since the reset")
     chart.text(0, -0.17, "closer than the frame before (contrastive)?")
 
-    def at_s(stamp_ns: int) -> float:
-        return (stamp_ns - episode.start_ns) / _NS
+    def of(head: RewardHead) -> list[tuple[float, RewardSeen]]:
+        return [((reward.stamp_ns - start_ns) / _NS, reward) for reward in rewards if reward.head == head.value]
 
-    truth = zip(episode.truth_ns, episode.truth_progress, strict=True)
-    chart.line([(at_s(stamp_ns), value) for stamp_ns, value in truth], TRUTH, width=1.1)
+    chart.line([((stamp_ns - start_ns) / _NS, value) for stamp_ns, value in truth], TRUTH, width=1.1)
     for head, colour in ((RewardHead.PROGRESS, PROGRESS), (RewardHead.COMPLETION, COMPLETION)):
-        rewards = run.values(episode.episode_id, head.value)
-        chart.line([(at_s(r.stamp_ns), r.value) for r in rewards], colour)
-        for reward in rewards:
-            _mark(chart, at_s(reward.stamp_ns), reward, colour)
+        chart.line([(x, reward.value) for x, reward in of(head)], colour)
+        for x, reward in of(head):
+            _mark(chart, x, reward, colour)
     half = 0.014 * end_s
-    for reward in run.values(episode.episode_id, RewardHead.CONTRASTIVE.value):
-        x = at_s(reward.stamp_ns)
+    for x, reward in of(RewardHead.CONTRASTIVE):
         if math.isnan(reward.value):
             _mark(chart, x, reward, CONTRASTIVE, -0.48)
         else:

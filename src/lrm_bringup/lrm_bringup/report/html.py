@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from html import escape
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from lrm_bringup.report import figures
 from lrm_bringup.report.examples import examples, misjudged
 from lrm_bringup.report.journal import AFTER, BEFORE, PHASES, REFINE, EpisodeEnded, Run, read_run
-from lrm_bringup.report.markup import card, chips, duration, legend, number, percent, table, tag
+from lrm_bringup.report.markup import card, chips, duration, film, legend, number, page, percent, table, tag
 from lrm_bringup.report.strips import film_strip, find_bag
 from lrm_bringup.report.summary import write_summary
 from lrm_core.rewards import MODEL_HEADS, RewardHead
@@ -41,7 +40,6 @@ def write_report(folder: Path) -> dict[str, Any]:
 
 def render(run: Run, summary: dict[str, Any]) -> str:
     """The page as text."""
-    style = resources.files("lrm_bringup.report").joinpath("style.css").read_text(encoding="utf-8")
     cards = [
         _headline(summary),
         _learning(run),
@@ -56,11 +54,7 @@ def render(run: Run, summary: dict[str, Any]) -> str:
         _reproduce(summary),
     ]
     title = f"{summary['task']}: {percent(_rate(summary, BEFORE))} → {percent(_rate(summary, AFTER))}"
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head><body><main>'
-        f'{_top(run, summary)}<div class="grid">{"".join(cards)}</div></main></body></html>\n'
-    )
+    return page(title, _top(run, summary), cards)
 
 
 def _rate(summary: dict[str, Any], phase: str) -> float | None:
@@ -152,11 +146,7 @@ def _strip(run: Run, episode: EpisodeEnded, bag: str | None) -> str:
     scored = [reward.stamp_ns for reward in run.values(episode.episode_id, RewardHead.PROGRESS.value)]
     stride = max(1, math.ceil(len(scored) / _MAX_FRAMES))
     frames = film_strip(run.folder / bag, sorted({*scored[::stride], *scored[-1:]}))
-    figures_html = "".join(
-        f'<figure><img src="{uri}" alt=""><figcaption>{(stamp_ns - episode.start_ns) / 1e9:.1f} s</figcaption></figure>'
-        for stamp_ns, uri in frames
-    )
-    return f'<div class="strip">{figures_html}</div>' if frames else ""
+    return film(frames, episode.start_ns)
 
 
 def _quality(summary: dict[str, Any]) -> str:

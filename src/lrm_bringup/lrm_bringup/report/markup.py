@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
+from importlib import resources
 
 
 def percent(value: float | None, digits: int = 0) -> str:
@@ -60,3 +61,22 @@ def chips(items: Iterable[tuple[str, str]]) -> str:
     return '<div class="chips">' + "".join(
         f'<span class="chip">{escape(name)} <b>{escape(value)}</b></span>' for name, value in items
     ) + "</div>"  # fmt: skip
+
+
+def film(frames: Sequence[tuple[int, str]], start_ns: int) -> str:
+    """A strip of (stamp, data URI) pictures with their times since ``start_ns``; empty without any."""
+    figures = "".join(
+        f'<figure><img src="{uri}" alt=""><figcaption>{(stamp_ns - start_ns) / 1e9:.1f} s</figcaption></figure>'
+        for stamp_ns, uri in frames
+    )
+    return f'<div class="strip">{figures}</div>' if frames else ""
+
+
+def page(title: str, top: str, cards: Iterable[str]) -> str:
+    """A whole page that needs nothing else: style inside, no scripts."""
+    style = resources.files("lrm_bringup.report").joinpath("style.css").read_text(encoding="utf-8")
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head><body><main>'
+        f'{top}<div class="grid">{"".join(cards)}</div></main></body></html>\n'
+    )

@@ -52,6 +52,7 @@ def read_frames(bag: Path, stamps_ns: set[int], topic: str = IMAGE_TOPIC) -> dic
 
 def data_uri(rgb: np.ndarray) -> str:
     """A small JPEG of (H, W, 3) uint8 RGB, to stand in a page."""
+    """A small JPEG of (H, W, 3) uint8 RGB, to stand in a page."""
     image = Image.fromarray(np.ascontiguousarray(rgb))
     image.thumbnail((_THUMB_PX, _THUMB_PX), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -43,8 +43,8 @@ def _size(raw: bytes) -> tuple[int, int] | None:
 
     OpenCV decodes truncated files without a word, grey where data is missing: the ends tell.
     """
-    end = raw[-32:]
-    if raw.startswith(b"\xff\xd8") and end.rstrip(b"\0").endswith(b"\xff\xd9"):
+    end = raw.rstrip(b"\0")[-32:]  # some drivers send a buffer of fixed size, with zeros behind the file
+    if raw.startswith(b"\xff\xd8") and end.endswith(b"\xff\xd9"):
         return _jpeg_size(raw)
     if raw.startswith(b"\x89PNG\r\n\x1a\n") and raw[12:16] == b"IHDR" and b"IEND" in end:
         return int.from_bytes(raw[16:20]), int.from_bytes(raw[20:24])

@@ -1,0 +1,70 @@
+"""What is wrong with a bag: every kind of fault once per topic, counted, in words that name it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+_MAX = 1000
+"""Kinds of faults kept apart; a bag that holds more is one ruin."""
+
+
+@dataclass
+class Fault:
+    """One kind of fault.
+
+    Attributes:
+        where: topic, or file name.
+        text: what is wrong, for people; of the first message it hit.
+        lost: messages, or stretches of the file, that cannot be used because of it; 0 when it is a warning.
+        count: how often it was seen.
+    """
+
+    where: str
+    text: str
+    lost: int = 0
+    count: int = 0
+
+    def __str__(self) -> str:
+        times = f" ({self.count} times)" if self.count > 1 else ""
+        return f"{self.where}: {self.text}{times}"
+
+
+@dataclass
+class Faults:
+    """All faults of a bag, in the order in which they were met."""
+
+    _found: dict[tuple[str, str], Fault] = field(default_factory=dict)
+
+    def warn(self, where: str, kind: str, text: str = "") -> None:
+        """Note something odd that costs nothing. ``kind`` tells faults apart; ``text`` is what people read."""
+        self._note(where, kind, text, 0)
+
+    def lose(self, where: str, kind: str, text: str = "", lost: int = 1) -> None:
+        """Note that something cannot be used."""
+        self._note(where, kind, text, lost)
+
+    def _note(self, where: str, kind: str, text: str, lost: int) -> None:
+        if len(self._found) >= _MAX and (where, kind) not in self._found:
+            where, kind, text = "bag", "further faults", "further faults of other kinds"
+        fault = self._found.setdefault((where, kind), Fault(where, text or kind))
+        fault.count += 1
+        fault.lost += lost
+
+    def __iter__(self) -> Iterator[Fault]:
+        """The faults."""
+        return iter(self._found.values())
+
+    @property
+    def warnings(self) -> list[Fault]:
+        """Faults that cost nothing."""
+        return [fault for fault in self if not fault.lost]
+
+    @property
+    def losses(self) -> list[Fault]:
+        """Faults that cost messages."""
+        return [fault for fault in self if fault.lost]
+
+    def of(self, where: str) -> list[Fault]:
+        """The faults of one topic."""
+        return [fault for fault in self if fault.where == where]

@@ -1,0 +1,161 @@
+"""``lrm replay``: recorded runs scored again, with another model or the same."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lrm_core.errors import BadInput
+
+if TYPE_CHECKING:
+    from lrm_bringup.replay.run import Replayed, ReplayOptions
+    from lrm_bringup.replay.scoring import NamedPipeline
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    from lrm_reward_node.options import configure_pipeline
+
+    add = parser.add_argument
+    add("inputs", nargs="+", type=Path, metavar="INPUT",
+        help="bag (folder, .mcap, .db3), folder of bags, LeRobotDataset, video file or folder of pictures")  # fmt: skip
+    add("--task", default="", help="task sentence; replaces the recorded one, needed where none is recorded")
+    add("--out", type=Path, metavar="DIR", help="write a bag, a table and a page per input below this folder")
+    add("--check", action="store_true", help="compare with the recorded rewards; exit code 1 unless all agree")
+    configure_pipeline(parser)
+    parser.set_defaults(model=[])
+    _repeatable(parser, "--model", "checkpoint; give it again for several models side by side (all in memory)")
+    add("--topic", action="append", default=[], metavar="NAME",
+        help="camera topic or name; again for several cameras. Default: front, or the only one")  # fmt: skip
+    add("--camera-quorum", type=int, default=0, help="cameras that have to know for a verdict; 0: all")
+    add("--log-time", action="store_true", help="take the log time of frames in place of their header stamps")
+    add("--query-rate-hz", type=float, default=0.0,
+        help="queries per second; default: as the recorded policy asked, else 1")  # fmt: skip
+    add("--picture-rate-hz", type=float, default=1.0, help="pictures per second of a folder of pictures")
+    add("--batch", type=int, default=8, help="frames in one batch of the model")
+    add("--no-images", action="store_true", help="leave camera topics out of the new bag")
+    add("--overwrite", action="store_true", help="do inputs again that are done")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay; returns the exit code."""
+    from lrm_bringup.replay.run import expand
+
+    options = _options(args)
+    inputs = expand(args.inputs)
+    _unlike(inputs)
+    pipelines = _pipelines(args)
+    refused, disagree, frames, queries = 0, 0, 0, 0
+    started_s = time.monotonic()
+    for path in inputs:
+        try:
+            replayed = _one(path, pipelines, options)
+        except BadInput as error:
+            refused += 1
+            print(f"lrm replay: {path}: {error}", file=sys.stderr)
+            continue
+        if replayed is not None:
+            frames, queries = frames + replayed.decoded.frames, queries + replayed.scored * len(pipelines)
+            disagree += not _tell(replayed, args.check)
+    wall_s = time.monotonic() - started_s
+    print(f"{frames} frames read, {queries} queries scored in {wall_s:.1f} s: {frames / wall_s:.1f} frames per second")
+    return 2 if refused else int(bool(args.check and disagree))
+
+
+def _repeatable(parser: argparse.ArgumentParser, name: str, text: str) -> None:
+    """Let an option that other commands take once be given several times."""
+    for action in parser._actions:
+        if name in action.option_strings:
+            parser._remove_action(action)
+            parser._option_string_actions.pop(name)
+    parser.add_argument(name, action="append", default=[], help=text)
+
+
+def _options(args: argparse.Namespace) -> ReplayOptions:
+    from lrm_bringup.replay.run import ReplayOptions
+    from lrm_reward_node.prompts import check_task
+
+    for name in ("query_rate_hz", "picture_rate_hz"):
+        if not 0.0 <= getattr(args, name) <= 1000.0 or (name == "picture_rate_hz" and not args.picture_rate_hz):
+            raise BadInput(f"--{name.replace('_', '-')}", getattr(args, name), "a rate in Hz, up to 1000")
+    if not 1 <= args.batch <= 1024:
+        raise BadInput("--batch", args.batch, "1 to 1024")
+    if args.task:
+        check_task(args.task)
+    if not (args.out or args.check):
+        raise BadInput("--out", None, "a folder", "Or --check, which writes nothing.")
+    return ReplayOptions(
+        args.task, tuple(args.topic), args.log_time, args.query_rate_hz, args.picture_rate_hz, args.camera_quorum,
+        not args.no_images, args.batch, args.out, args.overwrite,
+    )  # fmt: skip
+
+
+def _unlike(inputs: list[Path]) -> None:
+    names = [_name(path) for path in inputs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BadInput("inputs", twice, "inputs of different names", "Each gets the folder of its name below --out.")
+
+
+def _name(path: Path) -> str:
+    return path.resolve().name if path.is_dir() else path.stem
+
+
+def _pipelines(args: argparse.Namespace) -> list[NamedPipeline]:
+    from lrm_bringup.replay.scoring import NamedPipeline
+    from lrm_reward_node.checkpoint import SHIPPED_MODEL
+    from lrm_reward_node.options import pipeline_from
+
+    found: list[NamedPipeline] = []
+    for model in args.model or [""]:
+        chosen = argparse.Namespace(**{**vars(args), "model": model})
+        label = "server" if args.server else Path(model).name if model else SHIPPED_MODEL
+        taken = sum(named.label.split("#")[0] == label for named in found)
+        found.append(NamedPipeline(f"{label}#{taken + 1}" if taken else label, pipeline_from(chosen)))
+    return found
+
+
+def _one(path: Path, pipelines: list[NamedPipeline], options: ReplayOptions) -> Replayed | None:
+    """One input; None when it was done before."""
+    from lrm_bringup.replay.run import is_done, open_recording, replay_one, settings, write
+
+    folder = options.out / _name(path) if options.out else None
+    made_with = settings(path, pipelines, options) if path.exists() else {}
+    if folder is not None and not options.overwrite and is_done(folder, made_with):
+        print(f"{folder}: done before")
+        return None
+    recording = open_recording(path, options)
+    with _bar(_name(path), recording.frames) as progress:
+        replayed = replay_one(recording, pipelines, options, progress)
+    if folder is not None:
+        write(replayed, folder, made_with, options)
+        print(f"{folder}: {replayed.scored} queries about {replayed.decoded.frames} frames")
+    return replayed
+
+
+def _tell(replayed: Replayed, check: bool) -> bool:
+    """Say what was met; True when the replay agrees with the recording, for every model."""
+    name = replayed.recording.name
+    for problem in replayed.problems:
+        print(f"{name}: {problem}", file=sys.stderr)
+    if check:
+        for model, agreement in replayed.agreements.items():
+            print(f"{name}, {model}: {agreement}")
+    return all(agreement.whole for agreement in replayed.agreements.values())
+
+
+@contextmanager
+def _bar(name: str, frames: int) -> Iterator[Any]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(name, total=frames or None)
+        yield lambda done: progress.update(task, completed=done)

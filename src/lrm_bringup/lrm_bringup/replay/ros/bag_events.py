@@ -1,0 +1,183 @@
+"""A bag as events: its camera topics as frames, its episode status, its rewards."""
+
+from __future__ import annotations
+
+import array
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from sensor_msgs.msg import CompressedImage
+
+from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.bags.decoding import ros2_type
+from lrm_bringup.bags.types import RecordedMessage, RecordedTopic
+from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen, RewardRecorded
+from lrm_core.errors import BadInput
+from lrm_core.rewards import RewardHead, RewardStatus
+from lrm_core.ros import images, stamps
+from lrm_msgs.msg import EpisodeStatus
+from lrm_reward_node.ros.messages import plan_of
+from lrm_reward_node.schedule import ArrivedFrame
+
+_IMAGE_ENDS = ("/image_raw", "/image_raw/compressed")
+_STARTED = (EpisodeStatus.RUNNING, EpisodeStatus.ENDING)
+_OVER = (EpisodeStatus.ENDING, EpisodeStatus.ENDED)
+_SUSPICIOUS_NS = 60 * 1_000_000_000
+REPLAY = "replay/"
+"""Below this lie the rewards that a replay wrote; they are nobody's live rewards."""
+
+
+class BagEvents:
+    """The events of one robot in a bag.
+
+    Args:
+        path: the bag.
+        topics: camera topics, in full or by the end of their names; empty: ``front/image_raw``, or the only one.
+        log_time: frames are stamped with their log time: for bags whose header stamps say nothing.
+
+    Raises:
+        BadInput: the bag cannot be read, or it is not clear which camera is meant.
+    """
+
+    def __init__(self, path: Path, topics: Sequence[str] = (), log_time: bool = False) -> None:
+        self.bag, self._log_time = RecordedBag(path), log_time
+        self.name = path.stem if path.is_file() else path.name
+        chosen = [_choose(self.bag, topic) for topic in topics] if topics else [_default(self.bag)]
+        self._cameras = {topic: camera_name(topic.name) for topic in chosen}
+        self.cameras = tuple(self._cameras.values())
+        self.frames = sum(self.bag.counts[topic] for topic in chosen)
+        self._status = _nearest(self._of_type("lrm_msgs/msg/EpisodeStatus"), chosen[0].name)
+        self._rewards = self._reward_topics(chosen[0].name)
+        # A simulated clock is meant to differ from the wall clock of the log.
+        self._own_clock = self.has_episodes or any(topic.name == "/clock" for topic in self.bag.topics)
+
+    @property
+    def problems(self) -> list[str]:
+        """Faults of the bag and of the topics that were read."""
+        return [str(fault) for fault in self.bag.faults]
+
+    @property
+    def has_episodes(self) -> bool:
+        """True when the bag says when episodes started and ended, and what their task was."""
+        return self._status is not None and self.bag.counts[self._status] > 0
+
+    def events(self) -> Iterator[Event]:
+        """Frames, episodes and recorded rewards, in the order of the bag."""
+        wanted = [*self._cameras, *self._rewards, *([self._status] if self._status else [])]
+        for message, fields in self.bag.decoded(wanted):
+            event = self._event(message, fields)
+            if event is not None:
+                yield event
+
+    def _event(self, message: RecordedMessage, fields: Any) -> Event | None:
+        if message.topic in self._cameras:
+            return self._frame(message, fields)
+        if message.topic == self._status:
+            return self._episode(message, fields)
+        return _reward(message, fields)
+
+    def _frame(self, message: RecordedMessage, fields: Any) -> FrameSeen | None:
+        camera, name = self._cameras[message.topic], message.topic.name
+        if ros2_type(message.topic.msgtype).endswith("CompressedImage"):
+            fields = _compressed(fields)
+        try:
+            frame = images.to_camera_frame(fields, camera)
+        except (BadInput, ValueError) as error:
+            self.bag.faults.lose(name, "image", f"an image that cannot be used: {error}")
+            return None
+        stamp_ns = message.log_ns if self._log_time else frame.stamp_ns
+        if stamp_ns <= 0:
+            self.bag.faults.lose(name, "stamp", "images without a header stamp: --log-time takes the log time")
+            return None
+        if abs(message.log_ns - frame.stamp_ns) > _SUSPICIOUS_NS and not self._own_clock:
+            self.bag.faults.warn(name, "apart", _apart(message.log_ns - frame.stamp_ns))
+        return FrameSeen(ArrivedFrame(frame.rgb, stamp_ns, camera, frame.frame_id, arrived_s=math.nan), message.log_ns)
+
+    def _episode(self, message: RecordedMessage, fields: Any) -> EpisodeSeen | None:
+        plan = None
+        if fields.state in _STARTED:
+            try:
+                plan = plan_of(fields)
+            except BadInput as error:
+                self.bag.faults.lose(message.topic.name, "plan", f"an episode that cannot be scored: {error}")
+                return None
+        end_ns = stamps.to_ns(fields.end_stamp) if fields.state in _OVER else None
+        stamp_ns = stamps.to_ns(fields.header.stamp)
+        return EpisodeSeen(str(fields.episode_id), plan, stamp_ns, end_ns, message.log_ns)
+
+    def _reward_topics(self, camera_topic: str) -> list[RecordedTopic]:
+        topics = [topic for topic in self._of_type("lrm_msgs/msg/Reward") if REPLAY not in topic.name]
+        found = (
+            _nearest([t for t in topics if t.name.endswith(f"/reward/{h.value}")], camera_topic) for h in RewardHead
+        )
+        return [topic for topic in found if topic is not None]
+
+    def _of_type(self, msgtype: str) -> list[RecordedTopic]:
+        return [topic for topic in self.bag.topics if ros2_type(topic.msgtype) == msgtype]
+
+
+def camera_name(topic: str) -> str:
+    """The camera of an image topic, as the reward node names it: ``/robot/front/image_raw`` is ``robot/front``."""
+    for end in reversed(_IMAGE_ENDS):
+        topic = topic.removesuffix(end)
+    return topic.strip("/")
+
+
+def _compressed(fields: Any) -> CompressedImage:
+    """The adapter tells the two kinds of image messages apart by their class."""
+    msg = CompressedImage(format=str(fields.format), data=array.array("B", fields.data.tobytes()))
+    msg.header.stamp.sec, msg.header.stamp.nanosec = fields.header.stamp.sec, fields.header.stamp.nanosec
+    msg.header.frame_id = str(fields.header.frame_id)
+    return msg
+
+
+def _reward(message: RecordedMessage, fields: Any) -> RewardRecorded:
+    known = {int(status): status.name for status in RewardStatus}
+    return RewardRecorded(
+        str(fields.episode_id), str(fields.head), stamps.to_ns(fields.header.stamp), float(fields.value),
+        known.get(int(fields.status), str(fields.status)), bool(fields.episode_end), str(fields.model_fingerprint),
+        message.log_ns,
+    )  # fmt: skip
+
+
+def _choose(bag: RecordedBag, wanted: str) -> RecordedTopic:
+    matches = [t for t in bag.images if t.name == wanted] or [t for t in bag.images if _ends(t.name, wanted)]
+    if len(matches) != 1:
+        allowed = f"one of {[topic.name for topic in bag.images]}" if bag.images else "an image topic; the bag has none"
+        raise BadInput("--topic", wanted, allowed)
+    return matches[0]
+
+
+def _ends(name: str, wanted: str) -> bool:
+    ends = tuple(f"/{wanted.strip('/')}{end}" for end in ("", *_IMAGE_ENDS))
+    return f"/{name.strip('/')}".endswith(ends)
+
+
+def _default(bag: RecordedBag) -> RecordedTopic:
+    found = bag.images
+    fronts = [topic for topic in found if _ends(topic.name, "front")]
+    if len(fronts) == 1 or len(found) == 1:
+        return (fronts or found)[0]
+    if not found:
+        refused = "; ".join(f"{t.name}: {why}" for t in bag.topics if (why := bag.decoder.refusal(t)))
+        text = f"({refused[:300] or 'no topic is of an image type'})"
+        raise BadInput("bag", bag.path.name, "a bag with camera images that can be read", text)
+    names = [f"{topic.name} ({bag.counts[topic]})" for topic in found]
+    raise BadInput("camera topics", names, "one that is named", "Name one with --topic, or several as cameras.")
+
+
+def _nearest(topics: Sequence[RecordedTopic], camera_topic: str) -> RecordedTopic | None:
+    """Of several robots the one whose namespace the camera shares; the shortest name of those."""
+
+    def shared(topic: RecordedTopic) -> tuple[int, int]:
+        mine, other = topic.name.strip("/").split("/"), camera_topic.strip("/").split("/")
+        same = next((i for i, (a, b) in enumerate(zip(mine, other, strict=False)) if a != b), 0)
+        return same, -len(mine)
+
+    return max(topics, key=shared, default=None)
+
+
+def _apart(difference_ns: int) -> str:
+    return f"header stamps are {abs(difference_ns) / 8.64e13:.1f} days off the log time; --log-time takes the log time"

@@ -1,0 +1,251 @@
+"""One input after the other: opened, scored, written to a temporary folder, put in its place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lrm_bringup.recorder.bag import PARTIAL
+from lrm_bringup.replay.agreement import Agreement, compare
+from lrm_bringup.replay.events import Recording
+from lrm_bringup.replay.page import PAGE, Contents, Film, render
+from lrm_bringup.replay.rows import Row, rows_of, write_table
+from lrm_bringup.replay.schedule import ReplaySchedule
+from lrm_bringup.replay.scoring import Decoded, NamedPipeline, ReplayedQuery, queries, replay
+from lrm_bringup.replay.sources import PICTURES, VIDEOS, DatasetEpisodes, PictureFolder, VideoFile, pictures_in
+from lrm_bringup.report.strips import data_uri
+from lrm_core.errors import BadInput
+
+if TYPE_CHECKING:
+    from lrm_bringup.replay.ros.reward_messages import RewardMessage
+
+TABLE, SUMMARY = "rewards.parquet", "replay.json"
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """How inputs are replayed.
+
+    Attributes:
+        task: replaces the recorded task; needed where none is recorded.
+        topics: camera topics; empty: found.
+        log_time: stamps are log times.
+        query_rate_hz: queries per second; 0: as the recorded policy asked, else 1.
+        picture_rate_hz: pictures per second of a folder of pictures.
+        quorum: cameras that have to know.
+        images: copy camera topics into the new bag.
+        batch: queries in one batch of a model.
+        out: folder of the outputs; None writes nothing.
+        overwrite: do inputs again that are done.
+    """
+
+    task: str = ""
+    topics: tuple[str, ...] = ()
+    log_time: bool = False
+    query_rate_hz: float = 0.0
+    picture_rate_hz: float = 1.0
+    quorum: int = 0
+    images: bool = True
+    batch: int = 8
+    out: Path | None = None
+    overwrite: bool = False
+
+
+@dataclass
+class Replayed:
+    """What came of one input.
+
+    Attributes:
+        recording: the input.
+        rows: all estimates, a query that turned out final once, as final.
+        messages: the same as messages; empty when nothing is written.
+        decoded: frames and recorded rewards.
+        agreements: model -> agreement with the recorded rewards.
+        film: frames for the page.
+        problems: one line each.
+        wall_s: time it took, seconds.
+    """
+
+    recording: Recording
+    rows: list[Row]
+    messages: list[RewardMessage]
+    decoded: Decoded
+    agreements: dict[str, Agreement]
+    film: Film
+    problems: list[str] = field(default_factory=list)
+    wall_s: float = 0.0
+
+    @property
+    def scored(self) -> int:
+        """Queries of one model."""
+        return len({(row.episode_id, row.query) for row in self.rows})
+
+
+def open_recording(path: Path, options: ReplayOptions) -> Recording:
+    """Open any kind of input.
+
+    Raises:
+        BadInput: it is of no known kind, or cannot be read.
+    """
+    if not path.exists():
+        raise BadInput("input", str(path), "an existing file or folder")
+    if path.is_file() and path.suffix.lower() in VIDEOS:
+        return VideoFile(path)
+    if (path / "meta" / "info.json").is_file():
+        return DatasetEpisodes(path, options.topics[0] if options.topics else "", options.query_rate_hz)
+    if path.is_dir() and not _is_bag(path) and pictures_in(path):
+        return PictureFolder(path, options.picture_rate_hz)
+    if path.is_file() and path.suffix.lower() in PICTURES:
+        raise BadInput("input", str(path), "a folder of pictures, not a single one", "lrm score takes single pictures.")
+    from lrm_bringup.replay.ros.bag_events import BagEvents
+
+    return BagEvents(path, options.topics, options.log_time)
+
+
+def expand(inputs: Sequence[Path]) -> list[Path]:
+    """The inputs, a folder of bags (as a recorder leaves it) replaced by its bags."""
+    found: list[Path] = []
+    for path in inputs:
+        bags = (
+            sorted(p for p in path.iterdir() if p.is_dir() and p.name != PARTIAL and _is_bag(p))
+            if path.is_dir()
+            else []
+        )
+        found += bags if bags and not _is_bag(path) else [path]
+    return found
+
+
+def replay_one(
+    recording: Recording,
+    pipelines: list[NamedPipeline],
+    options: ReplayOptions,
+    progress: Callable[[int], None] = lambda frames: None,
+) -> Replayed:
+    """Score one recording.
+
+    Raises:
+        BadInput: no task is known.
+    """
+    if not options.task and not getattr(recording, "has_episodes", isinstance(recording, DatasetEpisodes)):
+        raise BadInput("--task", "", "a sentence: this recording does not say what the task was")
+    started_s = time.monotonic()
+    schedule = ReplaySchedule(recording.cameras, options.task, options.query_rate_hz)
+    decoded, film = Decoded(), Film()
+    rows: dict[Any, Row] = {}
+    messages: dict[Any, RewardMessage] = {}
+    asked = queries(recording, schedule, decoded)
+    for one in replay(asked, pipelines, options.batch, options.quorum, lambda: progress(decoded.frames)):
+        rows |= {(row.model, *one.asked.query.key, row.camera, row.head): row for row in rows_of(one, pipelines)}
+        _keep_frame(film, one)
+        if options.out is not None:
+            from lrm_bringup.replay.ros.reward_messages import reward_messages
+
+            found = list(reward_messages(one, pipelines))
+            # A query that turned out final comes again: the newer message replaces the older, in its place.
+            messages |= {(m.topic, *one.asked.query.key): m for m in found}
+    if not rows:
+        raise BadInput(
+            "input", recording.name, "a recording with frames that are scored", "; ".join(recording.problems)[:400]
+        )
+    kept = list(rows.values())
+    agreements = {
+        named.label: compare((row for row in kept if row.model == named.label), decoded.recorded) for named in pipelines
+    }
+    problems = [*recording.problems, *decoded.problems]
+    in_order = sorted(messages.values(), key=lambda message: message.log_ns)
+    wall_s = time.monotonic() - started_s
+    return Replayed(recording, kept, in_order, decoded, agreements, film, problems, wall_s)
+
+
+def settings(path: Path, pipelines: Sequence[NamedPipeline], options: ReplayOptions) -> dict[str, Any]:
+    """What a result depends on; an input is done when its result was made with the same."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    state = [(str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    return {
+        "input": str(path), "input_state": hashlib.sha256(json.dumps(state).encode()).hexdigest(),
+        "models": {named.label: named.pipeline.model.fingerprint for named in pipelines},
+        "fusion": [named.pipeline.fusion.form for named in pipelines],
+        "camera_check": [str(named.pipeline.limits) for named in pipelines],
+        "task": options.task, "topics": list(options.topics), "log_time": options.log_time,
+        "query_rate_hz": options.query_rate_hz, "picture_rate_hz": options.picture_rate_hz,
+        "quorum": options.quorum, "images": options.images,
+    }  # fmt: skip
+
+
+def is_done(folder: Path, wanted: dict[str, Any]) -> bool:
+    """True when ``folder`` holds the result of the same settings.
+
+    Raises:
+        BadInput: it holds another result.
+    """
+    if not folder.exists():
+        return False
+    try:
+        found = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))["settings"]
+    except (OSError, ValueError, LookupError, TypeError):
+        found = None
+    if found != wanted:
+        fix = "--overwrite replaces it, --out names another folder."
+        raise BadInput("output folder", str(folder), "a result of the same input, models and options", fix)
+    return True
+
+
+def write(replayed: Replayed, folder: Path, made_with: dict[str, Any], options: ReplayOptions) -> None:
+    """Write bag, table, page and summary of one input; ``folder`` appears when all of it is whole."""
+    from lrm_bringup.replay.copying import write_bag
+    from lrm_bringup.replay.ros.reward_messages import REWARD_TYPE
+
+    partial = folder.parent / PARTIAL / folder.name
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    source = getattr(replayed.recording, "bag", None)
+    replayed.problems += write_bag(partial, folder.name, replayed.messages, REWARD_TYPE, source, options.images)
+    write_table(partial / TABLE, replayed.rows)
+    recorded = list(replayed.decoded.recorded.values())
+    contents = Contents(
+        replayed.recording.name, _facts(replayed), replayed.rows, recorded, replayed.agreements, replayed.film,
+        replayed.problems,
+    )  # fmt: skip
+    (partial / PAGE).write_text(render(contents), encoding="utf-8")
+    (partial / SUMMARY).write_text(json.dumps(_summary(replayed, made_with), indent=2) + "\n", encoding="utf-8")
+    if folder.exists():
+        shutil.rmtree(folder)
+    partial.rename(folder)
+    if not any(partial.parent.iterdir()):
+        partial.parent.rmdir()
+
+
+def _summary(replayed: Replayed, made_with: dict[str, Any]) -> dict[str, Any]:
+    agreements = {
+        model: {"recorded": a.recorded, "share": a.share if a.recorded else None, "largest": a.largest, "text": str(a)}
+        for model, a in replayed.agreements.items()
+    }
+    return {
+        "settings": made_with, "frames": replayed.decoded.frames, "queries": replayed.scored,
+        "rows": len(replayed.rows), "wall_s": round(replayed.wall_s, 3), "agreement": agreements,
+        "problems": replayed.problems,
+    }  # fmt: skip
+
+
+def _facts(replayed: Replayed) -> list[tuple[str, str]]:
+    episodes = len({row.episode_id for row in replayed.rows})
+    return [
+        ("episodes", str(episodes)), ("frames", str(replayed.decoded.frames)), ("queries", str(replayed.scored)),
+        ("cameras", ", ".join(replayed.recording.cameras)), ("took", f"{replayed.wall_s:.1f} s"),
+    ]  # fmt: skip
+
+
+def _keep_frame(film: Film, one: ReplayedQuery) -> None:
+    query = one.asked.query
+    if query.frame is not None and film.wants(query.plan.episode_id):
+        film.add(query.plan.episode_id, query.frame.stamp_ns, data_uri(query.frame.rgb))
+
+
+def _is_bag(path: Path) -> bool:
+    return path.is_dir() and ((path / "metadata.yaml").is_file() or any(path.glob("*.mcap")) or any(path.glob("*.db3")))

@@ -1,0 +1,166 @@
+"""Recordings that are no bags: LeRobotDatasets, video files, folders of pictures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen
+from lrm_core.errors import BadInput
+from lrm_reward_node.schedule import ArrivedFrame, EpisodePlan
+
+VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+_NS = 1_000_000_000
+_START_NS = _NS
+"""Stamp of the first frame where files have none: 0 means no stamp in a message."""
+
+
+class VideoFile:
+    """A video file. Stamps are those of its frames, from 1 s on.
+
+    Raises:
+        BadInput: no video that can be decoded.
+    """
+
+    cameras: tuple[str, ...] = ("video",)
+
+    def __init__(self, path: Path) -> None:
+        import cv2
+
+        self.path, self.name = path, path.stem
+        video = cv2.VideoCapture(str(path))
+        self.rate_hz = float(video.get(cv2.CAP_PROP_FPS))
+        self.frames = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
+        readable, _ = video.read()
+        video.release()
+        if not readable:
+            raise BadInput("video", str(path), "a video file that can be decoded")
+        self._read = self.frames
+
+    @property
+    def problems(self) -> list[str]:
+        """Frames that the file announces and does not hold."""
+        missing = self.frames - self._read
+        return [f"{self.path.name}: {missing} of {self.frames} frames cannot be decoded"] if missing > 0 else []
+
+    def events(self) -> Iterator[Event]:
+        """Its frames."""
+        import cv2
+
+        video = cv2.VideoCapture(str(self.path))
+        self._read, newest_ns = 0, 0
+        try:
+            while True:
+                stamp_ns = _START_NS + round(video.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
+                readable, bgr = video.read()
+                if not readable:
+                    return
+                if self._read and stamp_ns <= newest_ns:  # a container without times
+                    stamp_ns = newest_ns + round(_NS / (self.rate_hz or 30.0))
+                newest_ns = stamp_ns
+                self._read += 1
+                yield _frame(np.ascontiguousarray(bgr[..., ::-1]), stamp_ns, "video")
+        finally:
+            video.release()
+
+
+class PictureFolder:
+    """A folder of picture files, in the order of their names, at a fixed rate.
+
+    Args:
+        path: the folder.
+        rate_hz: pictures per second.
+    """
+
+    cameras: tuple[str, ...] = ("pictures",)
+
+    def __init__(self, path: Path, rate_hz: float) -> None:
+        self.name, self._rate_hz = path.name, rate_hz
+        self._paths = pictures_in(path)
+        self.frames = len(self._paths)
+        self.problems: list[str] = []
+
+    def events(self) -> Iterator[Event]:
+        """Its pictures; a broken one is left out and is a problem."""
+        from lrm_reward_node.scoring import read_picture
+
+        self.problems = []
+        for index, path in enumerate(self._paths):
+            try:
+                rgb = read_picture(path)
+            except BadInput as error:
+                self.problems.append(str(error))
+                continue
+            yield _frame(rgb, _START_NS + round(index * _NS / self._rate_hz), "pictures")
+
+
+class DatasetEpisodes:
+    """A local LeRobotDataset, every episode with its own task.
+
+    Args:
+        path: folder of the dataset (format v3).
+        camera: its image feature, in full or by the end of its name; empty: the only one, or ``front``.
+        query_rate_hz: queries per second; 0: one.
+
+    Raises:
+        BadInput: no dataset, or the camera is not clear.
+    """
+
+    def __init__(self, path: Path, camera: str = "", query_rate_hz: float = 0.0) -> None:
+        from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+        try:
+            self._dataset = LeRobotDataset(path.name, root=path)
+        except Exception as error:  # the library raises what its files make it raise
+            fix = f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+            raise BadInput("dataset", str(path), "a local LeRobotDataset of format v3", fix) from error
+        self.name = path.name
+        self._key = _one_of(list(self._dataset.meta.camera_keys), camera)
+        self.cameras: tuple[str, ...] = (self._key.split(".")[-1],)
+        self.frames = len(self._dataset)
+        self.problems: list[str] = []
+        self._interval_ns = round(_NS / (query_rate_hz or 1.0))
+
+    def events(self) -> Iterator[Event]:
+        """Episode after episode on one clock, a minute apart."""
+        start_ns, period_ns = _START_NS, round(_NS / self._dataset.fps)
+        for index in range(self._dataset.meta.total_episodes):
+            episode = self._dataset.meta.episodes[index]
+            first, last = int(episode["dataset_from_index"]), int(episode["dataset_to_index"])
+            task = str(self._dataset[first]["task"])
+            name, tolerance_ns = f"{self.name}-{index:05d}", period_ns // 2
+            plan = EpisodePlan(name, task, start_ns, self._interval_ns, tolerance_ns, (last - first) * period_ns)
+            yield EpisodeSeen(name, plan, start_ns, None, start_ns)
+            stamp_ns = start_ns
+            for row in range(first, last):
+                item = self._dataset[row]
+                stamp_ns = start_ns + round(float(item["timestamp"]) * _NS)
+                pixels = (item[self._key].permute(1, 2, 0).numpy() * 255.0).round().astype(np.uint8)
+                yield _frame(np.ascontiguousarray(pixels), stamp_ns, self.cameras[0])
+            yield EpisodeSeen(name, plan, stamp_ns, stamp_ns, stamp_ns)
+            start_ns = stamp_ns + 60 * _NS
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Picture files of a folder, numbers in their names in the order of counting."""
+    paths = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES]
+    return sorted(paths, key=lambda path: (len(path.stem) if path.stem.isdigit() else 0, path.name))
+
+
+def _frame(rgb: np.ndarray, stamp_ns: int, camera: str) -> FrameSeen:
+    return FrameSeen(ArrivedFrame(rgb, stamp_ns, camera, arrived_s=math.nan), stamp_ns)
+
+
+def _one_of(keys: list[str], wanted: str) -> str:
+    found = [key for key in keys if key == wanted or key.endswith(f".{wanted or 'front'}")]
+    if wanted and not found:
+        raise BadInput("--topic", wanted, f"one of {keys}")
+    if not found and len(keys) == 1:
+        found = keys
+    if not found:
+        raise BadInput("camera of the dataset", keys, "one that is named", "Name it with --topic.")
+    return found[0]

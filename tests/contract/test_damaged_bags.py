@@ -1,0 +1,129 @@
+"""Damaged bags: read as far as they go, never a crash, never a loss in silence."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from bench.bag_fuzz import fuzz
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+from rosbags.typesys import Stores, get_typestore
+
+from lrm_bringup.bags.bag import RecordedBag
+from lrm_core.errors import BadInput
+
+MESSAGES = 60
+
+
+def write_bag(folder: Path, plugin: StoragePlugin, compressed: bool = False) -> Path:
+    """A bag of two topics, several chunks in MCAP; returns its file."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    text, image = store.types["std_msgs/msg/String"], store.types["std_msgs/msg/Int32"]
+    writer = Writer(folder, version=Writer.VERSION_LATEST, storage_plugin=plugin)
+    if compressed:
+        writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+    with writer:
+        topics = [
+            (writer.add_connection(name, kind.__msgtype__, typestore=store), kind)
+            for name, kind in (("/said", text), ("/counted", image))
+        ]
+        for number in range(MESSAGES):
+            for connection, kind in topics:
+                message = kind(str(number) * 20_000) if kind is text else kind(number)
+                data = store.serialize_cdr(message, kind.__msgtype__)
+                writer.write(connection, 10**9 * (number + 1), data)
+    return next(path for path in folder.iterdir() if path.suffix in (".mcap", ".db3"))
+
+
+def read(path: Path) -> tuple[int, RecordedBag]:
+    bag = RecordedBag(path)
+    return sum(1 for _ in bag.decoded()), bag
+
+
+@pytest.fixture(params=["mcap", "mcap compressed", "sqlite3"])
+def bag_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    plugin = StoragePlugin.SQLITE3 if request.param == "sqlite3" else StoragePlugin.MCAP
+    return write_bag(tmp_path / "bag", plugin, "compressed" in request.param)
+
+
+def test_a_whole_bag_has_no_faults(bag_file: Path) -> None:
+    count, bag = read(bag_file)
+    assert count == 2 * MESSAGES
+    assert list(bag.faults) == []
+
+
+def test_a_cut_bag_is_read_up_to_the_cut(tmp_path: Path) -> None:
+    data = write_bag(tmp_path / "bag", StoragePlugin.MCAP).read_bytes()
+    counts = []
+    for share in range(1, 20):
+        cut = tmp_path / "cut.mcap"
+        cut.write_bytes(data[: len(data) * share // 20])
+        count, bag = read(cut)
+        assert bag.faults.losses, share
+        assert any("cut short" in fault.text for fault in bag.faults.warnings)
+        counts.append(count)
+    assert counts == sorted(counts)
+    assert counts[0] == 0
+    assert counts[-1] > MESSAGES
+
+
+def test_a_chunk_that_is_damaged_costs_its_messages_and_no_others(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag", StoragePlugin.MCAP, compressed=True)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"zstd") + 40  # inside the first chunk
+    data[at : at + 8] = bytes(8)
+    path.write_bytes(data)
+    count, bag = read(path)
+    lost = sum(fault.lost for fault in bag.faults.losses if "summary" in fault.text)
+    assert 0 < count < 2 * MESSAGES
+    assert count + lost == 2 * MESSAGES
+    assert any("chunk at byte" in fault.text for fault in bag.faults.losses)
+
+
+def test_a_chunk_that_claims_to_be_huge_is_refused_without_the_memory(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag", StoragePlugin.MCAP, compressed=True)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"zstd") - 16  # uint64 unpacked size, uint32 checksum, uint32 length of "zstd"
+    struct.pack_into("<Q", data, at, 2**40)
+    path.write_bytes(data)
+    count, bag = read(path)
+    assert 0 < count < 2 * MESSAGES
+    assert any("unpacked" in fault.text for fault in bag.faults.losses)
+
+
+def test_a_message_too_many_in_the_summary_is_reported(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag", StoragePlugin.MCAP)
+    data = path.read_bytes()
+    entry = struct.pack("<HQ", 2, MESSAGES)
+    assert data.count(entry) == 1
+    path.write_bytes(data.replace(entry, struct.pack("<HQ", 2, MESSAGES + 3)))
+    _, bag = read(path)
+    (fault,) = bag.faults.losses
+    assert (fault.where, fault.lost) == ("/counted", 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89MCAP0\r\n", b"SQLite format 3\x00", b"x" * 100])
+@pytest.mark.parametrize("suffix", [".mcap", ".db3"])
+def test_a_file_that_is_no_bag_is_refused_or_empty(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = tmp_path / f"bad{suffix}"
+    path.write_bytes(content)
+    try:
+        bag = RecordedBag(path)
+    except BadInput:
+        return
+    assert list(bag.messages()) == []
+    assert bag.faults.losses
+
+
+def test_hundreds_of_mutations_crash_nothing_and_lose_nothing_in_silence(tmp_path: Path) -> None:
+    files = [
+        write_bag(tmp_path / "plain", StoragePlugin.MCAP),
+        write_bag(tmp_path / "packed", StoragePlugin.MCAP, compressed=True),
+        write_bag(tmp_path / "sqlite", StoragePlugin.SQLITE3),
+    ]
+    outcome = fuzz(files, 300, 0, tmp_path)
+    assert outcome.faults == []
+    assert outcome.kinds["reported"] > 30
+    assert Counter(outcome.kinds).total() == 300
