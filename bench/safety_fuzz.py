@@ -59,9 +59,18 @@ class Oracle:
     def __init__(self, setting: Setting, streams: int) -> None:
         self._limits, self._options = setting.limits, setting.options
         shape = (streams, len(setting.limits.joint_names))
-        self._q, self._v, self._a = np.full(shape, np.nan), np.zeros(shape), np.zeros(shape)
-        self._seen, self._seen_before = np.full(shape, np.nan), np.full(shape, np.nan)
-        self._at_ns, self._sent = np.zeros(streams, np.int64), np.zeros(streams, bool)
+        self._q: np.ndarray = np.full(shape, np.nan)
+        self._v: np.ndarray = np.zeros(shape)
+        self._a: np.ndarray = np.zeros(shape)
+        self._seen: np.ndarray = np.full(shape, np.nan)
+        self._seen_before = self._seen
+        self._at_ns: np.ndarray = np.zeros(streams, np.int64)
+        self._sent = np.zeros(streams, bool)
+        self._stopping_s: np.ndarray = np.zeros(streams)
+        limits = setting.limits
+        finite = np.where(np.isfinite(limits.jerk_max), limits.acceleration_max, 0.0)
+        ramps_s, brakes_s = finite / limits.jerk_max, limits.velocity_max / limits.acceleration_max
+        self._stop_s = float((2.0 * (brakes_s + ramps_s)).max()) + 6.0 * setting.options.max_interval_s
         self.violations: Counter[str] = Counter()
 
     def judge(self, inputs: Inputs, bad: np.ndarray, outcome: Outcome) -> None:
@@ -89,9 +98,17 @@ class Oracle:
             ("jerk", j, limits.jerk_max, 3),
         ):
             self._count(name, sent & (np.abs(value) > most * (1.0 + TOLERANCE) + noise / h**power).any(axis=-1))
+        away = np.abs(self._q - limits.clip(self._seen))
+        near = away <= limits.velocity_max * self._options.tracking_window_s * (1.0 - 1e-9)
+        stopping = outcome.held & near.all(axis=-1) & ~outcome.restarted
+        self._stopping_s = np.where(stopping, self._stopping_s + np.where(sent, h[:, 0], 0.0), 0.0)
+        moving = (np.abs(v) > 1e-6 * limits.velocity_max).any(axis=-1)
+        self._count("did not stop", sent & moving & (self._stopping_s > self._stop_s))
         self._count("followed a bad command", sent & ~outcome.held & bad)
         chosen = sent[:, None]
-        self._q, self._v, self._a = (np.where(chosen, *pair) for pair in ((q, self._q), (v, self._v), (a, self._a)))
+        self._q = np.where(chosen, q, self._q)
+        self._v = np.where(chosen, v, self._v)
+        self._a = np.where(chosen, a, self._a)
         self._at_ns = np.where(sent, inputs.time_ns, self._at_ns)
         self._sent |= sent
 
@@ -129,7 +146,7 @@ class Fuzz:
         self.arm = self.random.uniform(limits.position_low, limits.position_high, shape)
         self.last = self.arm.copy()
         self.time_ns = np.full(self.streams, NS, np.int64)
-        self.stop_left = np.zeros(self.streams, int)
+        self.stop_left: np.ndarray = np.zeros(self.streams, int)
         self._phase = self.random.uniform(0.0, 6.0, shape)
 
     def draw(self) -> tuple[Inputs, np.ndarray]:
@@ -200,7 +217,7 @@ class Fuzz:
         return np.where(self.stop_left > 0, Cause.EMERGENCY_STOP, Cause.NONE)
 
     def _wrong_sizes(self, cause: np.ndarray, goal: np.ndarray) -> np.ndarray:
-        """Some commands are messages with other joints, sizes or points; ``cause`` and ``goal`` are what became of them."""
+        """Some commands are messages with other joints, sizes or points: changes ``cause`` and ``goal``."""
         names = self.setting.limits.joint_names
         wrong = self._rare(0.01) > 0
         for index in np.flatnonzero(wrong):
@@ -209,7 +226,8 @@ class Fuzz:
             message = JointPositions(
                 listed, tuple(self.random.normal(size=size)), 0, points=int(size != len(names)) + 1
             )
-            if malformed(message, names):
+            wrong[index] = bool(malformed(message, names))
+            if wrong[index]:
                 cause[index], goal[index] = max(cause[index], Cause.MALFORMED), np.nan
         self.kinds["wrong size"] += int(wrong.sum())
         return wrong

@@ -25,7 +25,7 @@ class Verdict(str, Enum):
     LIMIT = "limit"
     """Forwarded after a limit changed it."""
     HOLD = "hold"
-    """Replaced by a hold at the measured position."""
+    """Replaced by a stop: the arm brakes and holds."""
     REJECT = "reject"
     """Nothing was sent: no valid position has been measured yet, or the command came too soon or out of order."""
 
@@ -105,7 +105,7 @@ class SafetyFilter:
         measured: JointPositions | None = None,
         time_ns: int | None = None,
     ) -> Decision:
-        """Hold where the arm was measured when the hold began (following the measurement would let it creep down)."""
+        """Bring the arm to a stand and hold it there."""
         outcome = self._decide(self._inputs(self._nowhere, now_ns, measured, now_ns, time_ns), cause)
         if self._holding is not cause:
             self.counts[cause] += 1

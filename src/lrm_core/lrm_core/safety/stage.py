@@ -2,7 +2,9 @@
 
 What comes in is anything; what goes out is finite, within limits and able to stop. A command is good when it is
 finite, fits the joints and was computed from a recent observation; a good one is followed as far as the limiter
-lets it. Anything else becomes a hold where the arm was measured when the hold began, reached within the same limits.
+lets it. Anything else stops the arm within the same limits: it brakes to a stand and holds there. Holding where the
+commands stand, not where the arm is measured, keeps it from creeping down under its weight; only an arm that is far
+from its commands (blocked, pushed) is met where it is.
 """
 
 from __future__ import annotations
@@ -108,7 +110,6 @@ class SafetyStage:
         )
         shape = (*streams, len(limits.joint_names))
         self.measured = np.full(shape, np.nan)
-        self._hold = np.full(shape, np.nan)
         self._started, self._holding = np.zeros(streams, bool), np.zeros(streams, bool)
         self._sent_ns, self._goal_ns = np.zeros(streams, np.int64), np.full(streams, -(2**62), np.int64)
 
@@ -121,17 +122,19 @@ class SafetyStage:
         repeated = self._started & (interval_s == 0.0) & self.options.lockstep
         cause = self._screen(inputs, cause)
         stop = (cause > Cause.REORDERED) | (self._holding & (cause == Cause.REORDERED))
-        clipped = self.limits.clip(np.where(stop[..., None], self._hold_at(stop), inputs.goal))
+        lost = self._lost()
+        clipped = self.limits.clip(np.where((stop & lost)[..., None], self.measured, inputs.goal))
         goal = np.where(np.isfinite(clipped), clipped, self.limiter.position)
-        target = self.limiter.next(goal, interval_s)
+        target = self.limiter.next(goal, interval_s, ~stop)
         leaves = ~stop & self._leaves(target, interval_s, inputs.goal)
         cause, stop = np.where(leaves, Cause.WORKSPACE, cause), stop | leaves
-        target = np.where(leaves[..., None], self.limiter.next(self._hold_at(leaves), interval_s), target)
+        target = np.where((stop & ~lost)[..., None], self.limiter.brake(interval_s), target)
         target = np.where(repeated[..., None], self.limiter.position, target)
         soon = (interval_s < self.options.min_interval_s * (1.0 - 1e-9)) & ~repeated
         sent = self._started & ~soon & (stop | (cause != Cause.REORDERED))
         cause = np.where((cause == Cause.NONE) & soon, Cause.TOO_SOON, cause)
-        self._take(inputs, target, interval_s, sent, stop, sent & ~repeated)
+        self.limiter.emit(goal, target, interval_s, sent & ~repeated)
+        self._take(inputs, sent, stop)
         changed = (np.abs(target - inputs.goal) > ROUNDING).any(axis=-1)
         cause = np.where(sent & ~stop & (cause == Cause.NONE) & changed, Cause.LIMIT, cause)
         return Outcome(sent, stop, target, cause, restarted)
@@ -147,10 +150,10 @@ class SafetyStage:
         return self._holding
 
     def at_rest(self) -> np.ndarray:
-        """(S,) bool: the emitted commands stand still where they are to hold."""
+        """(S,) bool: the emitted commands stand still, and the arm is with them."""
         step = np.abs(self.limiter.velocity) * self.options.min_interval_s
         still = (step <= ROUNDING).all(axis=-1)
-        return still & ~(self._holding & (np.abs(self._hold - self.limiter.position) > ROUNDING).any(axis=-1))
+        return still & ~self._lost()
 
     def _measure(self, inputs: Inputs) -> np.ndarray:
         """Take over valid measurements; (S,) what is wrong with the rest."""
@@ -192,22 +195,18 @@ class SafetyStage:
 
     def _screen(self, inputs: Inputs, cause: np.ndarray) -> np.ndarray:
         options = self.options
-        lead = np.abs(self.limiter.position - self.limits.clip(self.measured))
-        lost = self._started & (lead > self.limits.velocity_max * options.tracking_window_s).any(axis=-1)
         behind_s = np.abs(np.float64(inputs.measured_ns) - np.float64(inputs.goal_ns)) / NS_PER_S
         found = np.where(inputs.goal_ns < self._goal_ns, Cause.REORDERED, Cause.NONE)
-        found = np.where(lost, Cause.TRACKING, found)
+        found = np.where(self._lost(), Cause.TRACKING, found)
         found = np.where(behind_s > options.command_timeout_s, Cause.STALE_COMMAND, found)
         found = np.where(np.isfinite(inputs.goal).all(axis=-1), found, Cause.NOT_FINITE)
         return np.where(cause > Cause.NONE, cause, found)
 
-    def _hold_at(self, where: np.ndarray) -> np.ndarray:
-        """(S, J) where to hold: taken when a hold begins in ``where``, and anew when the arm is far from it."""
-        here = self.limits.clip(self.measured)
-        far = np.abs(self._hold - here) > self.limits.velocity_max * self.options.tracking_window_s
-        anew = where & (~self._holding | far.any(axis=-1))
-        self._hold = np.where(anew[..., None], here, self._hold)
-        return np.where(np.isfinite(self._hold), self._hold, self.limiter.position)
+    def _lost(self) -> np.ndarray:
+        """(S,) bool: the arm is farther from its commands than it may be."""
+        lead = np.abs(self.limiter.position - self.limits.clip(self.measured))
+        window = self.limits.velocity_max * self.options.tracking_window_s
+        return np.asarray(self._started & (lead > window).any(axis=-1))
 
     def _leaves(self, target: np.ndarray, interval_s: np.ndarray, goal: np.ndarray) -> np.ndarray:
         """(S,) bool: the tool would be outside of its box at ``target``, where a stop after it ends, or at the goal."""
@@ -217,16 +216,7 @@ class SafetyStage:
         poses = (target, self.limiter.rest(target, interval_s), wanted)
         return ~np.logical_and.reduce([self._inside(pose) for pose in poses])
 
-    def _take(
-        self,
-        inputs: Inputs,
-        target: np.ndarray,
-        interval_s: np.ndarray,
-        sent: np.ndarray,
-        stop: np.ndarray,
-        moved: np.ndarray,
-    ) -> None:
-        self.limiter.emit(target, interval_s, moved)
+    def _take(self, inputs: Inputs, sent: np.ndarray, stop: np.ndarray) -> None:
         self._sent_ns = np.where(sent, inputs.time_ns, self._sent_ns)
         self._goal_ns = np.where(sent & ~stop, inputs.goal_ns, self._goal_ns)
         self._holding = np.where(sent, stop, self._holding)

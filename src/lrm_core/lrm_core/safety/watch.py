@@ -1,4 +1,4 @@
-"""What makes the safety stage stop by itself: silence, a clock that cannot be trusted, the emergency stop. Pure logic."""
+"""What makes the safety stage stop by itself, as pure logic: silence, a strange clock, the emergency stop."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class SafetyParams:
         0.3, "The arm may be away from its commands by what its speed limit covers in this time; else hold.",
         unit="s", low=0.01, high=10.0,
     )  # fmt: skip
-    observation_topics: list[str] = param(
+    observation_topics: list[str] = param(  # noqa: RUF009
         [], "camera_info topics (for example front/camera_info) that have to be heard; empty: cameras are not watched."
     )
     observation_timeout_s: float = param(
@@ -36,7 +36,7 @@ class SafetyParams:
         unit="s", low=0.0, high=60.0,
     )  # fmt: skip
     clock_jump_s: float = param(
-        0.25, "The clock of the stamps departs from steady time by this much at once: hold. Simulated time: it goes back.",
+        0.25, "The clock of the stamps departs from steady time by more: hold. Simulated time: it goes back.",
         unit="s", low=0.01, high=10.0,
     )  # fmt: skip
     emergency_stop_timeout_s: float = param(
@@ -45,6 +45,6 @@ class SafetyParams:
     )  # fmt: skip
     emergency_stop_file: str = param(
         "",
-        "File that exists while the emergency stop is latched, so that a restart keeps it; empty: a restart clears it.",
+        "File that exists while the emergency stop is latched, so that a restart keeps it; empty: none.",
     )
     lockstep: bool = param(False, "The robot is a simulation that waits for each command: no command, no motion.")

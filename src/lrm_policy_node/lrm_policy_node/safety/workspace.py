@@ -1,4 +1,4 @@
-"""The box that the tool centre point stays in, through the robot's own model; MuJoCo is loaded only for a robot that has one."""
+"""The box for the tool centre point, through the robot's own model. MuJoCo is loaded only for a robot with a box."""
 
 from __future__ import annotations
 

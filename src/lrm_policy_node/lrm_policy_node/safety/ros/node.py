@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
@@ -56,9 +58,11 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
             self.create_subscription(JointState, "joint_states", self._on_joint_state, qos.JOINT_STATES),
             self.create_subscription(JointTrajectory, "proposed_command", self._on_command, qos.COMMAND),
         ]
+        self._looked_s: deque[float] = deque(maxlen=2000)
+        self._look_s = min(LOOK_S, 1.0 / params.control_rate_hz)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_open = [
-            self.create_timer(min(LOOK_S, 1.0 / params.control_rate_hz), self._look, clock=steady),
+            self.create_timer(self._look_s, self._look, clock=steady),
             self.create_timer(1.0, self._publish_status, clock=steady),
         ]
         self._diagnostics = Diagnostics(self, params.robot)
@@ -137,6 +141,7 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
 
     def _look(self) -> None:
         """Stop when something is lost, finish a stop that was begun, send a command that had to wait."""
+        self._looked_s.append(time.monotonic())
         if not self.active:
             return
         cause, reason = self._fault()
@@ -200,6 +205,9 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         status = self._status
         values = {"passed": status.passed, "limited": status.limited, "rejected": status.rejected}
         values |= {cause.label: count for cause, count in self._filter.counts.items()}
+        if len(self._looked_s) > 1:
+            jitter_ms = 1e3 * np.abs(np.diff(self._looked_s) - self._look_s)
+            values |= {f"loop_jitter_p{p}_ms": round(float(np.percentile(jitter_ms, p)), 3) for p in (50, 99)}
         return Report(OK if status.state != SafetyStatus.HOLDING else WARN, status.reason or "passing", values)
 
     def _times_ns(self) -> tuple[int, int]:
@@ -212,7 +220,7 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
 
 
 def options_of(params: SafetyParams) -> StageOptions:
-    """Times of the stage: half a period of room for commands that come early, one and a half for those that are late."""
+    """Times of the stage: commands may come half a period early; late ones move no farther than 1.5 periods allow."""
     period_s = 1.0 / params.control_rate_hz
     return StageOptions(
         min_interval_s=period_s if params.lockstep else 0.5 * period_s,
