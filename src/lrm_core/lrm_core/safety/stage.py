@@ -111,13 +111,14 @@ class SafetyStage:
         shape = (*streams, len(limits.joint_names))
         self.measured = np.full(shape, np.nan)
         self._started, self._holding = np.zeros(streams, bool), np.zeros(streams, bool)
+        self._sound: np.ndarray = np.zeros(streams, bool)
         self._sent_ns, self._goal_ns = np.zeros(streams, np.int64), np.full(streams, -(2**62), np.int64)
 
     def decide(self, inputs: Inputs) -> Outcome:
         """Screen, limit, emit."""
         before = self.measured
         cause = self._measure(inputs)
-        restarted = self._restart(inputs, cause, before)
+        restarted = self._restart(inputs, before)
         interval_s = np.where(restarted, self.options.min_interval_s, (inputs.time_ns - self._sent_ns) / NS_PER_S)
         repeated = self._started & (interval_s == 0.0) & self.options.lockstep
         cause = self._screen(inputs, cause)
@@ -161,14 +162,15 @@ class SafetyStage:
         self.measured = np.where(fresh[..., None], inputs.measured, self.measured)
         known = np.isfinite(self.measured).all(axis=-1)
         age_s = (np.float64(inputs.now_ns) - np.float64(inputs.measured_ns)) / NS_PER_S
-        cause = np.where(fresh & (age_s > self.options.joint_state_timeout_s), Cause.STALE_JOINT_STATE, Cause.NONE)
-        cause = np.where(fresh, cause, Cause.BAD_JOINT_STATE)
+        stale = age_s > self.options.joint_state_timeout_s
         beyond = np.abs(self.measured - self.limits.clip(self.measured))
         far_out = (beyond > self.limits.velocity_max * self.options.max_interval_s).any(axis=-1)
-        cause = np.where(~self._started & far_out, Cause.BAD_JOINT_STATE, cause)
+        self._sound = fresh & ~stale & ~far_out
+        cause = np.where(fresh & stale, Cause.STALE_JOINT_STATE, Cause.NONE)
+        cause = np.where(fresh & ~(far_out & ~self._started), cause, Cause.BAD_JOINT_STATE)
         return np.maximum(np.where(known, cause, Cause.NO_JOINT_STATE), inputs.cause)
 
-    def _restart(self, inputs: Inputs, cause: np.ndarray, before: np.ndarray) -> np.ndarray:
+    def _restart(self, inputs: Inputs, before: np.ndarray) -> np.ndarray:
         """Begin anew where nothing is being moved: (S,) where."""
         silent_s = (inputs.time_ns - self._sent_ns) / NS_PER_S
         anew = silent_s < 0.0  # time began again
@@ -176,12 +178,8 @@ class SafetyStage:
             anew = anew | self._displaced(before)
         else:
             anew = anew | ((silent_s > self.options.command_timeout_s) & self.at_rest())
-        known = np.isfinite(self.measured).all(axis=-1)
-        beyond = np.abs(self.measured - self.limits.clip(self.measured))
-        reachable = (beyond <= self.limits.velocity_max * self.options.max_interval_s).all(axis=-1)
-        sound = (cause != Cause.STALE_JOINT_STATE) & (cause != Cause.BAD_JOINT_STATE) | ~self._started
-        where = known & reachable & sound & (anew | ~self._started)
-        self.limiter.restart(np.where(known[..., None], self.measured, 0.0), where)
+        where = self._sound & (anew | ~self._started)
+        self.limiter.restart(np.where(where[..., None], self.measured, 0.0), where)
         self._started |= where
         self._holding &= ~where
         self._goal_ns = np.where(where, -(2**62), self._goal_ns)
@@ -191,7 +189,7 @@ class SafetyStage:
         """The arm is where no motion from ``before`` to the last command leads: a simulation has put it there."""
         low, high = np.minimum(before, self.limiter.position), np.maximum(before, self.limiter.position)
         outside = np.maximum(low - self.measured, self.measured - high)
-        return (outside > self.limits.velocity_max * self.options.min_interval_s / 3.0).any(axis=-1)
+        return (outside > self.limits.velocity_max * self.options.min_interval_s / 1.5).any(axis=-1)
 
     def _screen(self, inputs: Inputs, cause: np.ndarray) -> np.ndarray:
         options = self.options
