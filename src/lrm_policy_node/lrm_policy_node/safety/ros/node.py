@@ -195,9 +195,8 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
     def _publish_status(self) -> None:
         if self._statuses.is_activated:
             counts = self._filter.counts
-            if "causes" in SafetyStatus.get_fields_and_field_types():
-                self._status.causes = [cause.label for cause in counts]
-                self._status.cause_counts = list(counts.values())
+            self._status.causes = [cause.label for cause in counts]
+            self._status.cause_counts = list(counts.values())
             self._status.header.stamp = self.get_clock().now().to_msg()
             self._statuses.publish(self._status)
 
