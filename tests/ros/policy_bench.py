@@ -62,8 +62,7 @@ def start(program: str | Path, log: Path, domain: int, **parameters: object) -> 
         text = str(value).lower() if isinstance(value, bool) else str(value)
         arguments += ["-p", f"{name}:={text}"]
     command = [sys.executable, *(["-m", program] if isinstance(program, str) else [program]), *arguments]
-    tests = str(HERE.parent)
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": f"{tests}:{HERE}"}
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain), "PYTHONPATH": os.pathsep.join(sys.path)}
     return NodeProcess(command, log, environment)
 
 

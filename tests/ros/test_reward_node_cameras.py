@@ -16,6 +16,7 @@ from lrm_core.resources import model_path
 from lrm_core.rewards import RewardHead, RewardStatus
 from lrm_core.ros import stamps
 from lrm_msgs.msg import EpisodeStatus, Reward
+from lrm_reward_node.calibration import AUTO, calibrated
 from lrm_reward_node.model import RewardModel
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_sim.reward_data import reward_episodes
@@ -122,7 +123,8 @@ def test_cameras_that_make_no_sense_are_refused(bench: Bench, parameters: dict[s
 def shipped() -> RewardModel:
     from lrm_reward_node.vlm.qwen import load
 
-    return load(str(model_path("lrm-tiny")))
+    folder = str(model_path("lrm-tiny"))
+    return calibrated(load(folder), AUTO, folder)
 
 
 def completion(task: str, rgb: np.ndarray) -> float:

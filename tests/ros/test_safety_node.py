@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import CameraInfo, JointState
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lrm_core.ros import qos, stamps
@@ -58,6 +60,22 @@ class Bench(Watcher):
         message.header.stamp = stamps.from_ns(stamp_ns)
         self.proposals.publish(message)
 
+    def drive(self, wanted: tuple[float, ...], seconds: float = 0.3) -> None:
+        """Real time: the arm stands at zero and somebody commands it to ``wanted``, at 20 Hz."""
+        end_ns = self.now_ns() + round(seconds * 1e9)
+        while self.now_ns() < end_ns:
+            self.measure((0.0, 0.04), self.now_ns())
+            self.propose(wanted, self.now_ns())
+            self.run_for(0.05)
+
+    def call(self, service: str) -> Trigger.Response:
+        """Call a service of the stage."""
+        client = self.node.create_client(Trigger, service)
+        self.until(client.service_is_ready, 20.0, service)
+        answer = self.result_of(client.call_async(Trigger.Request()))
+        self.node.destroy_client(client)
+        return answer
+
     def step(self, wanted: tuple[float, ...], measured: tuple[float, ...] = (0.0, 0.04)) -> JointTrajectory:
         """One lock-step exchange; returns the command with the same stamp."""
         self.stamp_ns += 100_000_000
@@ -76,10 +94,10 @@ def robot(tmp_path: Path) -> Path:
 
 
 @contextmanager
-def running(log: Path, robot: Path, lockstep: bool) -> Iterator[Bench]:
+def running(log: Path, robot: Path, lockstep: bool, **parameters: object) -> Iterator[Bench]:
     """The safety stage in a process, and a bench around it."""
     with free_domain() as domain, Bench(domain) as bench:
-        process = start(SAFETY, log, domain, robot=robot, lockstep=lockstep)
+        process = start(SAFETY, log, domain, robot=robot, lockstep=lockstep, **parameters)
         try:
             bench.ready()
             yield bench
@@ -111,14 +129,14 @@ def test_commands_pass_with_their_stamp_and_bad_ones_become_holds(lockstep: Benc
     assert "no command yet" in bench.statuses[-1].reason
     assert positions(bench.step((0.05, 0.05))) == [0.05, 0.05]
     bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING)
-    assert positions(bench.step((math.nan, 0.05), measured=(0.03, 0.05))) == [0.03, 0.05]
+    assert positions(bench.step((math.nan, 0.05), measured=(0.03, 0.05))) == [0.05, 0.05]
     bench.until(lambda: "not finite" in bench.statuses[-1].reason)
     assert bench.statuses[-1].state == SafetyStatus.HOLDING
     assert bench.statuses[-1].rejected == 1
     jump = positions(bench.step((0.9, 0.05), measured=(0.03, 0.05)))
-    assert jump[0] == pytest.approx(0.03 + 2.0 * 0.1)
+    assert jump[0] == pytest.approx(0.05 + 2.0 * 0.1)
     bench.until(lambda: bench.statuses[-1].state == SafetyStatus.LIMITING)
-    assert positions(bench.step((0.03, 0.0), measured=(math.nan, 0.05))) == [0.03, 0.05]
+    assert positions(bench.step((0.03, 0.0), measured=(math.nan, 0.05))) == [0.25, 0.05]
     bench.until(lambda: bench.statuses[-1].state == SafetyStatus.HOLDING)
 
 
@@ -176,9 +194,8 @@ def test_when_commands_stop_the_arm_is_held_where_it_was_measured(realtime: Benc
     assert stamps.to_ns(bench.commands[-1].header.stamp) - stopped_ns < 1.0e9
     bench.until(lambda: bench.statuses[-1].state == SafetyStatus.HOLDING, 20.0)
     assert "no command for 0.3 s" in bench.statuses[-1].reason
-    bench.measure((0.21, 0.04), bench.now_ns())
-    bench.propose((0.23, 0.04), bench.now_ns())
-    bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING, 20.0, "commands resume")
+    resumed = lambda: bench.drive((0.03, 0.04), 0.1) or bench.statuses[-1].state == SafetyStatus.PASSING  # noqa: E731
+    bench.until(resumed, 20.0, "commands resume")
 
 
 def test_stale_joint_states_hold_the_arm(realtime: Bench) -> None:
@@ -189,7 +206,7 @@ def test_stale_joint_states_hold_the_arm(realtime: Bench) -> None:
     bench.until(lambda: bench.commands)
     bench.run_for(0.6)
     bench.propose((0.9, 0.04), bench.now_ns())
-    bench.until(lambda: "joint state is" in bench.statuses[-1].reason, 20.0)
+    bench.until(lambda: "nothing on joint_states" in bench.statuses[-1].reason, 20.0)
     assert positions(bench.commands[-1]) == [0.2, 0.04]
 
 
@@ -202,3 +219,44 @@ def test_a_bad_robot_description_ends_the_process_with_one_clear_message(tmp_pat
         assert process.wait(20.0) == 1
     assert word in process.output
     assert "Traceback" not in process.output
+
+
+def test_an_emergency_stop_latches_until_a_person_clears_it(tmp_path: Path, robot: Path) -> None:
+    kept = tmp_path / "stopped"
+    with running(tmp_path / "safety.log", robot, False, emergency_stop_file=kept) as bench:
+        button = bench.node.create_publisher(Bool, "emergency_stop", qos.STOP)
+        bench.drive((0.05, 0.04))
+        bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING)
+        button.publish(Bool(data=True))
+        bench.until(lambda: "emergency stop: pressed" in bench.statuses[-1].reason, 20.0)
+        assert kept.exists()
+        refused = bench.call("clear_emergency_stop")
+        assert not refused.success
+        assert "release it" in refused.message
+        button.publish(Bool(data=False))
+        bench.drive((0.03, 0.04))
+        assert bench.statuses[-1].state == SafetyStatus.HOLDING
+        assert positions(bench.commands[-1]) == [0.05, 0.04]
+    with running(tmp_path / "again.log", robot, False, emergency_stop_file=kept) as bench:
+        bench.until(lambda: "latched before" in bench.statuses[-1].reason, 20.0, "the latch outlives the process")
+        assert bench.call("clear_emergency_stop").success
+        bench.drive((0.03, 0.04))
+        bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING, 20.0)
+        assert bench.call("trigger_emergency_stop").success
+        bench.until(lambda: "triggered" in bench.statuses[-1].reason, 20.0)
+    assert kept.exists()
+
+
+def test_a_silent_camera_and_a_lost_heartbeat_hold_the_arm(tmp_path: Path, robot: Path) -> None:
+    watched = {"observation_topics": "[front/camera_info]", "emergency_stop_timeout_s": 5.0}
+    with running(tmp_path / "safety.log", robot, False, **watched) as bench:
+        camera = bench.node.create_publisher(CameraInfo, "front/camera_info", qos.CAMERA)
+        bench.node.create_timer(0.05, lambda: camera.publish(CameraInfo()) if bench.statuses[-1].passed < 3 else None)
+        button = bench.node.create_publisher(Bool, "emergency_stop", qos.STOP)
+        button.publish(Bool(data=False))
+        passing = lambda: bench.drive((0.03, 0.04), 0.1) or bench.statuses[-1].passed >= 3  # noqa: E731
+        bench.until(passing, 20.0, "commands pass")
+        silent = lambda: bench.drive((0.03, 0.04), 0.1) or "front/camera_info" in bench.statuses[-1].reason  # noqa: E731
+        bench.until(silent, 20.0, "the camera is missed")
+        bench.until(lambda: "nothing on emergency_stop" in bench.statuses[-1].reason, 20.0, "the heartbeat is missed")
+        assert not bench.call("clear_emergency_stop").success

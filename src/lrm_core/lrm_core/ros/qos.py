@@ -20,6 +20,8 @@ CAMERA_LOCKSTEP = _reliable(10)
 """Cameras of a simulation that waits for its robot: every frame matters."""
 JOINT_STATES = _reliable(10)
 COMMAND = _reliable(1)
+STOP = _reliable(10)
+"""The emergency stop: no message may be lost."""
 STATUS = _reliable(1, latched=True)
 """Latched state: a late joiner knows what holds now."""
 REWARD = _reliable(50, latched=True)

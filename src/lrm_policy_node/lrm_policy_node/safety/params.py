@@ -21,4 +21,30 @@ class SafetyParams:
         0.5, "A joint state older than this is stale: hold. In lock-step the joint states are the clock.",
         unit="s", low=0.01, high=10.0,
     )  # fmt: skip
+    tracking_window_s: float = param(
+        0.3, "The arm may be away from its commands by what its speed limit covers in this time; else hold.",
+        unit="s", low=0.01, high=10.0,
+    )  # fmt: skip
+    observation_topics: list[str] = param(  # noqa: RUF009
+        [], "camera_info topics (for example front/camera_info) that have to be heard; empty: cameras are not watched."
+    )
+    observation_timeout_s: float = param(
+        0.5, "One of observation_topics silent for this long: hold.", unit="s", low=0.01, high=10.0
+    )
+    reward_timeout_s: float = param(
+        0.0, "reward/status silent for this long: hold. 0: the reward node is not watched.",
+        unit="s", low=0.0, high=60.0,
+    )  # fmt: skip
+    clock_jump_s: float = param(
+        0.25, "The clock of the stamps departs from steady time by more: hold. Simulated time: it goes back.",
+        unit="s", low=0.01, high=10.0,
+    )  # fmt: skip
+    emergency_stop_timeout_s: float = param(
+        0.0, "No message on emergency_stop for this long: emergency stop. 0: its silence means nothing.",
+        unit="s", low=0.0, high=10.0,
+    )  # fmt: skip
+    emergency_stop_file: str = param(
+        "",
+        "File that exists while the emergency stop is latched, so that a restart keeps it; empty: none.",
+    )
     lockstep: bool = param(False, "The robot is a simulation that waits for each command: no command, no motion.")

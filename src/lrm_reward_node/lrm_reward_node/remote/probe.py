@@ -7,7 +7,7 @@ the same. So nothing is taken from documentation: every ability is asked for, wi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ START = (
 )
 TASK = "put the red cube in the blue bowl"
 SIZE_PX = 128
+PICTURES = 4
 STRANGE = ("zx-31", "zx-47")
 """Answers that no model gives unless it is made to."""
 MIN_LORA_EFFECT, NOISE_FACTOR = 0.05, 3.0
@@ -87,15 +88,24 @@ async def _prove_logits(server: Server, served: Mapping[RewardHead, str], found:
     constraint = await _find_constraint(server, next(iter(served.items())))
     for head, name in served.items():
         reference = _reference_of(name, found)
-        asked = [await _distribution(server, head, one, constraint) for one in (name, reference or name, name)]
+        effect = await _largest_effect(server, head, (name, reference or name, name), constraint)
         if not reference:
             logger.warning("%s serves %r alone: that it is not the plain base cannot be proved", server.url, name)
-        elif not (effect := _effect(*asked)):
+        elif not effect:
             wanted = f"{name!r} to answer otherwise than {reference!r}: its LoRA adapter is not applied"
             raise _unfit(server, wanted)
         else:
             logger.info("%s: %r differs from %r by %.2f nats", server.url, name, reference, effect)
     return constraint
+
+
+async def _largest_effect(server: Server, head: RewardHead, names: Sequence[str], constraint: str) -> float:
+    """Effect on the first fixed picture that shows one, nats: of a picture that tells nothing both may be sure."""
+    for picture in range(PICTURES):
+        effect = _effect(*[await _distribution(server, head, name, constraint, picture) for name in names])
+        if effect:
+            return effect
+    return 0.0
 
 
 def _effect(first: np.ndarray, reference: np.ndarray, again: np.ndarray) -> float:
@@ -134,26 +144,33 @@ async def _find_constraint(server: Server, asked: tuple[RewardHead, str]) -> str
     raise Unreadable(f"choices are kept to in none of the forms {list(CONSTRAINTS)}{said}")
 
 
-async def _distribution(server: Server, head: RewardHead, name: str, constraint: str) -> np.ndarray:
-    """(A,) log-likelihoods of the legal answers to the fixed question."""
+async def _distribution(server: Server, head: RewardHead, name: str, constraint: str, picture: int) -> np.ndarray:
+    """(A,) log-likelihoods of the legal answers to the fixed question about one of the fixed pictures."""
     answers = ANSWERS[head].texts
     shares = await answer_shares(
-        lambda ask: server.complete(ask, PROBE_LIMIT_S, constraint), _question(head, name, answers)
+        lambda ask: server.complete(ask, PROBE_LIMIT_S, constraint), _question(head, name, answers, picture)
     )
     return log_likelihoods(shares, answers)
 
 
-def _question(head: RewardHead, name: str, choices: tuple[str, ...] = ()) -> Ask:
+def _question(head: RewardHead, name: str, choices: tuple[str, ...] = (), picture: int = 0) -> Ask:
     prompt = prompts.build(head, TASK)
     limit = MAX_ANSWER_TOKENS if choices else prompts.MAX_NEW_TOKENS[head]
-    return Ask(name, messages_of(prompt, [_picture(i) for i in range(prompt.images)]), limit, choices)
+    return Ask(name, messages_of(prompt, [_picture(picture, i) for i in range(prompt.images)]), limit, choices)
 
 
-def _picture(index: int) -> np.ndarray:
-    """(H, W, 3) uint8 RGB colour ramps, turned a quarter for every ``index``."""
-    ramp = np.linspace(0, 255, SIZE_PX, dtype=np.uint8)
-    across, down = np.meshgrid(ramp, ramp)
-    return np.ascontiguousarray(np.rot90(np.stack((across, down, 255 - across), -1), index))
+def _picture(kind: int, turns: int) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, turned by quarters: colour ramps, plain grey, or coarse blocks of random colours."""
+    if kind == 0:
+        ramp = np.linspace(0, 255, SIZE_PX, dtype=np.uint8)
+        across, down = np.meshgrid(ramp, ramp)
+        picture = np.stack((across, down, 255 - across), -1)
+    elif kind == 1:
+        picture = np.full((SIZE_PX, SIZE_PX, 3), 128, np.uint8)
+    else:
+        blocks = np.random.default_rng(kind).integers(0, 256, (4, 4, 3), np.uint8)
+        picture = blocks.repeat(SIZE_PX // 4, 0).repeat(SIZE_PX // 4, 1)
+    return np.ascontiguousarray(np.rot90(picture, turns))
 
 
 def _reference_of(name: str, found: Mapping[str, Any]) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
@@ -12,20 +14,28 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from lrm_core.ros import qos, stamps
 from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
-from lrm_core.safety import Decision, JointPositions, SafetyFilter, Verdict
+from lrm_core.safety import Cause, Decision, JointPositions, SafetyFilter, StageOptions, Verdict
+from lrm_core.safety.watch import NO_FAULT, Fault
 from lrm_msgs.msg import SafetyStatus
 from lrm_policy_node.robot import load_limits
 from lrm_policy_node.safety.params import SafetyParams
+from lrm_policy_node.safety.ros.watches import Watches
+from lrm_policy_node.safety.workspace import load_box
 
+LOOK_S = 0.01
+"""How often the stage looks whether something is lost; at rates above 100 Hz once a period."""
+STOP_S = 1.0
+"""Longest time that deactivating waits for the arm to stand."""
 _STATE = {Verdict.PASS: SafetyStatus.PASSING, Verdict.LIMIT: SafetyStatus.LIMITING}
 
 
 class SafetyNode(LrmLifecycleNode[SafetyParams]):
-    """Passes, limits or replaces every proposed command and holds the arm when they stop.
+    """Passes, limits or replaces every proposed command and stops the arm when something it needs is lost.
 
-    Time is the node's clock. In lock-step it is the stamp of the newest joint state instead, and a command waits for
-    the joint state it was computed from, so that the same inputs always give the same output; the watchdog then runs on
-    a steady clock and only reports, because an arm whose time stands still needs no hold.
+    Stamps are compared with the node's clock; intervals between commands are measured on a steady clock (simulated
+    time: on the simulated one). In lock-step both are the stamp of the newest joint state, and a command waits for the
+    joint state it was computed from, so that the same inputs always give the same output; silence is then only
+    reported, because an arm whose time stands still needs no hold.
     """
 
     params_class = SafetyParams
@@ -35,26 +45,24 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
 
     def configure_node(self, params: SafetyParams) -> None:
         """Read the limits and open the topics."""
-        self._filter = SafetyFilter(
-            load_limits(params.robot),
-            control_period_s=1.0 / params.control_rate_hz,
-            command_timeout_s=params.command_timeout_s,
-            joint_state_timeout_s=params.joint_state_timeout_s,
-        )
+        limits = load_limits(params.robot)
+        self._filter = SafetyFilter(limits, options_of(params), load_box(params.robot, limits))
         self._measured: JointPositions | None = None
         self._pending: JointTrajectory | None = None
         self._last_command_s: float | None = None
         self._status = SafetyStatus(state=SafetyStatus.HOLDING, reason="no command yet")
         self._commands = self.create_lifecycle_publisher(JointTrajectory, "command", qos.COMMAND)
         self._statuses = self.create_lifecycle_publisher(SafetyStatus, "safety_status", qos.STATUS)
+        self._watches = Watches(self, params)
         self._subscriptions_open = [
             self.create_subscription(JointState, "joint_states", self._on_joint_state, qos.JOINT_STATES),
             self.create_subscription(JointTrajectory, "proposed_command", self._on_command, qos.COMMAND),
         ]
+        self._looked_s: deque[float] = deque(maxlen=2000)
+        self._look_s = min(LOOK_S, 1.0 / params.control_rate_hz)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
-        watchdog_clock = steady if params.lockstep else self.get_clock()
         self._timers_open = [
-            self.create_timer(params.command_timeout_s / 6.0, self._watch, clock=watchdog_clock),
+            self.create_timer(self._look_s, self._look, clock=steady),
             self.create_timer(1.0, self._publish_status, clock=steady),
         ]
         self._diagnostics = Diagnostics(self, params.robot)
@@ -67,8 +75,12 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         self._publish_status()
 
     def deactivate_node(self) -> None:
-        """Leave the arm holding."""
-        self._hold("the safety stage was deactivated")
+        """Bring the arm to a stand and leave it holding."""
+        end_s = time.monotonic() + STOP_S
+        self._hold(Cause.INACTIVE, "the safety stage was deactivated")
+        while not self.params.lockstep and not self._filter.stage.at_rest() and time.monotonic() < end_s:
+            time.sleep(self._filter.options.min_interval_s)
+            self._hold(Cause.INACTIVE, "the safety stage was deactivated")
 
     def cleanup_node(self) -> None:
         """Close what is open."""
@@ -79,6 +91,8 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         for name in ("_commands", "_statuses"):
             if name in self.__dict__:
                 self.destroy_publisher(self.__dict__.pop(name))
+        if "_watches" in self.__dict__:
+            self.__dict__.pop("_watches").close()
         if "_diagnostics" in self.__dict__:
             self.__dict__.pop("_diagnostics").destroy()
 
@@ -86,16 +100,16 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         self._measured = JointPositions(
             tuple(message.name), tuple(message.position), stamps.to_ns(message.header.stamp)
         )
-        if self._pending is not None and not self._ahead(self._pending):
+        self._watches.joint_states.heard_s = time.monotonic()
+        if self.params.lockstep and self._pending is not None and not self._ahead(self._pending):
             command, self._pending = self._pending, None
             self._decide(command)
 
     def _on_command(self, command: JointTrajectory) -> None:
         if not self.active:
             return
-        self._last_command_s = self._watch_s()
         if self.params.lockstep and self._ahead(command):
-            self._pending = command
+            self._pending, self._last_command_s = command, time.monotonic()
         else:
             self._decide(command)
 
@@ -103,37 +117,58 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         """True when the joint state that ``command`` was computed from has not arrived here yet."""
         return self._measured is None or stamps.to_ns(command.header.stamp) > self._measured.stamp_ns
 
+    def _fault(self) -> Fault:
+        return self._watches.emergency() if self.params.lockstep else self._watches.fault()
+
     def _decide(self, command: JointTrajectory) -> None:
-        now_ns = self._now_ns()
-        if len(command.points) != 1:
-            decision = self._filter.hold(
-                f"command has {len(command.points)} points: expected 1", now_ns, self._measured
-            )
+        cause, reason = self._fault()
+        now_ns, time_ns = self._times_ns()
+        if cause is not Cause.NONE:
+            decision = self._filter.hold(cause, reason, now_ns, self._measured, time_ns)
         else:
-            positions = tuple(command.points[0].positions)
-            wanted = JointPositions(tuple(command.joint_names), positions, stamps.to_ns(command.header.stamp))
-            decision = self._filter.filter(wanted, self._measured, now_ns)
+            positions = tuple(command.points[0].positions) if command.points else ()
+            stamp_ns = stamps.to_ns(command.header.stamp)
+            wanted = JointPositions(tuple(command.joint_names), positions, stamp_ns, len(command.points))
+            decision = self._filter.filter(wanted, self._measured, now_ns, time_ns)
+        self._pending = command if decision.cause is Cause.TOO_SOON else None
+        if decision.cause is Cause.TOO_SOON:
+            return
+        if decision.cause is not Cause.REORDERED:
+            self._last_command_s = time.monotonic()
         self._count(decision.verdict)
         self._send(decision, command.header)
         self._report_state(_STATE.get(decision.verdict, SafetyStatus.HOLDING), decision.reason)
 
-    def _watch(self) -> None:
-        """Hold when the commands have stopped. Nothing is sent before the first command: nothing moves the arm then."""
-        if not self.active or self._last_command_s is None:
+    def _look(self) -> None:
+        """Stop when something is lost, finish a stop that was begun, send a command that had to wait."""
+        self._looked_s.append(time.monotonic())
+        if not self.active:
             return
-        silent_s = self._watch_s() - self._last_command_s
-        if 0.0 <= silent_s <= self.params.command_timeout_s:
-            return
-        self._last_command_s = None
-        reason = f"no command for {self.params.command_timeout_s} s"
-        if self._pending is not None:
-            reason = "the joint state that the command was computed from has not arrived"
-        self._hold(reason)
+        cause, reason = self._fault()
+        if cause is Cause.NONE and self._last_command_s is not None:
+            cause, reason = self._silence(time.monotonic() - self._last_command_s)
+        if cause is not Cause.NONE:
+            if cause is Cause.CLOCK:
+                self._measured = None
+            self._pending = None if cause is not Cause.SILENCE else self._pending
+            self._hold(cause, reason)
+        elif self._pending is not None and not self.params.lockstep:
+            self._decide(self._pending)
 
-    def _hold(self, reason: str) -> None:
-        if not self.params.lockstep:
-            stamp = self.get_clock().now().to_msg()
-            self._send(self._filter.hold(reason, self._now_ns(), self._measured), Header(stamp=stamp))
+    def _silence(self, silent_s: float) -> Fault:
+        if silent_s <= self.params.command_timeout_s:
+            return NO_FAULT
+        if self._pending is not None:
+            return Cause.SILENCE, "the joint state that the command was computed from has not arrived"
+        return Cause.SILENCE, f"no command for {self.params.command_timeout_s} s"
+
+    def _hold(self, cause: Cause, reason: str) -> None:
+        """Nothing is sent before the first command (nothing moves the arm then) and once the arm stands."""
+        stage = self._filter.stage
+        if not self.params.lockstep and stage.started and not (stage.holding and stage.at_rest()):
+            now_ns, time_ns = self._times_ns()
+            decision = self._filter.hold(cause, reason, now_ns, self._measured, time_ns)
+            self._send(decision, Header(stamp=self.get_clock().now().to_msg()))
         self._report_state(SafetyStatus.HOLDING, reason)
 
     def _send(self, decision: Decision, header: Header) -> None:
@@ -159,21 +194,41 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
 
     def _publish_status(self) -> None:
         if self._statuses.is_activated:
+            counts = self._filter.counts
+            self._status.causes = [cause.label for cause in counts]
+            self._status.cause_counts = list(counts.values())
             self._status.header.stamp = self.get_clock().now().to_msg()
             self._statuses.publish(self._status)
 
     def _report(self) -> Report:
         status = self._status
         values = {"passed": status.passed, "limited": status.limited, "rejected": status.rejected}
+        values |= {cause.label: count for cause, count in self._filter.counts.items()}
+        if len(self._looked_s) > 1:
+            jitter_ms = 1e3 * np.abs(np.diff(self._looked_s) - self._look_s)
+            values |= {f"loop_jitter_p{p}_ms": round(float(np.percentile(jitter_ms, p)), 3) for p in (50, 99)}
         return Report(OK if status.state != SafetyStatus.HOLDING else WARN, status.reason or "passing", values)
 
-    def _now_ns(self) -> int:
+    def _times_ns(self) -> tuple[int, int]:
+        """Now on the clock of the stamps, and on the clock that measures intervals."""
         if self.params.lockstep:
-            return self._measured.stamp_ns if self._measured else 0
-        return int(self.get_clock().now().nanoseconds)
+            stamp_ns = self._measured.stamp_ns if self._measured else 0
+            return stamp_ns, stamp_ns
+        now_ns = int(self.get_clock().now().nanoseconds)
+        return now_ns, now_ns if self.get_parameter("use_sim_time").value else time.monotonic_ns()
 
-    def _watch_s(self) -> float:
-        return time.monotonic() if self.params.lockstep else self.get_clock().now().nanoseconds / 1e9
+
+def options_of(params: SafetyParams) -> StageOptions:
+    """Times of the stage: commands may come half a period early; late ones move no farther than 1.5 periods allow."""
+    period_s = 1.0 / params.control_rate_hz
+    return StageOptions(
+        min_interval_s=period_s if params.lockstep else 0.5 * period_s,
+        max_interval_s=1.5 * period_s,
+        command_timeout_s=params.command_timeout_s,
+        joint_state_timeout_s=params.joint_state_timeout_s,
+        tracking_window_s=params.tracking_window_s,
+        lockstep=params.lockstep,
+    )
 
 
 def main() -> int:

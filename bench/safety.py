@@ -1,0 +1,88 @@
+"""Proof of the safety stage: fuzzed commands against an independent oracle, and real processes that are killed.
+
+    python -m bench.safety                        # ten million commands, a table
+    python -m bench.safety --json out/safety.json
+    python -m bench.safety --commands 100000 --trials 0    # the fuzz alone, short
+
+Exit code 1: an emitted command broke a limit. The measured times are reported, and judged by whoever knows the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = SOURCES = [str(folder) for folder in sorted((ROOT / "src").iterdir()) if (folder / folder.name).is_dir()]
+
+
+def main() -> int:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--commands", type=int, default=10_000_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--trials", type=int, default=5, help="losses of each kind; 0: no processes are started")
+    args = parser.parse_args()
+    figures = fuzz(args.commands, args.seed)
+    if args.trials:
+        figures |= processes(args.trials)
+    print(json.dumps(figures, indent=2))
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return 1 if figures["violations"] else 0
+
+
+def fuzz(commands: int, seed: int) -> dict[str, Any]:
+    """Commands over all settings, what broke a limit, what the stage did, what was thrown at it."""
+    from bench import safety_fuzz
+    from lrm_policy_node.robot import load_limits
+
+    settings = safety_fuzz.settings(load_limits("sim_arm"))
+    start_s, total = time.monotonic(), 0
+    violations, causes, kinds = Counter[str](), Counter[str](), Counter[str]()
+    for index, setting in enumerate(settings):
+        number, broken, why, thrown = safety_fuzz.run(setting, -(-commands // len(settings)), seed + index)
+        total += number
+        violations.update(broken)
+        causes.update(why)
+        kinds.update(thrown)
+    return {
+        "commands": total,
+        "violations": sum(violations.values()),
+        "violations_by_kind": dict(violations),
+        "decisions_by_cause": dict(causes),
+        "hostile": dict(kinds),
+        "settings": [setting.name for setting in settings],
+        "fuzz_s": round(time.monotonic() - start_s, 1),
+    }
+
+
+def processes(trials: int) -> dict[str, Any]:
+    """Stop latencies and loop jitter over real processes in a domain of their own."""
+    from bench import safety_processes
+
+    os.environ["PYTHONPATH"] = os.pathsep.join([*SOURCES, str(ROOT)])
+    os.environ |= {"ROS_DOMAIN_ID": str(60 + os.getpid() % 40), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    jitter = safety_processes.loop_jitter(8.0)
+    latencies = safety_processes.stop_latencies(trials)
+    return {
+        "stop_latency_s": {name: round(max(values), 4) for name, values in latencies.items()},
+        "stop_latencies_s": {name: [round(value, 4) for value in values] for name, values in latencies.items()},
+        "watched_rate_hz": safety_processes.RATE_HZ,
+        "watched_timeout_s": safety_processes.TIMEOUT_S,
+        "swing_peak_rad_per_s": round(2.0 * math.pi * safety_processes.SWING_HZ * safety_processes.SWING_RAD, 2),
+        "loop_500hz": {name: round(value, 4) for name, value in jitter.items()},
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

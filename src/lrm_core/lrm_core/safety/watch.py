@@ -1,0 +1,121 @@
+"""What makes the safety stage stop by itself, as pure logic: silence, a strange clock, the emergency stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrm_core.errors import BadInput
+from lrm_core.safety.causes import Cause
+
+Fault = tuple[Cause, str]
+"""A cause and the line that explains it."""
+NO_FAULT: Fault = (Cause.NONE, "")
+
+
+@dataclass
+class Heartbeat:
+    """A source that has to be heard. Times are of a steady clock, seconds.
+
+    Attributes:
+        name: what people call it.
+        cause: counted when it is silent.
+        timeout_s: longest allowed silence.
+        heard_s: when it was heard last.
+    """
+
+    name: str
+    cause: Cause
+    timeout_s: float
+    heard_s: float
+
+    def fault(self, now_s: float) -> Fault:
+        """The fault when it is silent for too long."""
+        if now_s - self.heard_s <= self.timeout_s:
+            return NO_FAULT
+        return self.cause, f"nothing on {self.name} for {self.timeout_s:g} s"
+
+
+class ClockWatch:
+    """Compares the clock of the stamps with steady time.
+
+    Args:
+        jump_s: largest change of their difference between two looks that is still believed.
+        simulated: the clock is simulated: its speed is its own, but it goes forward and does not stand still.
+        still_s: simulated time may stand still this long.
+    """
+
+    def __init__(self, jump_s: float, simulated: bool, still_s: float) -> None:
+        self._jump_s, self._simulated, self._still_s = jump_s, simulated, still_s
+        self._last: tuple[float, float] | None = None
+        self._moved_s = 0.0
+
+    def fault(self, clock_s: float, steady_s: float) -> Fault:
+        """Look at both clocks."""
+        last, self._last = self._last, (clock_s, steady_s)
+        if last is None or clock_s != last[0]:
+            self._moved_s = steady_s
+        if last is None:
+            return NO_FAULT
+        step_s = clock_s - last[0]
+        strange_s = min(step_s, 0.0) if self._simulated else step_s - (steady_s - last[1])
+        if abs(strange_s) > (0.0 if self._simulated else self._jump_s):
+            return Cause.CLOCK, f"the clock jumped by {strange_s:+.3f} s"
+        if self._simulated and steady_s - self._moved_s > self._still_s:
+            return Cause.CLOCK, f"the clock stands still for {self._still_s:g} s"
+        return NO_FAULT
+
+
+class EmergencyStop:
+    """Latches; only :meth:`clear` opens it. With ``file`` it stays latched over a restart.
+
+    Args:
+        timeout_s: longest silence of the heartbeat, 0: none is expected.
+        file: exists while latched; None: nothing is kept.
+        now_s: steady time; the silence counts from here.
+
+    Raises:
+        BadInput: the file's folder does not exist.
+    """
+
+    def __init__(self, timeout_s: float, file: Path | None, now_s: float) -> None:
+        if file and not file.parent.is_dir():
+            raise BadInput("parameter emergency_stop_file", str(file), "a file in a folder that exists")
+        self._heartbeat = Heartbeat("emergency_stop", Cause.EMERGENCY_STOP, timeout_s, now_s)
+        self._file, self._pressed = file, False
+        self.reason = "latched before this process started" if file and file.exists() else ""
+
+    def hear(self, pressed: bool, now_s: float) -> None:
+        """A message on ``emergency_stop``."""
+        self._heartbeat.heard_s, self._pressed = now_s, pressed
+        if pressed:
+            self.latch("pressed")
+
+    def latch(self, reason: str) -> None:
+        """Stop until a person clears it."""
+        if not self.reason:
+            self.reason = reason
+            if self._file:
+                self._file.write_text(reason + "\n", encoding="utf-8")
+
+    def clear(self, now_s: float) -> str:
+        """Open the latch; returns why not, or an empty text."""
+        if self._pressed:
+            return "emergency_stop still says true: release it first"
+        if lost := self._silence(now_s):
+            return f"{lost}: bring it back first"
+        self.reason = ""
+        if self._file:
+            self._file.unlink(missing_ok=True)
+        return ""
+
+    def fault(self, now_s: float) -> Fault:
+        """The fault while it is latched; latches when the heartbeat is lost."""
+        if lost := self._silence(now_s):
+            self.latch(lost)
+        if not self.reason:
+            return NO_FAULT
+        return Cause.EMERGENCY_STOP, f"emergency stop: {self.reason}; a person clears it (clear_emergency_stop)"
+
+    def _silence(self, now_s: float) -> str:
+        return self._heartbeat.fault(now_s)[1] if self._heartbeat.timeout_s > 0.0 else ""
