@@ -126,7 +126,7 @@ def test_compressed_images_of_real_robots_become_frames(number: int, topic: str)
     (only,), problems = frames(f"robocodec/robocodec_test_{number}.mcap", topic)  # 0 and 10: zeros behind the JPEG
     assert only.frame.rgb.shape[2] == 3
     assert only.frame.rgb.std() > 10
-    assert problems == []
+    assert not any("cannot be used" in problem for problem in problems)
 
 
 def test_header_stamps_far_off_the_log_time_are_a_warning_and_log_time_is_the_way_out() -> None:
