@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
-PROGRAMS = sorted(path.stem for path in BENCH.glob("*.py") if "ArgumentParser" in path.read_text(encoding="utf-8"))
+PROGRAMS = sorted(path.stem for path in BENCH.glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

@@ -13,7 +13,7 @@ from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS
 from lrm_reward_node.contract import contract_image
 from lrm_reward_node.model import RewardQuery
-from lrm_reward_node.vlm.encoding import query_row
+from lrm_reward_node.rows import query_row
 from lrm_reward_node.vlm.qwen import QwenRewardModel, load
 from reward_checkpoints import full_forward, save_random_checkpoint
 
