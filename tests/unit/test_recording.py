@@ -93,6 +93,35 @@ def test_what_comes_between_episodes_opens_the_next_bag_up_to_the_preroll(tmp_pa
     assert texts(tmp_path / "b") == {"/talk": ["for the next"]}
 
 
+def test_an_observation_that_overtook_the_status_of_its_episode_is_in_its_bag_too(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path)
+    recorded.start("a", at_s=10.0)
+    for stamp_s in (1, 2, 3):
+        recorded.recording.message(joints(stamp_s, at_s=10.0 + 0.01 * stamp_s))
+    recorded.start("b", at_s=10.1)
+    recorded.recording.message(joints(4, at_s=10.11))
+    recorded.recording.mark(Mark(Phase.RUNS, "b", start_ns=3_000_000_000), 10.2)
+    recorded.recording.mark(Mark(Phase.RUNS, "b", start_ns=3_000_000_000), 10.3)
+    recorded.recording.close()
+    assert joint_stamps_s(tmp_path / "a") == [1, 2, 3]
+    assert joint_stamps_s(tmp_path / "b") == [3, 4]
+
+
+def joints(stamp_s: int, at_s: float) -> Message:
+    types = STORE.types
+    header = types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](stamp_s, 0), "base")
+    nothing = np.zeros(0)
+    message = types["sensor_msgs/msg/JointState"](header, [], nothing, nothing, nothing)
+    data = bytes(STORE.serialize_cdr(message, "sensor_msgs/msg/JointState"))
+    return Message(Topic("/joint_states", "sensor_msgs/msg/JointState"), round(at_s * 1e9), data)
+
+
+def joint_stamps_s(bag: Path) -> list[int]:
+    with Reader(bag) as reader:
+        read = [STORE.deserialize_cdr(data, c.msgtype).header.stamp.sec for c, _, data in reader.messages()]
+    return sorted(read)
+
+
 def test_latched_messages_open_every_bag_at_the_time_of_the_bag(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path, preroll_s=1.0)
     recorded.say("m1", "m2", topic=MAP, at_s=1.0)

@@ -7,6 +7,7 @@ latched topic, so that every bag stands alone.
 from __future__ import annotations
 
 import json
+import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,11 @@ from lrm_core.errors import LrmError
 INDEX = "episodes.jsonl"
 OF_ONE_EPISODE = ("lrm_msgs/msg/EpisodeStatus", "lrm_msgs/msg/Reward", "lrm_msgs/msg/Transition")
 """Latched types that belong to their episode and are not repeated in the next bag."""
+OBSERVATIONS = ("Image", "CompressedImage", "CameraInfo", "JointState")
+"""Types of sensor_msgs that an episode starts from; their first eight bytes of content are the header's stamp."""
 _PREROLL_BYTES = 64_000_000
+_OVERTAKING_NS = 500_000_000
+"""Topics overtake each other: an observation may be here this long before the status of its episode."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,15 @@ class Message:
     stamp_ns: int
     data: bytes
 
+    @property
+    def observed_ns(self) -> int:
+        """Stamp of an observation, nanoseconds; 0 for other messages."""
+        package, _, name = self.topic.msgtype.partition("/msg/")
+        if package != "sensor_msgs" or name not in OBSERVATIONS or len(self.data) < 12:
+            return 0
+        sec, nanosec = struct.unpack_from("<iI" if self.data[1] & 1 else ">iI", self.data, 4)
+        return int(sec) * 1_000_000_000 + int(nanosec)
+
 
 class Phase(Enum):
     """What an episode status means to the recorder."""
@@ -48,12 +62,16 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class Mark:
-    """An episode started, or ended with ``outcome``, at wall time ``stamp_ns``, nanoseconds."""
+    """An episode started, or ended with ``outcome``, at wall time ``stamp_ns``, nanoseconds.
+
+    ``start_ns`` is the stamp of its reset frame; 0 while it is not known.
+    """
 
     phase: Phase
     episode_id: str
     outcome: str = ""
     stamp_ns: int = 0
+    start_ns: int = 0
 
 
 class Recording:
@@ -77,6 +95,8 @@ class Recording:
         self._preroll: deque[Message] = deque()
         self._preroll_bytes = 0
         self._latched: dict[str, Message] = {}
+        self._written_last: deque[Message] = deque()
+        self._overtook: list[Message] = []
         self._bag: Bag | None = None
         self._episode = Mark(Phase.OVER, "")
         self._close_at_s: float | None = None
@@ -102,8 +122,11 @@ class Recording:
         """Take an episode mark; ``now_s`` is a monotonic clock, seconds."""
         if mark.phase is Phase.RUNS and mark.episode_id != self._episode.episode_id:
             self.close()
+            self._overtook = list(self._written_last)
             self._episode = mark
             self._open()
+        if mark.phase is Phase.RUNS and mark.start_ns and self._overtook:
+            self._write_overtaking(mark.start_ns)
         elif mark.phase is Phase.OVER and mark.episode_id == self._episode.episode_id:
             self._episode = mark
             if self._close_at_s is None:
@@ -166,6 +189,13 @@ class Recording:
         latched = [Message(m.topic, first_ns, m.data) for m in self._latched.values() if id(m) not in taken]
         return [*latched, *waiting]
 
+    def _write_overtaking(self, start_ns: int) -> None:
+        """The newest observations of the bag before, where they belong to the episode that starts at ``start_ns``."""
+        overtook, self._overtook = self._overtook, []
+        for message in overtook:
+            if message.observed_ns >= start_ns:
+                self._write(message)
+
     def _write(self, message: Message) -> None:
         if self._bag is None:
             self.dropped += 1
@@ -173,6 +203,7 @@ class Recording:
         try:
             self._bag.write(message.topic, message.stamp_ns, message.data)
             self.written += 1
+            self._remember(message)
         except LrmError as error:
             self._refused.add(message.topic.msgtype)
             self.dropped += 1
@@ -180,6 +211,12 @@ class Recording:
         except OSError as error:
             self._fail(f"recording of episode {self._episode.episode_id} stops in {self._out_dir}: {error.strerror}")
             self.close()
+
+    def _remember(self, message: Message) -> None:
+        if message.observed_ns:
+            self._written_last.append(message)
+        while self._written_last and self._written_last[0].stamp_ns < message.stamp_ns - _OVERTAKING_NS:
+            self._written_last.popleft()
 
     def _keep(self, message: Message) -> None:
         self._preroll.append(message)

@@ -25,6 +25,7 @@ class Agreement:
         not_replayed: recorded rewards of frames that the replay did not ask about.
         not_recorded: replayed rewards that the bag does not hold, in the stretch of time it holds rewards of.
         other_ends: rewards that differ in whether they end their episode.
+        other_episodes: recorded rewards of an episode that is in another bag: what was late there came in here.
         other_models: recorded rewards of a model with another fingerprint: nothing says that they should agree.
     """
 
@@ -35,6 +36,7 @@ class Agreement:
     not_replayed: int = 0
     not_recorded: int = 0
     other_ends: int = 0
+    other_episodes: int = 0
     other_models: int = 0
 
     @property
@@ -56,14 +58,18 @@ class Agreement:
         parts += [f"{self.not_replayed} not replayed"] if self.not_replayed else []
         parts += [f"{self.not_recorded} replayed and not recorded"] if self.not_recorded else []
         parts += [f"{self.other_ends} differ in episode_end"] if self.other_ends else []
+        parts += [f"{self.other_episodes} of another episode left out"] if self.other_episodes else []
         parts += [f"{self.other_models} were published by another model"] if self.other_models else []
         return ", ".join(parts) if self.recorded else "the recording holds no rewards to compare with"
 
 
 def compare(rows: Iterable[Row], recorded: Mapping[tuple[str, str, int], RewardRecorded]) -> Agreement:
     """Compare the verdicts of one model with what was recorded."""
-    found = Agreement(recorded=len(recorded))
     replayed = {row.key: row for row in rows if not row.camera}
+    episodes = {key[0] for key in replayed}
+    strays = sum(key[0] not in episodes for key in recorded)
+    recorded = {key: live for key, live in recorded.items() if key[0] in episodes}
+    found = Agreement(recorded=len(recorded), other_episodes=strays)
     last_ns = {episode: max(k[2] for k in recorded if k[0] == episode) for episode in {k[0] for k in recorded}}
     for key, live in recorded.items():
         row = replayed.get(key)

@@ -16,6 +16,7 @@ from lrm_bringup.recorder.recording import Mark, Message, Phase, Recording
 from lrm_bringup.recorder.ros.discovery import Discovery, TopicFilter
 from lrm_bringup.recorder.worker import Worker
 from lrm_core.errors import BadInput
+from lrm_core.ros import stamps
 from lrm_core.ros.diagnostics import ERROR, WARN, Diagnostics, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_msgs.msg import EpisodeStatus
@@ -102,7 +103,8 @@ class _Session:
         if not status.episode_id:
             return None
         phase = Phase.RUNS if status.state in _RUNS else Phase.OVER
-        return Mark(phase, status.episode_id, status.termination_reason, message.stamp_ns)
+        start_ns = stamps.to_ns(status.start_stamp)
+        return Mark(phase, status.episode_id, status.termination_reason, message.stamp_ns, start_ns)
 
     def _on_unknown(self, topic: str, reason: str) -> None:
         self._unknown[topic] = reason
