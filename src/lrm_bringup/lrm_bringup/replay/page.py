@@ -131,6 +131,7 @@ def _others(found: Agreement) -> str:
     parts = [f"{n} × {a} live, {b} here" for (a, b), n in sorted(found.statuses.items())]
     parts += [f"{found.not_replayed} not asked here"] if found.not_replayed else []
     parts += [f"{found.not_recorded} not recorded"] if found.not_recorded else []
+    parts += [f"{found.other_episodes} of another episode"] if found.other_episodes else []
     return "; ".join(parts) or "none"
 
 
