@@ -147,7 +147,7 @@ def test_a_server_scores_in_place_of_the_model_in_process(
     server = RewardServer(TinyModel(model_path("lrm-tiny")))
     try:
         words = ["--task", TASK, "--initial", pictures[0], "--json", *pictures[1:]]
-        _, local, _ = score(capsys, *words)
+        _, local, _ = score(capsys, *words, "--calibration", "none")
         code, out, _ = score(capsys, "--server", server.url, *words)
     finally:
         server.stop()
