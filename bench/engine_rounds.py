@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from itertools import cycle, islice, pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 
 from lrm_core.episodes import EpisodeRecord
+from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
 from lrm_core.sources import source_function
 from lrm_reward_node.evaluation.episodes import FRAME_NS, query_frames
 from lrm_reward_node.training.episodes_io import SOURCE_PARAMETERS
 
 FRAMES_PER_QUERY = 2
+QUERIES_PER_EPISODE = 4
+"""Few episodes are shorter; most have twice as many."""
 
 Item = tuple[str, CameraFrame, CameraFrame, CameraFrame]
 """Task, first frame, frame of the previous query, frame that is scored."""
 
 
 def _stream(episodes: Sequence[EpisodeRecord]) -> Iterator[Item]:
-    """Episode after episode for ever, asked as in a live run, from the second query on."""
-    for episode in cycle(episodes):
+    """Episode after episode, asked as in a live run, from the second query on."""
+    for episode in episodes:
         index = query_frames(len(episode.front), FRAMES_PER_QUERY)
         frames = [CameraFrame(episode.front[i], (int(i) + 1) * FRAME_NS, "front") for i in index]
         for previous, current in pairwise(frames):
@@ -30,10 +33,14 @@ def _stream(episodes: Sequence[EpisodeRecord]) -> Iterator[Item]:
 
 
 def recorded_rounds(args: argparse.Namespace) -> list[list[Item]]:
-    """Per round one item per stream; each stream starts with another episode."""
+    """Per round one item per stream. Every stream has episodes of its own: no picture comes twice, as with robots."""
+    wanted = args.rounds + 1
     source = source_function(args.source, parameters=SOURCE_PARAMETERS)
-    episodes = list(source(split="held_out_seeds", episodes=args.streams, workers=1, every=5))
-    streams = [islice(_stream([*episodes[i:], *episodes[:i]]), args.rounds + 1) for i in range(len(episodes))]
+    count = args.streams * (wanted // QUERIES_PER_EPISODE + 1)
+    episodes = list(source(split="held_out_seeds", episodes=count, workers=1, every=5))
+    streams = [list(islice(_stream(episodes[i :: args.streams]), wanted)) for i in range(args.streams)]
+    if min(map(len, streams)) < wanted:
+        raise BadInput("--source", args.source, f"episodes of {QUERIES_PER_EPISODE} queries and more on average")
     return [list(row) for row in zip(*streams, strict=True)]
 
 

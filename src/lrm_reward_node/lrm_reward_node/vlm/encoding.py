@@ -80,7 +80,8 @@ class ImageEncoder:
     def _forward(self, images: dict[ImageKey, np.ndarray], processor: Any) -> list[EncodedImage]:
         """One pass per picture size; resizing and cutting run where the tower is."""
         device = next(iter(self.towers.values())).pos_embed.weight.device
-        pixels = processor.image_processor(images=list(images.values()), return_tensors="pt", device=device)
+        writable = [np.require(image, requirements="W") for image in images.values()]  # torch warns of others
+        pixels = processor.image_processor(images=writable, return_tensors="pt", device=device)
         grids = [tuple(grid) for grid in pixels["image_grid_thw"].tolist()]
         patches = pixels["pixel_values"].split([rows * columns for _, rows, columns in grids])
         keys = list(images)
