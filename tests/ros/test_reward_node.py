@@ -16,8 +16,18 @@ from lrm_core.ros import images, stamps
 from lrm_msgs.msg import EpisodeStatus, Reward
 from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.model import RewardQuery
-from reward_bench import ENVIRONMENT, PERIOD_NS, START_NS, Bench, BrokenModel, image, in_process, process_command
-from ros_testing import default_context, node_process
+from reward_bench import (
+    ENVIRONMENT,
+    PERIOD_NS,
+    START_NS,
+    Bench,
+    BrokenModel,
+    image,
+    in_process,
+    open_bench,
+    process_command,
+)
+from ros_testing import node_process
 
 RESETTING, RUNNING, ENDING, ENDED = (
     EpisodeStatus.RESETTING, EpisodeStatus.RUNNING, EpisodeStatus.ENDING, EpisodeStatus.ENDED,
@@ -27,10 +37,8 @@ RESETTING, RUNNING, ENDING, ENDED = (
 @pytest.fixture
 def bench(ros_domain_id: int, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Lock-step with raw images, or what the test's ``bench_with`` parameter says."""
-    with default_context():
-        bench = Bench(**getattr(request, "param", {}))
+    with open_bench(**getattr(request, "param", {})) as bench:
         yield bench
-        bench.close()
 
 
 def bench_with(**arguments: bool) -> pytest.MarkDecorator:
@@ -157,9 +165,9 @@ def test_a_covered_camera_is_a_camera_fault_and_diagnostics_say_so(bench: Bench)
 def test_a_frozen_camera_is_a_camera_fault(bench: Bench) -> None:
     with in_process(bench, camera_noise=True):
         bench.status(RUNNING)
-        for step in (0, 10):
+        for step in (0, 10):  # one by one: of two that wait the older one would be LATE
             bench.camera.publish(image(0.5, bench.start_ns + step * PERIOD_NS))
-        bench.until(lambda: bench.scored(10))
+            bench.until(lambda step=step: bench.scored(step, 4 if step else 2))
     assert {reward.status for reward in bench.of(0).values()} == {Reward.OK}
     assert {reward.status for reward in bench.of(10).values()} == {RewardStatus.CAMERA_FAULT}
     assert "frozen" in bench.of(10)["progress"].raw_text
