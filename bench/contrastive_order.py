@@ -15,13 +15,13 @@ import sys
 import time
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from bench.held_out import held_out_options
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import LrmError
 from lrm_core.frames import CameraFrame
@@ -65,18 +65,7 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="models/lrm-tiny", help="folder or hub name")
-    parser.add_argument("--adapters", help="folder of the adapters; default: in the model's folder")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--source", default="lrm_sim.reward_data:reward_episodes", metavar="MODULE:FUNCTION")
-    parser.add_argument("--episodes", type=int, default=100, help="per split")
-    parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the model")
-    parser.add_argument("--repeat", type=int, default=100, help="frames of the latency measurement")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
-    return parser.parse_args()
+    return held_out_options(__doc__, 100, "frames of the latency measurement").parse_args()
 
 
 def _bias(model: RewardModel, episodes: Sequence[EpisodeRecord], gap: int) -> dict[str, float]:

@@ -20,7 +20,7 @@ from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node import prompts
 from lrm_reward_node.readout import ANSWERS
 from lrm_reward_node.training.checkpoint import save_processor
-from lrm_reward_node.training.tokenizer import SPECIAL
+from lrm_reward_node.training.tokenizer import SPECIAL, as_qwen
 from lrm_reward_node.vlm.loading import Checkpoint
 
 TASK = "put the red cube in the blue bowl"
@@ -170,12 +170,4 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     )
     texts = [*prompts.all_templates(), *(text for head in MODEL_HEADS for text in ANSWERS[head].texts), TASK]
     tokenizer.train_from_iterator([*texts, "user\n", "assistant\n"], trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<|im_end|>",
-        pad_token="<|endoftext|>",
-        extra_special_tokens=list(SPECIAL),
-        clean_up_tokenization_spaces=False,
-        padding_side="left",
-        model_max_length=4096,
-    )
+    return as_qwen(tokenizer)

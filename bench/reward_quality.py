@@ -13,13 +13,13 @@ import json
 import sys
 import time
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from bench.held_out import held_out_options
 from lrm_core.errors import LrmError
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead
@@ -69,18 +69,8 @@ def main() -> int:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="models/lrm-tiny", help="folder or hub name")
-    parser.add_argument("--adapters", help="folder of the adapters; default: in the model's folder")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--dtype", default="float32")
+    parser = held_out_options(__doc__, 50, "calls of the latency measurement")
     parser.add_argument("--readout", default="logits", choices=READOUTS)
-    parser.add_argument("--source", default="lrm_sim.reward_data:reward_episodes", metavar="MODULE:FUNCTION")
-    parser.add_argument("--episodes", type=int, default=100, help="per split")
-    parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the model")
-    parser.add_argument("--repeat", type=int, default=50, help="calls of the latency measurement")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
     return parser.parse_args()
 
 

@@ -24,7 +24,7 @@ from lrm_msgs.msg import EpisodeStatus, Reward, RewardNodeStatus
 from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.ros.node import RewardNode
-from ros_testing import spin_until
+from ros_testing import default_context, spin_until
 
 PERIOD_NS = 100_000_000
 K = 10
@@ -155,3 +155,12 @@ def process_command(state_dir: Path) -> list[object]:
 
 if __name__ == "__main__":
     sys.exit(run(lambda: RewardNode(lambda _: FakeRewardModel())))
+
+
+@contextmanager
+def open_bench(**arguments: Any) -> Iterator[Bench]:
+    """A bench in a context of its own, which leaves the graph at the end."""
+    with default_context():
+        bench = Bench(**arguments)
+        yield bench
+        bench.close()

@@ -20,18 +20,15 @@ from lrm_msgs.msg import EpisodeStatus
 from lrm_reward_node.camera_check import NO_LIMITS
 from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.pipeline import RewardPipeline
-from reward_bench import PERIOD_NS, Bench, in_process
-from ros_testing import default_context
+from reward_bench import PERIOD_NS, Bench, in_process, open_bench
 
 STEPS = 25
 
 
 @pytest.fixture
 def bench(ros_domain_id: int) -> Iterator[Bench]:
-    with default_context():
-        bench = Bench()
+    with open_bench() as bench:
         yield bench
-        bench.close()
 
 
 def live_run(bench: Bench, out_dir: Path, episodes: Sequence[str], missing: int | None = None) -> list[Path]:

@@ -20,8 +20,7 @@ from lrm_reward_node.calibration import AUTO, calibrated
 from lrm_reward_node.model import RewardModel
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_sim.reward_data import reward_episodes
-from reward_bench import PERIOD_NS, START_NS, Bench, K, image, in_process, picture
-from ros_testing import default_context
+from reward_bench import PERIOD_NS, START_NS, Bench, K, image, in_process, open_bench, picture
 
 RUNNING, ENDING = EpisodeStatus.RUNNING, EpisodeStatus.ENDING
 CAMERAS = ["front", "side"]
@@ -31,10 +30,8 @@ DONE = 0.5
 @pytest.fixture
 def bench(ros_domain_id: int, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Two cameras in lock-step, or what the test's parameter says."""
-    with default_context():
-        bench = Bench(**getattr(request, "param", {"cameras": CAMERAS}))
+    with open_bench(**getattr(request, "param", {"cameras": CAMERAS})) as bench:
         yield bench
-        bench.close()
 
 
 def show(bench: Bench, step: int, **brightness: float) -> None:

@@ -24,8 +24,7 @@ from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.ros.node import RewardNode
 from lrm_reward_node.rows import query_row
-from reward_bench import PERIOD_NS, START_NS, Bench, in_process
-from ros_testing import default_context
+from reward_bench import PERIOD_NS, START_NS, Bench, in_process, open_bench
 
 RUNNING = EpisodeStatus.RUNNING
 
@@ -33,10 +32,8 @@ RUNNING = EpisodeStatus.RUNNING
 @pytest.fixture
 def bench(ros_domain_id: int, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """Lock-step with raw images, or what the test's parameter says."""
-    with default_context():
-        bench = Bench(**getattr(request, "param", {}))
+    with open_bench(**getattr(request, "param", {})) as bench:
         yield bench
-        bench.close()
 
 
 compressed = pytest.mark.parametrize("bench", [{"compressed": True}], indirect=True, ids=[""])

@@ -16,17 +16,14 @@ from lrm_core.rewards import RewardStatus
 from lrm_msgs.msg import EpisodeStatus
 from lrm_reward_node.params import RewardParams
 from lrm_reward_node.ros.node import RewardNode, load_model
-from reward_bench import Bench, K, in_process
+from reward_bench import Bench, K, in_process, open_bench
 from reward_server import RewardServer, TinyModel
-from ros_testing import default_context
 
 
 @pytest.fixture
 def bench(ros_domain_id: int) -> Iterator[Bench]:
-    with default_context():
-        bench = Bench()
+    with open_bench() as bench:
         yield bench
-        bench.close()
 
 
 @functools.cache

@@ -50,6 +50,11 @@ def build_tokenizer(corpus: Iterable[str], pieces: Iterable[str] = ()) -> PreTra
     tokenizer.train_from_iterator([form for word in words for form in (word, f" {word}")], trainer)
     fixed = [*prompts.fixed_pieces(), *answer_pieces(), *pieces, "user\n", "assistant\n"]
     tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in dict.fromkeys(fixed)])
+    return as_qwen(tokenizer)
+
+
+def as_qwen(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    """``tokenizer`` with the control tokens and the padding of Qwen3-VL."""
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",
