@@ -41,6 +41,8 @@ class LerobotTraining:
         Raises:
             LrmError: ``lerobot-train`` failed; it has said why.
         """
+        if not self._resumable.is_file():
+            shutil.rmtree(self.out / WORK, ignore_errors=True)  # broke off before its first checkpoint
         # A Python of its own: it configures logging and workers for the whole process.
         done = subprocess.run(self.command(), check=False)
         if done.returncode:
@@ -54,13 +56,18 @@ class LerobotTraining:
             "dataset.repo_id": f"local/{root.name}", "dataset.root": root, "dataset.video_backend": "pyav",
             "steps": self.steps, "batch_size": self.batch, "seed": self.seed, "num_workers": 0, "wandb.enable": "false",
         }  # fmt: skip
-        if (config := work / _NEWEST / "train_config.json").is_file():
-            words |= {"resume": "true", "config_path": config}
+        if self._resumable.is_file():
+            words |= {"resume": "true", "config_path": self._resumable.resolve()}
         else:
             words |= {"output_dir": work, "policy.device": self.device, "policy.push_to_hub": "false"}
             words |= {} if self._names_policy() else _ACT
         given = [f"--{name}={value}" for name, value in words.items() if not self._names(name)]
         return [sys.executable, "-m", "lerobot.scripts.lerobot_train", *given, *self.arguments]
+
+    @property
+    def _resumable(self) -> Path:
+        """What LeRobot goes on from; there once it has written a checkpoint."""
+        return self.out / WORK / _NEWEST / "train_config.json"
 
     def _names(self, name: str) -> bool:
         return any(word.split("=")[0] == f"--{name}" for word in self.arguments)
