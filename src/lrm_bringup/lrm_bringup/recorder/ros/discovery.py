@@ -61,8 +61,8 @@ class Discovery:
 
     @property
     def topics(self) -> list[str]:
-        """Names subscribed so far."""
-        return [name for name, subscription in self._subscriptions.items() if subscription is not None]
+        """Names subscribed so far. May be asked by any thread."""
+        return [name for name, subscription in list(self._subscriptions.items()) if subscription is not None]
 
     def look(self) -> None:
         """Subscribe what is new."""

@@ -1,0 +1,125 @@
+"""The parameters of every node beside the recorder, by the standard services and ``/parameter_events``."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Callable
+from typing import Any
+
+from rcl_interfaces.msg import ParameterEvent
+from rcl_interfaces.srv import GetParameters, ListParameters
+from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
+from rclpy.qos import qos_profile_parameter_events
+from rclpy.task import Future
+
+_DEADLINE_LOOKS = 25
+"""A node that has not answered after so many looks is asked again."""
+_MAX_TRIES = 3
+
+
+class GraphParameters:
+    """Asks every node of the namespace once, without ever waiting, and follows what changes.
+
+    A node that leaves the graph keeps its last values, and is asked again when it is back.
+
+    Args:
+        node: the recorder; its executor runs everything here.
+
+    Attributes:
+        values: full node name -> parameter -> value. Replaced as a whole, so that another thread may read it.
+    """
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._inside = node.get_namespace().rstrip("/") + "/"
+        self._asked: dict[str, _Request] = {}
+        self.values: dict[str, dict[str, Any]] = {}
+        self._events = node.create_subscription(
+            ParameterEvent, "/parameter_events", self._on_event, qos_profile_parameter_events
+        )
+
+    def look(self) -> None:
+        """Ask the nodes that are new; give up what is not answered in time."""
+        present = set()
+        for name, namespace in self._node.get_node_names_and_namespaces():
+            full = f"{namespace.rstrip('/')}/{name}"
+            if full.startswith(self._inside) and not name.startswith("_"):
+                present.add(full)
+        for full in [full for full in self._asked if full not in present]:
+            self._asked.pop(full).close()
+        for full in present:
+            self._asked.setdefault(full, _Request(self._node, full, self._take)).look()
+
+    def destroy(self) -> None:
+        """Give up what is not answered, and stop listening."""
+        for request in self._asked.values():
+            request.close()
+        self._node.destroy_subscription(self._events)
+
+    def _take(self, full: str, values: dict[str, Any]) -> None:
+        self.values = {**self.values, full: values}
+
+    def _on_event(self, event: ParameterEvent) -> None:
+        if not event.node.startswith(self._inside):
+            return
+        values = dict(self.values.get(event.node, {}))
+        values |= {p.name: plain(p.value) for p in (*event.new_parameters, *event.changed_parameters)}
+        for parameter in event.deleted_parameters:
+            values.pop(parameter.name, None)
+        self._take(event.node, values)
+
+
+class _Request:
+    """The names, then the values, of one node's parameters."""
+
+    def __init__(self, node: Node, full: str, done: Callable[[str, dict[str, Any]], None]) -> None:
+        self._node, self._full, self._done = node, full, done
+        self._client: Any = None
+        self._looks = self._tries = 0
+        self._answered = False
+
+    def look(self) -> None:
+        """Called now and then: begins, goes on waiting, or begins anew."""
+        if self._answered or self._tries > _MAX_TRIES:
+            return
+        if self._client is not None:
+            self._looks += 1
+            if self._looks < _DEADLINE_LOOKS:
+                return
+        self._looks, self._tries = 0, self._tries + 1
+        self._ask(ListParameters, "list_parameters", ListParameters.Request(), self._on_names)
+
+    def close(self) -> None:
+        """Wait no longer."""
+        if self._client is not None:
+            self._node.destroy_client(self._client)
+            self._client = None
+
+    def _ask(self, kind: Any, service: str, request: Any, then: Callable[[Any], None]) -> None:
+        self.close()
+        self._client = client = self._node.create_client(kind, f"{self._full}/{service}")
+
+        def on_answer(future: Future) -> None:
+            if self._client is client and future.result() is not None:
+                then(future.result())
+
+        client.call_async(request).add_done_callback(on_answer)
+
+    def _on_names(self, answer: ListParameters.Response) -> None:
+        names = list(answer.result.names)
+
+        def on_values(answer: GetParameters.Response) -> None:
+            self._answered = True
+            self.close()
+            self._done(self._full, {n: plain(v) for n, v in zip(names, answer.values, strict=False)})
+
+        self._ask(GetParameters, "get_parameters", GetParameters.Request(names=names), on_values)
+
+
+def plain(value: Any) -> Any:
+    """A parameter value as JSON can hold it; None where it is not set."""
+    found = parameter_value_to_python(value)
+    if isinstance(found, list | tuple | array.array):
+        return [one.hex() if isinstance(one, bytes) else one for one in found]
+    return found
