@@ -25,8 +25,8 @@ def versions() -> dict[str, str]:
 
 def ros_distro() -> str:
     """Name of the ROS distribution, from the environment or from the packages it came in; empty when unknown."""
-    named = (one.metadata["Name"] or "" for one in metadata.distributions())
-    packed = (name.split("-")[1] for name in named if name.startswith("ros-") and name.endswith("-rclpy"))
+    words = [(one.metadata["Name"] or "").split("-") for one in metadata.distributions()]
+    packed = (parts[1] for parts in words if len(parts) == 3 and (parts[0], parts[2]) == ("ros", "rclpy"))
     return os.environ.get("ROS_DISTRO") or next(packed, "")
 
 

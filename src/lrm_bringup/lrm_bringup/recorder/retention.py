@@ -102,7 +102,7 @@ def stored_bags(out_dir: Path) -> list[StoredBag]:
     return [
         _stored(out_dir / name, line)
         for name, line in index.read(out_dir).items()
-        if Path(name).name == name and not name.startswith(".") and any((out_dir / name).glob("*.mcap"))
+        if Path(name).name == name and name[:1] not in ("", ".") and any((out_dir / name).glob("*.mcap"))
     ]
 
 

@@ -13,9 +13,8 @@ from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import qos_profile_parameter_events
 from rclpy.task import Future
 
-_DEADLINE_LOOKS = 25
-"""A node that has not answered after so many looks is asked again."""
-_MAX_TRIES = 3
+_DEADLINE_LOOKS = 300
+"""A node that has not answered after so many looks is asked again; one that loads its model takes its time."""
 
 
 class GraphParameters:
@@ -76,19 +75,21 @@ class _Request:
     def __init__(self, node: Node, full: str, done: Callable[[str, dict[str, Any]], None]) -> None:
         self._node, self._full, self._done = node, full, done
         self._client: Any = None
-        self._looks = self._tries = 0
-        self._answered = False
+        self._ask: Callable[[], None] | None = None
+        self._looks = 0
+        self._names: list[str] = []
+        self._begin()
 
     def look(self) -> None:
-        """Called now and then: begins, goes on waiting, or begins anew."""
-        if self._answered or self._tries > _MAX_TRIES:
+        """Called now and then: asks as soon as the service is there, and anew when an answer was lost."""
+        if self._client is None:
             return
-        if self._client is not None:
-            self._looks += 1
-            if self._looks < _DEADLINE_LOOKS:
-                return
-        self._looks, self._tries = 0, self._tries + 1
-        self._ask(ListParameters, "list_parameters", ListParameters.Request(), self._on_names)
+        self._looks += 1
+        if self._ask is not None and self._client.service_is_ready():
+            ask, self._ask = self._ask, None
+            ask()
+        elif self._looks >= _DEADLINE_LOOKS:
+            self._begin()
 
     def close(self) -> None:
         """Wait no longer."""
@@ -96,7 +97,11 @@ class _Request:
             self._node.destroy_client(self._client)
             self._client = None
 
-    def _ask(self, kind: Any, service: str, request: Any, then: Callable[[Any], None]) -> None:
+    def _begin(self) -> None:
+        self._looks = 0
+        self._prepare(ListParameters, "list_parameters", ListParameters.Request(), self._on_names)
+
+    def _prepare(self, kind: Any, service: str, request: Any, then: Callable[[Any], None]) -> None:
         self.close()
         self._client = client = self._node.create_client(kind, f"{self._full}/{service}")
 
@@ -104,17 +109,16 @@ class _Request:
             if self._client is client and future.result() is not None:
                 then(future.result())
 
-        client.call_async(request).add_done_callback(on_answer)
+        self._ask = lambda: client.call_async(request).add_done_callback(on_answer)
 
     def _on_names(self, answer: ListParameters.Response) -> None:
-        names = list(answer.result.names)
+        self._names = list(answer.result.names)
+        request = GetParameters.Request(names=self._names)
+        self._prepare(GetParameters, "get_parameters", request, self._on_values)
 
-        def on_values(answer: GetParameters.Response) -> None:
-            self._answered = True
-            self.close()
-            self._done(self._full, {n: plain(v) for n, v in zip(names, answer.values, strict=False)})
-
-        self._ask(GetParameters, "get_parameters", GetParameters.Request(names=names), on_values)
+    def _on_values(self, answer: GetParameters.Response) -> None:
+        self.close()
+        self._done(self._full, {name: plain(value) for name, value in zip(self._names, answer.values, strict=False)})
 
 
 def plain(value: Any) -> Any:

@@ -155,12 +155,15 @@ class _Session:
     def _report(self) -> Report:
         recording, dropped = self._recording, self._worker.dropped + self._recording.dropped
         values = {"bags": recording.bags, "messages": recording.written, "dropped": dropped}
+        values["lost"] = self._discovery.lost
         values |= {"topics": len(self._discovery.topics), "nodes_with_parameters": len(self._parameters.values)}
         report = Report(values={**values, "deleted": recording.budget.deleted, "episode": recording.episode_id})
         if self._unknown:
             report.raise_to(WARN, f"not recorded, type not installed: {sorted(self._unknown)}")
         if dropped:
             report.raise_to(WARN, f"{dropped} messages are in no bag")
+        if self._discovery.lost:
+            report.raise_to(WARN, f"{self._discovery.lost} messages were lost on their way to the recorder")
         if recording.budget.exceeded:
             report.raise_to(WARN, "the disk budget is exceeded: the bags of the last good checkpoint are kept")
         if recording.error:
