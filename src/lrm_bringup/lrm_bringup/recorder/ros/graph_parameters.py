@@ -13,8 +13,9 @@ from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import qos_profile_parameter_events
 from rclpy.task import Future
 
-_DEADLINE_LOOKS = 300
-"""A node that has not answered after so many looks is asked again; one that loads its model takes its time."""
+_PATIENCE_LOOKS = 5
+"""A node is asked again after so many looks, then after twice as many, and so on: an answer to a client that the node
+has not discovered yet is lost, and one that loads its model takes its time."""
 
 
 class GraphParameters:
@@ -70,43 +71,42 @@ class GraphParameters:
 
 
 class _Request:
-    """The names, then the values, of one node's parameters."""
+    """The names, then the values, of one node's parameters.
+
+    Its clients stay until :meth:`close`: a node that answers late must not wait for one that is gone.
+    """
 
     def __init__(self, node: Node, full: str, done: Callable[[str, dict[str, Any]], None]) -> None:
         self._node, self._full, self._done = node, full, done
-        self._client: Any = None
-        self._ask: Callable[[], None] | None = None
-        self._looks = 0
+        self._clients: list[Any] = []
+        self._answered = False
+        self._ask: Callable[[], None]
+        self._looks_left, self._patience = 0, _PATIENCE_LOOKS
         self._names: list[str] = []
-        self._begin()
+        self._prepare(ListParameters, "list_parameters", ListParameters.Request(), self._on_names)
 
     def look(self) -> None:
-        """Called now and then: asks as soon as the service is there, and anew when an answer was lost."""
-        if self._client is None:
+        """Called now and then: asks as soon as the service is there, and again, ever more seldom, without an answer."""
+        if self._answered or not self._clients[-1].service_is_ready():
             return
-        self._looks += 1
-        if self._ask is not None and self._client.service_is_ready():
-            ask, self._ask = self._ask, None
-            ask()
-        elif self._looks >= _DEADLINE_LOOKS:
-            self._begin()
+        if self._looks_left == 0:
+            self._looks_left, self._patience = self._patience, 2 * self._patience
+            self._ask()
+        self._looks_left -= 1
 
     def close(self) -> None:
         """Wait no longer."""
-        if self._client is not None:
-            self._node.destroy_client(self._client)
-            self._client = None
-
-    def _begin(self) -> None:
-        self._looks = 0
-        self._prepare(ListParameters, "list_parameters", ListParameters.Request(), self._on_names)
+        self._answered = True
+        for client in self._clients:
+            self._node.destroy_client(client)
 
     def _prepare(self, kind: Any, service: str, request: Any, then: Callable[[Any], None]) -> None:
-        self.close()
-        self._client = client = self._node.create_client(kind, f"{self._full}/{service}")
+        client = self._node.create_client(kind, f"{self._full}/{service}")
+        self._clients.append(client)
+        self._looks_left, self._patience = 0, _PATIENCE_LOOKS
 
         def on_answer(future: Future) -> None:
-            if self._client is client and future.result() is not None:
+            if not self._answered and self._clients[-1] is client and future.result() is not None:
                 then(future.result())
 
         self._ask = lambda: client.call_async(request).add_done_callback(on_answer)
@@ -117,7 +117,7 @@ class _Request:
         self._prepare(GetParameters, "get_parameters", request, self._on_values)
 
     def _on_values(self, answer: GetParameters.Response) -> None:
-        self.close()
+        self._answered = True
         self._done(self._full, {name: plain(value) for name, value in zip(self._names, answer.values, strict=False)})
 
 
