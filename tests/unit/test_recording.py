@@ -15,9 +15,10 @@ from rosbags.typesys import Stores, get_typestore
 
 from lrm_bringup.recorder.bag import PARTIAL, Topic
 from lrm_bringup.recorder.definitions import MessageDefinitions
+from lrm_bringup.recorder.events import Mark, Message, Phase
 from lrm_bringup.recorder.mending import mend_all
 from lrm_bringup.recorder.params import RecorderParams
-from lrm_bringup.recorder.recording import Mark, Message, Phase, Recording
+from lrm_bringup.recorder.recording import Recording
 from lrm_core.errors import BadInput
 from small_disk import small_disk
 

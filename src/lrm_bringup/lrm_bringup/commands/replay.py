@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from lrm_core.errors import BadInput
 if TYPE_CHECKING:
     from lrm_bringup.replay.run import Replayed, ReplayOptions
     from lrm_bringup.replay.scoring import NamedPipeline
+    from lrm_reward_node.params import RewardParams
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="write a bag, a table and a page per input below this folder")
     add("--check", action="store_true", help="compare with the recorded rewards; exit code 1 unless all agree")
     configure_pipeline(parser)
-    parser.set_defaults(model=[])
+    # None, or empty: nobody said, and then the bag does.
+    parser.set_defaults(
+        model=[], readout=None, parsing=None, fusion=None, calibration=None, camera_check=None, swap=None
+    )
     _repeatable(parser, "--model", "checkpoint; give it again for several models side by side (all in memory)")
     add("--topic", action="append", default=[], metavar="NAME",
         help="camera topic or name; again for several cameras. Default: front, or the only one")  # fmt: skip
@@ -44,17 +49,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay; returns the exit code."""
+    from lrm_bringup.replay.recorded import options_as_recorded, recorded_params
     from lrm_bringup.replay.run import expand
 
     options = _options(args)
     inputs = expand(args.inputs)
     _unlike(inputs)
-    pipelines = _pipelines(args)
+    pipelines_of = _Pipelines(args)
     refused, disagree, frames, queries = 0, 0, 0, 0
     started_s = time.monotonic()
     for path in inputs:
         try:
-            replayed = _one(path, pipelines, options)
+            recorded = recorded_params(path)
+            pipelines = pipelines_of(recorded)
+            replayed = _one(path, pipelines, options_as_recorded(options, recorded))
         except BadInput as error:
             refused += 1
             print(f"lrm replay: {path}: {error}", file=sys.stderr)
@@ -90,8 +98,9 @@ def _options(args: argparse.Namespace) -> ReplayOptions:
     if not (args.out or args.check):
         raise BadInput("--out", None, "a folder", "Or --check, which writes nothing.")
     return ReplayOptions(
-        args.task, tuple(args.topic), args.log_time, args.query_rate_hz, args.picture_rate_hz, args.camera_quorum,
-        not args.no_images, args.batch, args.out, args.overwrite,
+        task=args.task, topics=tuple(args.topic), log_time=args.log_time, query_rate_hz=args.query_rate_hz,
+        picture_rate_hz=args.picture_rate_hz, quorum=args.camera_quorum, images=not args.no_images, batch=args.batch,
+        out=args.out, overwrite=args.overwrite,
     )  # fmt: skip
 
 
@@ -104,6 +113,23 @@ def _unlike(inputs: list[Path]) -> None:
 
 def _name(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.stem
+
+
+class _Pipelines:
+    """The models, loaded again only where a bag was recorded with other parameters than the one before it."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self._args, self._key = args, ""
+        self._loaded: list[NamedPipeline] = []
+
+    def __call__(self, recorded: RewardParams | None) -> list[NamedPipeline]:
+        from lrm_bringup.replay.recorded import as_recorded, filled
+
+        wanted = filled(self._args, recorded)
+        if repr(wanted) != self._key:
+            self._loaded = []  # two sets of models may not fit
+            self._loaded, self._key = _pipelines(wanted), repr(wanted)
+        return [replace(named, pipeline=as_recorded(named.pipeline, self._args, recorded)) for named in self._loaded]
 
 
 def _pipelines(args: argparse.Namespace) -> list[NamedPipeline]:

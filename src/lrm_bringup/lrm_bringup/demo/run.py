@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrm_bringup.demo.collector import Collector
 from lrm_bringup.demo.folder import new_run_folder, shown
-from lrm_bringup.demo.identity import fingerprints, versions
+from lrm_bringup.demo.identity import fingerprints
 from lrm_bringup.demo.nodes import demo_specs, learner_spec, success_threshold
 from lrm_bringup.demo.options import DemoOptions
 from lrm_bringup.demo.plan import MAX_SCENES, Goal, Plan
@@ -31,6 +31,7 @@ from lrm_bringup.report.journal import (
     RunStarted,
 )
 from lrm_bringup.report.page import REPORT, write_report
+from lrm_bringup.versions import revision, versions
 from lrm_core.errors import LrmError
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ class DemoRun:
             eval_episodes_planned=options.size.eval_episodes,
             started_at=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             command=list(options.command),
-            versions=versions(),
+            versions=versions() | ({"revision": found} if (found := revision()) else {}),
             fingerprints=fingerprints(options),
             success_threshold=self._collector.scene.success_threshold,
         )

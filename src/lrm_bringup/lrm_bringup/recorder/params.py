@@ -29,3 +29,17 @@ class RecorderParams:
     reserve_mb: int = param(
         8, "Room kept free on the disk so that a full one still lets the bag be closed.", unit="MB", low=1, high=1024
     )
+    disk_budget_gb: float = param(
+        0.0,
+        "All bags together, at most: the oldest failures are deleted first, those of the last good checkpoint never; "
+        "0: no limit.",
+        unit="GB",
+        low=0.0,
+        high=1e6,
+    )
+    image_compression: str = param(
+        "none",
+        "Record raw colour images as jpeg (loses detail) or png (loses nothing, slow) on …/compressed instead.",
+        choices=("none", "jpeg", "png"),
+    )
+    jpeg_quality: int = param(95, "Quality of image_compression jpeg.", low=1, high=100)

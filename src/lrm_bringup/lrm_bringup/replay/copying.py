@@ -65,7 +65,7 @@ def write_bag(
     while following is not None:
         bag.write(Topic(following.topic, reward_type), following.log_ns, following.data)
         following = next(waiting, None)
-    bag.close()
+    bag.close(source.facts if source else None)
     (folder / PARTIAL).rmdir()
     return problems
 

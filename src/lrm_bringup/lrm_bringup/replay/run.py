@@ -34,6 +34,7 @@ class ReplayOptions:
 
     Attributes:
         task: replaces the recorded task; needed where none is recorded.
+        task_without_policy: the task of a recording without episodes; empty: ``task``.
         topics: camera topics; empty: found.
         log_time: stamps are log times.
         query_rate_hz: queries per second; 0: as the recorded policy asked, else 1.
@@ -46,6 +47,7 @@ class ReplayOptions:
     """
 
     task: str = ""
+    task_without_policy: str = ""
     topics: tuple[str, ...] = ()
     log_time: bool = False
     query_rate_hz: float = 0.0
@@ -132,10 +134,12 @@ def replay_one(
     Raises:
         BadInput: no task is known.
     """
-    if not options.task and not getattr(recording, "has_episodes", isinstance(recording, DatasetEpisodes)):
+    has_episodes = getattr(recording, "has_episodes", isinstance(recording, DatasetEpisodes))
+    task = options.task if has_episodes else options.task or options.task_without_policy
+    if not task and not has_episodes:
         raise BadInput("--task", "", "a sentence: this recording does not say what the task was")
     started_s = time.monotonic()
-    schedule = ReplaySchedule(recording.cameras, options.task, options.query_rate_hz)
+    schedule = ReplaySchedule(recording.cameras, task, options.query_rate_hz)
     decoded, film = Decoded(), Film()
     rows: dict[Any, Row] = {}
     messages: dict[Any, RewardMessage] = {}
@@ -170,11 +174,12 @@ def settings(path: Path, pipelines: Sequence[NamedPipeline], options: ReplayOpti
     return {
         "input": str(path), "input_state": hashlib.sha256(json.dumps(state).encode()).hexdigest(),
         "models": {named.label: named.pipeline.model.fingerprint for named in pipelines},
-        "fusion": [named.pipeline.fusion.form for named in pipelines],
+        "fusion": [str(named.pipeline.fusion) for named in pipelines],
+        "min_confidence": [named.pipeline.min_confidence for named in pipelines],
         "camera_check": [str(named.pipeline.limits) for named in pipelines],
-        "task": options.task, "topics": list(options.topics), "log_time": options.log_time,
-        "query_rate_hz": options.query_rate_hz, "picture_rate_hz": options.picture_rate_hz,
-        "quorum": options.quorum, "images": options.images,
+        "task": options.task or options.task_without_policy, "topics": list(options.topics),
+        "log_time": options.log_time, "query_rate_hz": options.query_rate_hz,
+        "picture_rate_hz": options.picture_rate_hz, "quorum": options.quorum, "images": options.images,
     }  # fmt: skip
 
 

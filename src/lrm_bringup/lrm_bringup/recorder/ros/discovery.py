@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import rclpy.qos
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
@@ -47,6 +48,9 @@ class Discovery:
         chosen: which names.
         on_message: called with topic, arrival (wall time, nanoseconds) and serialized message.
         on_unknown: called once with a topic and the reason why its type cannot be subscribed.
+
+    Attributes:
+        lost: messages that the middleware says it lost before the recorder could take them.
     """
 
     def __init__(
@@ -58,11 +62,12 @@ class Discovery:
     ) -> None:
         self._node, self._chosen, self._on_message, self._on_unknown = node, chosen, on_message, on_unknown
         self._subscriptions: dict[str, Any] = {}
+        self.lost = 0
 
     @property
     def topics(self) -> list[str]:
-        """Names subscribed so far."""
-        return [name for name, subscription in self._subscriptions.items() if subscription is not None]
+        """Names subscribed so far. May be asked by any thread."""
+        return [name for name, subscription in list(self._subscriptions.items()) if subscription is not None]
 
     def look(self) -> None:
         """Subscribe what is new."""
@@ -92,7 +97,13 @@ class Discovery:
         def on_message(data: bytes, info: Mapping[str, Any]) -> None:
             self._on_message(topic, int(info["received_timestamp"]), data)
 
-        self._subscriptions[name] = self._node.create_subscription(message_class, name, on_message, profile, raw=True)
+        self._subscriptions[name] = self._node.create_subscription(
+            message_class, name, on_message, profile, raw=True,
+            event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_lost),
+        )  # fmt: skip
+
+    def _on_lost(self, info: Any) -> None:
+        self.lost += info.total_count_change
 
 
 def _message_class(type_name: str) -> Any:

@@ -144,6 +144,8 @@ def _reward(message: RecordedMessage, fields: Any) -> RewardRecorded:
 
 def _choose(bag: RecordedBag, wanted: str) -> RecordedTopic:
     matches = [t for t in bag.images if t.name == wanted] or [t for t in bag.images if _ends(t.name, wanted)]
+    raw = [t for t in matches if t.name.endswith("/image_raw")]
+    matches = raw if len(raw) == 1 else matches  # of a raw and a compressed one of the same camera
     if len(matches) != 1:
         allowed = f"one of {[topic.name for topic in bag.images]}" if bag.images else "an image topic; the bag has none"
         raise BadInput("--topic", wanted, allowed)
