@@ -15,8 +15,8 @@ from PIL import Image
 from lrm_bringup import cli
 from lrm_bringup.report.check import check_run
 from lrm_bringup.report.examples import examples
-from lrm_bringup.report.html import write_report
 from lrm_bringup.report.journal import AFTER, BEFORE, read_run
+from lrm_bringup.report.page import write_report
 from lrm_bringup.report.strips import film_strip, find_bag, read_frames
 from synthetic_run import NS, write_bag, write_run
 

@@ -17,8 +17,8 @@ from lrm_bringup.demo.seeding import Seeding
 from lrm_bringup.demo.stop import INTERRUPTED, Interrupted, StopRequest
 from lrm_bringup.environment import DomainClaim, run_environment
 from lrm_bringup.live import View
+from lrm_bringup.pages.numbers import percent
 from lrm_bringup.processes import EventKind, ProcessEvent, Supervisor
-from lrm_bringup.report.html import REPORT, write_report
 from lrm_bringup.report.journal import (
     AFTER,
     BEFORE,
@@ -30,7 +30,7 @@ from lrm_bringup.report.journal import (
     RunEnded,
     RunStarted,
 )
-from lrm_bringup.report.markup import percent
+from lrm_bringup.report.page import REPORT, write_report
 from lrm_bringup.versions import revision, versions
 from lrm_core.errors import LrmError
 

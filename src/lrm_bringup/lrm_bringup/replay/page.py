@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from lrm_bringup.pages import markup
+from lrm_bringup.pages.markup import card, chips, film, page, table
+from lrm_bringup.pages.numbers import number
+from lrm_bringup.pages.rewards import HEAD_KEYS, Scored, heads_chart
 from lrm_bringup.replay.agreement import Agreement
 from lrm_bringup.replay.events import RewardRecorded
 from lrm_bringup.replay.rows import Row
-from lrm_bringup.report import figures
-from lrm_bringup.report.journal import RewardSeen
-from lrm_bringup.report.markup import card, chips, film, legend, number, page, table
 from lrm_core.rewards import RewardHead
 
 PAGE = "replay.html"
 MAX_EPISODES = 40
 _MAX_FRAMES = 8
 _HEADS = (RewardHead.PROGRESS, RewardHead.COMPLETION, RewardHead.CONTRASTIVE, RewardHead.FUSED)
-_KEYS = [
-    (figures.PROGRESS, "progress"),
-    (figures.COMPLETION, "completion"),
-    (figures.CONTRASTIVE, "contrastive"),
-    (figures.UNKNOWN, "✕ UNKNOWN"),
-]
 LIVE = "live, as recorded"
 
 
@@ -143,28 +137,12 @@ def _problems(contents: Contents) -> str:
 def _episode(contents: Contents, name: str, rows: Sequence[Row]) -> str:
     start_ns, end_ns = rows[0].stamp_ns, max(row.stamp_ns for row in rows)
     live = [r for r in contents.recorded if r.episode_id == name]
-    series = {LIVE: [_of_recorded(r) for r in sorted(live, key=lambda r: r.stamp_ns)]} if live else {}
+    series: dict[str, Sequence[Scored]] = {LIVE: sorted(live, key=lambda r: r.stamp_ns)} if live else {}
     for model in dict.fromkeys(row.model for row in rows):
-        series[model] = [_of_row(row) for row in rows if row.model == model]
-    strip = film(contents.film.of(name), start_ns)
-    charts = "".join(
-        f'<div class="episode"><h3>{escape(title)}</h3>'
-        f"{figures.heads_chart(rewards, start_ns, end_ns, f'{title}: rewards of {name}')}</div>"
+        series[model] = [row for row in rows if row.model == model]
+    charts = [
+        markup.episode(title, heads_chart(rewards, start_ns, end_ns, f"{title}: rewards of {name}"))
         for title, rewards in series.items()
-    )
+    ]
     note = f"“{escape(rows[0].task)}”, {(end_ns - start_ns) / 1e9:.1f} s, {rows[-1].query + 1} queries"
-    return card(name, f'{strip}{legend(_KEYS)}<div class="pairs">{charts}</div>', note)
-
-
-def _of_row(row: Row) -> RewardSeen:
-    return RewardSeen(
-        row.episode_id, row.head, row.value, row.status, row.stamp_ns, row.reference_stamp_ns, row.confidence,
-        row.episode_end, math.nan, math.nan, row.fingerprint, row.raw_text,
-    )  # fmt: skip
-
-
-def _of_recorded(live: RewardRecorded) -> RewardSeen:
-    return RewardSeen(
-        live.episode_id, live.head, live.value, live.status, live.stamp_ns, 0, math.nan, live.episode_end, math.nan,
-        math.nan, live.fingerprint,
-    )  # fmt: skip
+    return card(name, film(contents.film.of(name), start_ns) + markup.episodes(charts, HEAD_KEYS), note)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrm_bringup.pages.pictures import data_uri
 from lrm_bringup.recorder.bag import PARTIAL
 from lrm_bringup.replay.agreement import Agreement, compare
 from lrm_bringup.replay.events import Recording
@@ -19,7 +20,6 @@ from lrm_bringup.replay.rows import Row, rows_of, write_table
 from lrm_bringup.replay.schedule import ReplaySchedule
 from lrm_bringup.replay.scoring import Decoded, NamedPipeline, ReplayedQuery, queries, replay
 from lrm_bringup.replay.sources import PICTURES, VIDEOS, DatasetEpisodes, PictureFolder, VideoFile, pictures_in
-from lrm_bringup.report.strips import data_uri
 from lrm_core.errors import BadInput
 
 if TYPE_CHECKING:

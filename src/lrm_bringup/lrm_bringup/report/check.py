@@ -8,8 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from lrm_bringup.report.html import REPORT
 from lrm_bringup.report.journal import Run, read_run
+from lrm_bringup.report.page import REPORT
 from lrm_bringup.report.strips import find_bag
 from lrm_bringup.report.summary import SUMMARY, summarise
 

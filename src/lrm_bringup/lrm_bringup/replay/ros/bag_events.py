@@ -138,7 +138,7 @@ def _reward(message: RecordedMessage, fields: Any) -> RewardRecorded:
     return RewardRecorded(
         str(fields.episode_id), str(fields.head), stamps.to_ns(fields.header.stamp), float(fields.value),
         known.get(int(fields.status), str(fields.status)), bool(fields.episode_end), str(fields.model_fingerprint),
-        message.log_ns,
+        message.log_ns, float(fields.confidence),
     )  # fmt: skip
 
 
