@@ -13,7 +13,7 @@ from rclpy.parameter import Parameter
 from lrm_bringup.recorder.ros.node import RecorderNode
 from lrm_bringup.replay.ros.bag_events import BagEvents
 from lrm_bringup.replay.run import Replayed, ReplayOptions, is_done, replay_one, settings, write
-from lrm_bringup.replay.scoring import NamedPipeline
+from lrm_bringup.replay.series import NamedPipeline
 from lrm_core.rewards import RewardHead
 from lrm_core.ros import stamps
 from lrm_msgs.msg import EpisodeStatus

@@ -16,7 +16,8 @@ from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen, RewardRecor
 from lrm_bringup.replay.page import Film
 from lrm_bringup.replay.rows import Row, rows_of
 from lrm_bringup.replay.schedule import ReplaySchedule
-from lrm_bringup.replay.scoring import Decoded, NamedPipeline, queries, replay
+from lrm_bringup.replay.scoring import Decoded, queries, replay
+from lrm_bringup.replay.series import NamedPipeline
 from lrm_core.rewards import RewardEstimate, RewardHead
 from lrm_reward_node.camera_check import NO_LIMITS
 from lrm_reward_node.contract import FakeRewardModel

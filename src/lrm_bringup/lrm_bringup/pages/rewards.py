@@ -9,12 +9,13 @@ from typing import Protocol
 from lrm_bringup.pages.chart import Chart, ticks
 from lrm_core.rewards import RewardHead, RewardStatus
 
-TRUTH, PREDICTED = "--truth", "--predicted"
+TRUTH, PREDICTED, FUSED = "--truth", "--predicted", "--accent"
 PROGRESS, COMPLETION, CONTRASTIVE, UNKNOWN = "--progress", "--completion", "--contrastive", "--bad"
 HEAD_KEYS = (
     (PROGRESS, "progress"),
     (COMPLETION, "completion"),
     (CONTRASTIVE, "contrastive"),
+    (FUSED, "fused, where it stands alone"),
     (UNKNOWN, "✕ UNKNOWN"),
 )
 """Keys of :func:`heads_chart` for :func:`lrm_bringup.pages.markup.legend`."""
@@ -47,7 +48,10 @@ class Scored(Protocol):
 def heads_chart(
     rewards: Sequence[Scored], start_ns: int, end_ns: int, label: str, truth: Sequence[tuple[int, float]] = ()
 ) -> str:
-    """The three heads over time, in order of stamp: UNKNOWN as crosses, contrastive as bars; truth as a thin line."""
+    """The three heads over time, in order of stamp: UNKNOWN as crosses, contrastive as bars; truth as a thin line.
+
+    The fused reward is drawn where it is the only one.
+    """
     end_s = max(0.1, (end_ns - start_ns) / _NS)
     chart = Chart((-0.02 * end_s, 1.02 * end_s), (-0.78, 1.05), 520, 190, label, (34, 6, 8, 32))
     chart.axes(ticks(0, end_s, 8), [0, 0.5, 1], "seconds since the reset")
@@ -57,7 +61,10 @@ def heads_chart(
         return [((reward.stamp_ns - start_ns) / _NS, reward) for reward in rewards if reward.head == head.value]
 
     chart.line([((stamp_ns - start_ns) / _NS, value) for stamp_ns, value in truth], TRUTH, width=1.1)
-    for head, colour in ((RewardHead.PROGRESS, PROGRESS), (RewardHead.COMPLETION, COMPLETION)):
+    lines = [(RewardHead.PROGRESS, PROGRESS), (RewardHead.COMPLETION, COMPLETION)]
+    if {reward.head for reward in rewards} == {RewardHead.FUSED.value}:
+        lines = [(RewardHead.FUSED, FUSED)]
+    for head, colour in lines:
         chart.line([(x, reward.value) for x, reward in of(head)], colour)
         for x, reward in of(head):
             _mark(chart, x, reward, colour)

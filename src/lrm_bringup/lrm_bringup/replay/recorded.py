@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 _ANSWERS = {
     "adapters": "adapters", "readout": "readout", "parsing": "parsing", "fusion": "fusion_form",
     "calibration": "calibration", "swap": "contrastive_swap", "dtype": "dtype",
+    "quantization": "quantization",
 }  # fmt: skip
 """Options of the command -> parameters of the node that decide about its answers. Where it runs is the reader's."""
 DEFAULTS: dict[str, Any] = {
     "adapters": "", "readout": "logits", "parsing": "strict", "fusion": "code", "calibration": "auto", "swap": False,
-    "camera_check": True,
+    "camera_check": True, "quantization": "none",
 }  # fmt: skip
 """Where neither the command nor the bag says anything."""
 
@@ -66,11 +67,13 @@ def filled(args: argparse.Namespace, recorded: RewardParams | None) -> argparse.
     """``args`` with what nobody gave (None, or empty) as the node had it, else as :data:`DEFAULTS`."""
     values = dict(vars(args))
     for option, parameter in _ANSWERS.items() if recorded is not None else ():
-        foreign = option in ("adapters", "dtype") and (values["model"] or values["server"])
+        foreign = option in ("adapters", "dtype", "quantization") and (values["model"] or values["server"])
         if values[option] in (None, "") and not foreign:
             values[option] = getattr(recorded, parameter)
     if recorded is not None and not (values["model"] or values["server"]):
-        values["model"] = [recorded.model] if recorded.model else []
+        remote = recorded.backend == "openai"
+        values["server"] = list(recorded.server_urls) if remote else None
+        values["model"] = [recorded.model] if recorded.model and not remote else []
     if recorded is not None and recorded.goal_image and values["goal"] is None:
         values["goal"] = Path(recorded.goal_image).expanduser()
     values |= {name: default for name, default in DEFAULTS.items() if values[name] is None}

@@ -18,7 +18,8 @@ from lrm_bringup.replay.events import Recording
 from lrm_bringup.replay.page import PAGE, Contents, Film, render
 from lrm_bringup.replay.rows import Row, rows_of, write_table
 from lrm_bringup.replay.schedule import ReplaySchedule
-from lrm_bringup.replay.scoring import Decoded, NamedPipeline, ReplayedQuery, queries, replay
+from lrm_bringup.replay.scoring import Decoded, ReplayedQuery, queries, replay
+from lrm_bringup.replay.series import Series
 from lrm_bringup.replay.sources import PICTURES, VIDEOS, DatasetEpisodes, PictureFolder, VideoFile, pictures_in
 from lrm_core.errors import BadInput
 
@@ -68,7 +69,7 @@ class Replayed:
         rows: all estimates, a query that turned out final once, as final.
         messages: the same as messages; empty when nothing is written.
         decoded: frames and recorded rewards.
-        agreements: model -> agreement with the recorded rewards.
+        agreements: series -> agreement with the recorded rewards.
         film: frames for the page.
         problems: one line each.
         wall_s: time it took, seconds.
@@ -125,7 +126,7 @@ def expand(inputs: Sequence[Path]) -> list[Path]:
 
 def replay_one(
     recording: Recording,
-    pipelines: list[NamedPipeline],
+    series: list[Series],
     options: ReplayOptions,
     progress: Callable[[int], None] = lambda frames: None,
 ) -> Replayed:
@@ -144,13 +145,13 @@ def replay_one(
     rows: dict[Any, Row] = {}
     messages: dict[Any, RewardMessage] = {}
     asked = queries(recording, schedule, decoded)
-    for one in replay(asked, pipelines, options.batch, options.quorum, lambda: progress(decoded.frames)):
-        rows |= {(row.model, *one.asked.query.key, row.camera, row.head): row for row in rows_of(one, pipelines)}
+    for one in replay(asked, series, options.batch, options.quorum, lambda: progress(decoded.frames)):
+        rows |= {(row.model, *one.asked.query.key, row.camera, row.head): row for row in rows_of(one, series)}
         _keep_frame(film, one)
         if options.out is not None:
             from lrm_bringup.replay.ros.reward_messages import reward_messages
 
-            found = list(reward_messages(one, pipelines))
+            found = list(reward_messages(one, series))
             # A query that turned out final comes again: the newer message replaces the older, in its place.
             messages |= {(m.topic, *one.asked.query.key): m for m in found}
     if not rows:
@@ -159,7 +160,8 @@ def replay_one(
         )
     kept = list(rows.values())
     agreements = {
-        named.label: compare((row for row in kept if row.model == named.label), decoded.recorded) for named in pipelines
+        named.label: compare([row for row in kept if row.model == named.label], decoded.recorded, named.heads)
+        for named in series
     }
     problems = [*recording.problems, *decoded.problems]
     in_order = sorted(messages.values(), key=lambda message: message.log_ns)
@@ -167,16 +169,13 @@ def replay_one(
     return Replayed(recording, kept, in_order, decoded, agreements, film, problems, wall_s)
 
 
-def settings(path: Path, pipelines: Sequence[NamedPipeline], options: ReplayOptions) -> dict[str, Any]:
+def settings(path: Path, series: Sequence[Series], options: ReplayOptions) -> dict[str, Any]:
     """What a result depends on; an input is done when its result was made with the same."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     state = [(str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
     return {
         "input": str(path), "input_state": hashlib.sha256(json.dumps(state).encode()).hexdigest(),
-        "models": {named.label: named.pipeline.model.fingerprint for named in pipelines},
-        "fusion": [str(named.pipeline.fusion) for named in pipelines],
-        "min_confidence": [named.pipeline.min_confidence for named in pipelines],
-        "camera_check": [str(named.pipeline.limits) for named in pipelines],
+        "series": {named.label: named.about() for named in series},
         "task": options.task or options.task_without_policy, "topics": list(options.topics),
         "log_time": options.log_time, "query_rate_hz": options.query_rate_hz,
         "picture_rate_hz": options.picture_rate_hz, "quorum": options.quorum, "images": options.images,
@@ -215,7 +214,7 @@ def write(replayed: Replayed, folder: Path, made_with: dict[str, Any], options: 
     recorded = list(replayed.decoded.recorded.values())
     contents = Contents(
         replayed.recording.name, _facts(replayed), replayed.rows, recorded, replayed.agreements, replayed.film,
-        replayed.problems,
+        replayed.problems, replayed.decoded.cameras,
     )  # fmt: skip
     (partial / PAGE).write_text(render(contents), encoding="utf-8")
     (partial / SUMMARY).write_text(json.dumps(_summary(replayed, made_with), indent=2) + "\n", encoding="utf-8")
@@ -234,6 +233,7 @@ def _summary(replayed: Replayed, made_with: dict[str, Any]) -> dict[str, Any]:
     return {
         "settings": made_with, "frames": replayed.decoded.frames, "queries": replayed.scored,
         "rows": len(replayed.rows), "wall_s": round(replayed.wall_s, 3), "agreement": agreements,
+        "cameras": {camera: timing.as_json() for camera, timing in replayed.decoded.cameras.items()},
         "problems": replayed.problems,
     }  # fmt: skip
 

@@ -25,6 +25,8 @@ _IMAGE_ENDS = ("/image_raw", "/image_raw/compressed")
 _STARTED = (EpisodeStatus.RUNNING, EpisodeStatus.ENDING)
 _OVER = (EpisodeStatus.ENDING, EpisodeStatus.ENDED)
 _SUSPICIOUS_NS = 60 * 1_000_000_000
+_JUMP_NS = 5 * 1_000_000_000
+_WAY_OUT = "--log-time takes the log time"
 REPLAY = "replay/"
 """Below this lie the rewards that a replay wrote; they are nobody's live rewards."""
 
@@ -50,6 +52,7 @@ class BagEvents:
         self.frames = sum(self.bag.counts[topic] for topic in chosen)
         self._status = _nearest(self._of_type("lrm_msgs/msg/EpisodeStatus"), chosen[0].name)
         self._rewards = self._reward_topics(chosen[0].name)
+        self._newest: dict[str, tuple[int, int]] = {}
         # A simulated clock is meant to differ from the wall clock of the log.
         self._own_clock = self.has_episodes or any(topic.name == "/clock" for topic in self.bag.topics)
 
@@ -65,6 +68,7 @@ class BagEvents:
 
     def events(self) -> Iterator[Event]:
         """Frames, episodes and recorded rewards, in the order of the bag."""
+        self._newest.clear()
         wanted = [*self._cameras, *self._rewards, *([self._status] if self._status else [])]
         for message, fields in self.bag.decoded(wanted):
             event = self._event(message, fields)
@@ -89,11 +93,26 @@ class BagEvents:
             return None
         stamp_ns = message.log_ns if self._log_time else frame.stamp_ns
         if stamp_ns <= 0:
-            self.bag.faults.lose(name, "stamp", "images without a header stamp: --log-time takes the log time")
+            self.bag.faults.lose(name, "stamp", f"images without a header stamp: {_WAY_OUT}")
             return None
-        if abs(message.log_ns - frame.stamp_ns) > _SUSPICIOUS_NS and not self._own_clock:
-            self.bag.faults.warn(name, "apart", _apart(message.log_ns - frame.stamp_ns))
+        if not (self._own_clock or self._log_time):
+            self._compare_clocks(name, frame.stamp_ns, message.log_ns)
         return FrameSeen(ArrivedFrame(frame.rgb, stamp_ns, camera, frame.frame_id, arrived_s=math.nan), message.log_ns)
+
+    def _compare_clocks(self, name: str, stamp_ns: int, log_ns: int) -> None:
+        """Header stamps that cannot be times of the frames; warned about, for nobody knows which clock is right."""
+        if abs(log_ns - stamp_ns) > _SUSPICIOUS_NS:
+            text = f"header stamps are {_duration(log_ns - stamp_ns)} off the log time; {_WAY_OUT}"
+            self.bag.faults.warn(name, "apart", text)
+        before_ns, before_log_ns = self._newest.get(name, (stamp_ns, log_ns))
+        self._newest[name] = stamp_ns, log_ns
+        if stamp_ns < before_ns:
+            text = f"header stamps run back by {_duration(before_ns - stamp_ns)}; {_WAY_OUT}"
+            self.bag.faults.warn(name, "backwards", text)
+        elif stamp_ns - before_ns > log_ns - before_log_ns + _JUMP_NS:
+            text = f"header stamps jump ahead by {_duration(stamp_ns - before_ns)}, the log time by "
+            text += f"{_duration(log_ns - before_log_ns)}; {_WAY_OUT}"
+            self.bag.faults.warn(name, "jump", text)
 
     def _episode(self, message: RecordedMessage, fields: Any) -> EpisodeSeen | None:
         plan = None
@@ -181,5 +200,7 @@ def _nearest(topics: Sequence[RecordedTopic], camera_topic: str) -> RecordedTopi
     return max(topics, key=shared, default=None)
 
 
-def _apart(difference_ns: int) -> str:
-    return f"header stamps are {abs(difference_ns) / 8.64e13:.1f} days off the log time; --log-time takes the log time"
+def _duration(ns: int) -> str:
+    seconds = abs(ns) / 1e9
+    unit, size = next((u, n) for u, n in (("days", 86400.0), ("hours", 3600.0), ("s", 0.0)) if seconds >= n)
+    return f"{seconds / (size or 1.0):.1f} {unit}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rclpy.serialization import serialize_message
 
-from lrm_bringup.replay.scoring import NamedPipeline, ReplayedQuery
+from lrm_bringup.replay.scoring import ReplayedQuery
+from lrm_bringup.replay.series import Series
 from lrm_reward_node.ros.messages import rewards_of
 
 REWARD_TYPE = "lrm_msgs/msg/Reward"
@@ -23,10 +24,10 @@ class RewardMessage:
     data: bytes
 
 
-def reward_messages(replayed: ReplayedQuery, pipelines: list[NamedPipeline]) -> Iterator[RewardMessage]:
-    """All rewards of one query: ``/replay/<model>/reward/<head>``, with several cameras also those of each."""
-    for named, scored in zip(pipelines, replayed.answers, strict=True):
-        for camera, msg in rewards_of(scored, math.nan, named.pipeline.model.fingerprint):
+def reward_messages(replayed: ReplayedQuery, series: Sequence[Series]) -> Iterator[RewardMessage]:
+    """All rewards of one query: ``/replay/<series>/reward/<head>``, with several cameras also those of each."""
+    for named, scored in zip(series, replayed.answers, strict=True):
+        for camera, msg in rewards_of(scored, math.nan, named.fingerprint):
             below = f"{topic_name(camera)}/" if camera else ""
             topic = f"/replay/{topic_name(named.label)}/reward/{below}{msg.head}"
             yield RewardMessage(topic, replayed.asked.log_ns, serialize_message(msg))
