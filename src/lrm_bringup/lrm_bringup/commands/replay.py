@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lrm_bringup.progress import bar
 from lrm_core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ def _one(path: Path, pipelines: list[NamedPipeline], options: ReplayOptions) -> 
         print(f"{folder}: done before")
         return None
     recording = open_recording(path, options)
-    with _bar(_name(path), recording.frames) as progress:
+    with bar(_name(path), recording.frames) as progress:
         replayed = replay_one(recording, pipelines, options, progress)
     if folder is not None:
         write(replayed, folder, made_with, options)
@@ -147,15 +146,3 @@ def _tell(replayed: Replayed, check: bool) -> bool:
         for model, agreement in replayed.agreements.items():
             print(f"{name}, {model}: {agreement}")
     return all(agreement.whole for agreement in replayed.agreements.values())
-
-
-@contextmanager
-def _bar(name: str, frames: int) -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(name, total=frames or None)
-        yield lambda done: progress.update(task, completed=done)
