@@ -131,6 +131,12 @@ COMMANDS = (
         "lrm_bringup.commands.replay",
     ),
     Command(
+        ("view",),
+        "show live and recorded runs in Rerun: cameras, rewards, commands against measured joints, events",
+        "lrm view out/demo/latest --episode -1",
+        "lrm_bringup.commands.view",
+    ),
+    Command(
         ("report",),
         "write the report of a finished run again, or check it",
         "lrm report out/demo/latest --check",

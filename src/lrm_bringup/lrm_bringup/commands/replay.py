@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from lrm_bringup.progress import bar
 from lrm_core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def _one(path: Path, series: list[Series], options: ReplayOptions) -> Replayed |
         print(f"{folder}: done before")
         return None
     recording = open_recording(path, options)
-    with _bar(_name(path), recording.frames) as progress:
+    with bar(_name(path), recording.frames) as progress:
         replayed = replay_one(recording, series, options, progress)
     if folder is not None:
         write(replayed, folder, made_with, options)
@@ -149,15 +148,3 @@ def _tell(replayed: Replayed, check: bool) -> bool:
         for model, agreement in replayed.agreements.items():
             print(f"{name}, {model}: {agreement}")
     return all(agreement.whole for agreement in replayed.agreements.values())
-
-
-@contextmanager
-def _bar(name: str, frames: int) -> Iterator[Any]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(name, total=frames or None)
-        yield lambda done: progress.update(task, completed=done)
