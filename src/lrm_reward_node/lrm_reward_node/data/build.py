@@ -19,7 +19,7 @@ from lrm_reward_node.data import making, splits, store
 from lrm_reward_node.data.duplicates import Duplicates
 from lrm_reward_node.data.episode import Facts, Problem
 from lrm_reward_node.data.index import SampleIndex
-from lrm_reward_node.data.manifest import Manifest, SourceEntry
+from lrm_reward_node.data.manifest import Manifest, SourceEntry, asked_splits
 from lrm_reward_node.data.pool import in_processes
 from lrm_reward_node.data.reading import read_episode
 from lrm_reward_node.data.summary import MOST_PROBLEMS, Summary, read_summary, write_summary
@@ -159,7 +159,8 @@ class _Making:
     def write(self, folder: Path, name: str) -> Summary:
         """Write the index to ``folder``; returns the summary that goes with it."""
         weights = {entry.name: entry.weight for entry in self.manifest.sources}
-        summary = Summary(name, self.manifest.fingerprint(), self.manifest.splits.by, weights)
+        asked = asked_splits(self.manifest)
+        summary = Summary(name, self.manifest.fingerprint(), self.manifest.splits.by, asked, weights)
         index, episodes = SampleIndex(folder), Counter[tuple[str, str, str]]()
         for done, (number, key) in enumerate(self.keys, 1):
             facts, split = self._facts(key), ""

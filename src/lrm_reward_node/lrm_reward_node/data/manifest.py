@@ -113,6 +113,12 @@ class Manifest:
         return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def asked_splits(manifest: Manifest) -> list[str]:
+    """Splits that should hold something: with a share, or with something put there by hand."""
+    by_hand = {*manifest.splits.assign.values(), *(source.split for source in manifest.sources)}
+    return [name for name in SPLIT_NAMES if getattr(manifest.splits, name) > 0.0 or name in by_hand]
+
+
 class BadManifest(LrmError):
     """Everything that is wrong with a manifest, one line each."""
 

@@ -124,7 +124,7 @@ def _facts(kept: _Kept, declared: Declared, entry: SourceEntry, episode: Episode
     facts.content, facts.looks = looks.content_hash(kept.pixels), looks.looks_of(thumbnails)
     if all(math.isfinite(value) for value in kept.progress):
         facts.progress = [float(np.clip(value, 0.0, 1.0)) for value in kept.progress]
-    if all(value is not None for value in kept.success):
+    if not entry.outcome and all(value is not None for value in kept.success):
         facts.success = [bool(value) for value in kept.success]
     _trim(facts, kept, thumbnails)
     return facts
