@@ -77,11 +77,16 @@ def build(manifest: Manifest, out: Path, workers: int = 1, progress: Progress = 
     """Make the training set in ``out``; what an interrupted build left there is used.
 
     Raises:
-        BadInput: a source cannot be used, or the disk is full.
+        BadInput: a source cannot be used, the disk is full, or another build is at work in ``out``.
     """
     jobs = list(listed(manifest))
     if not jobs:
         raise BadInput("sources", [entry.name for entry in manifest.sources], "sources with at least one episode")
+    with store.only_one(out):
+        return _build(manifest, jobs, out, workers, progress)
+
+
+def _build(manifest: Manifest, jobs: list[Job], out: Path, workers: int, progress: Progress) -> Summary:
     missing = [job for job in jobs if not store.path_of(out, job.key).is_file()]
     done = in_processes(_Reader(manifest, out), missing, workers)
     for count, _ in enumerate(done, len(jobs) - len(missing) + 1):
@@ -141,7 +146,7 @@ def _remove_old(out: Path, index: str, keys: set[str]) -> None:
     for folder in out.glob("index-*"):
         if folder.name != index:
             shutil.rmtree(folder)
-    for path in (out / "episodes").glob("*/*"):
+    for path in [*(out / "episodes").glob("*/*"), *out.glob("*.partial")]:
         if path.stem not in keys:
             path.unlink()
 
