@@ -159,6 +159,18 @@ COMMANDS = (
         "lrm_bringup.commands.view",
     ),
     Command(
+        ("export", "lerobot"),
+        "write bags as a LeRobotDataset (v3) with rewards and outcomes",
+        "lrm export lerobot out/demo/latest/bags --out out/dataset",
+        "lrm_bringup.commands.export",
+    ),
+    Command(
+        ("import", "lerobot"),
+        "write a LeRobotDataset (v3) as bags, one per episode",
+        "lrm import lerobot out/dataset --out out/bags",
+        "lrm_bringup.commands.import_dataset",
+    ),
+    Command(
         ("report",),
         "write the report of a finished run again, or check it",
         "lrm report out/demo/latest --check",
@@ -175,6 +187,8 @@ COMMANDS = (
 GROUPS = {
     "data": "make and look at training sets",
     "train": "train the reward model or the base policy",
+    "export": "write bags in another format",
+    "import": "write bags from another format",
     "model": "check a reward model's checkpoint, or merge an adapter into its base",
 }
 

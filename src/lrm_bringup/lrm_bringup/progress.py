@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
+def bar(name: str, total: int) -> Iterator[Callable[[float], None]]:
     """A bar with the time left; gives what takes the number done. ``total`` 0: unknown. Silent without a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -1,16 +1,13 @@
 """Episodes as a LeRobotDataset (v3) with privileged columns, and back.
 
-A dataset is written into ``<folder>.partial`` and renamed when it is complete, so that a folder with its proper name is
-never half a dataset.
+How it is written as a whole or not at all: :mod:`lrm_sim.lerobot_folder`.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import os
-import shutil
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import numpy as np
 
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
+from lrm_sim import lerobot_folder
 from lrm_sim.scene import JOINTS
 
 FPS = 10
@@ -38,17 +36,19 @@ def write(records: Iterable[EpisodeRecord], folder: Path, *, use_videos: bool = 
     Raises:
         BadInput: ``folder`` exists, or there are no records.
     """
-    if folder.exists():
-        raise BadInput("dataset folder", str(folder), "a new folder", "Choose another, or remove it.")
-    partial = _partial(folder)
-    shutil.rmtree(partial, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    facts = _write_episodes(records, partial, folder.name, use_videos)
-    if not facts:
+    lerobot_folder.check_new(folder)
+    episodes = iter(records)
+    first = next(episodes, None)
+    if first is None:
         raise BadInput("records", "none", "at least one episode")
-    (partial / "meta" / FACTS_FILE).write_text("".join(json.dumps(fact) + "\n" for fact in facts))
-    os.sync()
-    partial.rename(folder)
+    columns, facts = features(first.front.shape[1], use_videos), []
+    with lerobot_folder.new_dataset(folder, FPS, columns, "sim_arm", use_videos=use_videos) as dataset:
+        for record in chain([first], episodes):
+            for t in range(len(record.states)):
+                dataset.add_frame(_frame(record, t))
+            dataset.save_episode(parallel_encoding=False)
+            facts.append({"seed": record.seed, "outcome": record.outcome, "labels": record.labels})
+        (dataset.root / "meta" / FACTS_FILE).write_text("".join(json.dumps(fact) + "\n" for fact in facts))
     return len(facts)
 
 
@@ -68,11 +68,10 @@ def read(folder: Path) -> Iterator[EpisodeRecord]:
 
 def open_dataset(folder: Path) -> Any:
     """The ``LeRobotDataset`` in ``folder``; raises :class:`BadInput` as :func:`read` does."""
-    if not folder.exists() and _partial(folder).exists():
-        raise BadInput("dataset folder", str(folder), "a complete dataset", "Its write was interrupted: do it again.")
+    dataset = lerobot_folder.open_dataset(folder, "Try lrm record-demos.")
     if not (folder / "meta" / FACTS_FILE).is_file():
         raise BadInput("dataset folder", str(folder), f"a folder with meta/{FACTS_FILE}", "Try lrm record-demos.")
-    return _lerobot_dataset()(f"local/{folder.name}", root=folder, video_backend="pyav")
+    return dataset
 
 
 def features(image_size: int, use_videos: bool) -> dict[str, dict[str, Any]]:
@@ -91,52 +90,6 @@ def features(image_size: int, use_videos: bool) -> dict[str, dict[str, Any]]:
         "privileged.success": {"dtype": "bool", "shape": (1,), "names": None},
         **{f"privileged.{key}": {"dtype": "float32", "shape": (3,), "names": ["x", "y", "z"]} for key in POSITIONS},
     }
-
-
-def _lerobot_dataset() -> Any:
-    # Without FFmpeg on the machine its import warns with a page of traces; pyav, which reads videos, brings its own.
-    logging.getLogger("lerobot.utils.import_utils").setLevel(logging.ERROR)
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
-
-    return LeRobotDataset
-
-
-def _partial(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".partial")
-
-
-def _write_episodes(
-    records: Iterable[EpisodeRecord], root: Path, name: str, use_videos: bool
-) -> list[dict[str, object]]:
-    from datasets import disable_progress_bars
-    from lerobot.configs.video import RGBEncoderConfig
-
-    LeRobotDataset = _lerobot_dataset()
-
-    # Full chroma: half of it turns the edges of 20-pixel objects into another colour (errors of 150 in 255).
-    encoder = RGBEncoderConfig(vcodec="h264", pix_fmt="yuv444p", crf=14) if use_videos else None
-    disable_progress_bars()
-    dataset, facts = None, []
-    for record in records:
-        if dataset is None:
-            columns = features(record.front.shape[1], use_videos)
-            dataset = LeRobotDataset.create(
-                f"local/{name}",
-                FPS,
-                columns,
-                root,
-                robot_type="sim_arm",
-                use_videos=use_videos,
-                rgb_encoder=encoder,
-                image_writer_threads=2,
-            )
-        for t in range(len(record.states)):
-            dataset.add_frame(_frame(record, t))
-        dataset.save_episode(parallel_encoding=False)
-        facts.append({"seed": record.seed, "outcome": record.outcome, "labels": record.labels})
-    if dataset is not None:
-        dataset.finalize()
-    return facts
 
 
 def _frame(record: EpisodeRecord, t: int) -> dict[str, Any]:

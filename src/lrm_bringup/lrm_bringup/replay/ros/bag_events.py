@@ -15,6 +15,7 @@ from lrm_bringup.bags.decoding import ros2_type
 from lrm_bringup.bags.types import RecordedMessage, RecordedTopic
 from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen, RewardRecorded
 from lrm_core.errors import BadInput
+from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead, RewardStatus
 from lrm_core.ros import images, stamps
 from lrm_msgs.msg import EpisodeStatus
@@ -50,7 +51,7 @@ class BagEvents:
         self._cameras = {topic: camera_name(topic.name) for topic in chosen}
         self.cameras = tuple(self._cameras.values())
         self.frames = sum(self.bag.counts[topic] for topic in chosen)
-        self._status = _nearest(self._of_type("lrm_msgs/msg/EpisodeStatus"), chosen[0].name)
+        self._status = nearest(self._of_type("lrm_msgs/msg/EpisodeStatus"), chosen[0].name)
         self._rewards = self._reward_topics(chosen[0].name)
         self._newest: dict[str, tuple[int, int]] = {}
         # A simulated clock is meant to differ from the wall clock of the log.
@@ -80,14 +81,12 @@ class BagEvents:
             return self._frame(message, fields)
         if message.topic == self._status:
             return self._episode(message, fields)
-        return _reward(message, fields)
+        return recorded_reward(message, fields)
 
     def _frame(self, message: RecordedMessage, fields: Any) -> FrameSeen | None:
         camera, name = self._cameras[message.topic], message.topic.name
-        if ros2_type(message.topic.msgtype).endswith("CompressedImage"):
-            fields = _compressed(fields)
         try:
-            frame = images.to_camera_frame(fields, camera)
+            frame = camera_frame(fields, message.topic.msgtype, camera)
         except (BadInput, ValueError) as error:
             self.bag.faults.lose(name, "image", f"an image that cannot be used: {error}")
             return None
@@ -129,7 +128,7 @@ class BagEvents:
     def _reward_topics(self, camera_topic: str) -> list[RecordedTopic]:
         topics = [topic for topic in self._of_type("lrm_msgs/msg/Reward") if REPLAY not in topic.name]
         found = (
-            _nearest([t for t in topics if t.name.endswith(f"/reward/{h.value}")], camera_topic) for h in RewardHead
+            nearest([t for t in topics if t.name.endswith(f"/reward/{h.value}")], camera_topic) for h in RewardHead
         )
         return [topic for topic in found if topic is not None]
 
@@ -144,6 +143,15 @@ def camera_name(topic: str) -> str:
     return topic.strip("/")
 
 
+def camera_frame(fields: Any, msgtype: str, camera: str) -> CameraFrame:
+    """A decoded Image or CompressedImage as pixels.
+
+    Raises:
+        BadInput, ValueError: it is no picture, or of an encoding that is none.
+    """
+    return images.to_camera_frame(_compressed(fields) if msgtype.endswith("CompressedImage") else fields, camera)
+
+
 def _compressed(fields: Any) -> CompressedImage:
     """The adapter tells the two kinds of image messages apart by their class."""
     msg = CompressedImage(format=str(fields.format), data=array.array("B", fields.data.tobytes()))
@@ -152,7 +160,8 @@ def _compressed(fields: Any) -> CompressedImage:
     return msg
 
 
-def _reward(message: RecordedMessage, fields: Any) -> RewardRecorded:
+def recorded_reward(message: RecordedMessage, fields: Any) -> RewardRecorded:
+    """A message of the type Reward as an event."""
     known = {int(status): status.name for status in RewardStatus}
     return RewardRecorded(
         str(fields.episode_id), str(fields.head), stamps.to_ns(fields.header.stamp), float(fields.value),
@@ -189,7 +198,7 @@ def _default(bag: RecordedBag) -> RecordedTopic:
     raise BadInput("camera topics", names, "one that is named", "Name one with --topic, or several as cameras.")
 
 
-def _nearest(topics: Sequence[RecordedTopic], camera_topic: str) -> RecordedTopic | None:
+def nearest(topics: Sequence[RecordedTopic], camera_topic: str) -> RecordedTopic | None:
     """Of several robots the one whose namespace the camera shares; the shortest name of those."""
 
     def shared(topic: RecordedTopic) -> tuple[int, int]:

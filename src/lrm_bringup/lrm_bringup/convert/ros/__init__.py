@@ -1,0 +1,1 @@
+"""Bags read as robot episodes, and episodes written as bags."""
