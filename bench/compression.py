@@ -28,7 +28,8 @@ from lrm_bringup.replay.ros.bag_events import BagEvents
 from lrm_bringup.replay.rows import Row, rows_of
 from lrm_bringup.replay.run import expand
 from lrm_bringup.replay.schedule import ReplaySchedule
-from lrm_bringup.replay.scoring import Decoded, NamedPipeline, queries, replay
+from lrm_bringup.replay.scoring import Decoded, queries, replay
+from lrm_bringup.replay.series import NamedPipeline
 from lrm_core.errors import BadInput, LrmError
 from lrm_core.rewards import RewardHead, RewardStatus
 from lrm_core.ros import images, stamps
