@@ -30,7 +30,7 @@ PAGES = {"report": 9, "replay": 2, "hack_test": 10}
 """Page -> plots it has at least."""
 SIZES = {"desktop": (1200, 900), "phone": (390, 844)}
 PLOTS = """[...document.querySelectorAll('svg')].map(svg => {
-  const box = svg.getBoundingClientRect();
+  const box = (svg.closest('.scroll') ?? svg).getBoundingClientRect();  // a wide one scrolls
   const marks = [...svg.querySelectorAll('path, rect, circle')];
   return {label: svg.getAttribute('aria-label'), width: box.width, height: box.height, marks: marks.length,
     extent: Math.max(...marks.map(mark => { const b = mark.getBBox(); return Math.max(b.width, b.height); })),
