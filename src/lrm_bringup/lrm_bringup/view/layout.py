@@ -21,7 +21,7 @@ def blueprint(canvas: Canvas) -> Any:
     robots = sorted({_robot(path) for path in (*canvas.cameras, *canvas.series)})
     tabs = [_robot_view(canvas, robot) for robot in robots]
     root = tabs[0] if len(tabs) == 1 else rrb.Tabs(*tabs)
-    return rrb.Blueprint(root, rrb.TimePanel(timeline=STAMP), collapse_panels=True)
+    return rrb.Blueprint(root, rrb.TimePanel(timeline=STAMP), rrb.SelectionPanel(state="collapsed"))
 
 
 def _robot_view(canvas: Canvas, robot: str) -> Any:
