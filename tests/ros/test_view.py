@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import signal
+import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -231,3 +234,26 @@ def _newest(path: Path) -> int:
     except (OSError, ValueError, RuntimeError):
         return 0
     return max((row["stamp"].value for row in rows), default=0)
+
+
+def test_a_page_shows_runs_until_it_is_stopped_and_takes_further_ones(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bags", "a.0")
+    port = _free_ports()
+    command = [sys.executable, "-m", "lrm_bringup.cli", "view", bag, "--web", port]
+    with node_process(command, tmp_path / "view.log") as view:
+        view.wait_for_output("Ctrl-C ends", 60.0)
+        assert "<title>" in httpx.get(f"http://localhost:{port}").text
+        assert cli.main(["view", str(bag), "--connect", f"rerun+http://127.0.0.1:{port + 1}/proxy"]) == 0
+        view.send(signal.SIGINT)
+        assert view.wait() == 0
+
+
+def _free_ports() -> int:
+    """A port that is free, and the next one too."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("", 0))
+            port = int(first.getsockname()[1])
+            with suppress(OSError):
+                second.bind(("", port + 1))
+                return port
