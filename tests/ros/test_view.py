@@ -85,7 +85,7 @@ class Drawn:
     def __init__(self, path: Path) -> None:
         self.rows: dict[str, list[dict[str, Any]]] = {}
         reader = RrdReader(path)
-        self.blueprints = len(reader.blueprints())
+        self.titles = {title for store in reader.blueprints() for title in _titles(reader.stream(store=store))}
         for chunk in reader.stream():
             if not chunk.is_static:
                 self.rows.setdefault(str(chunk.entity_path), []).extend(chunk.to_record_batch().to_pylist())
@@ -99,6 +99,13 @@ class Drawn:
 
     def states(self, path: str) -> list[str]:
         return [row["StateChange:state"][0] for row in self.rows[path]]
+
+
+def _titles(chunks: Any) -> Iterator[str]:
+    """Titles of the views and containers of a layout."""
+    for chunk in chunks:
+        for row in chunk.to_record_batch().to_pylist():
+            yield from (value[0] for key, value in row.items() if key.endswith(":display_name") and value)
 
 
 def check_rewards(drawn: Drawn, robot: str = "") -> None:
@@ -139,7 +146,7 @@ def test_a_bag_is_in_the_file_with_the_stamps_of_its_headers(tmp_path: Path) -> 
     assert drawn.texts("/events/safety") == ["LIMITING: speed of shoulder"]
     assert drawn.curve("/numbers/safety_causes/limit")[stamps_ns[3]] == 3.0
     assert all(math.isnan(value) for value in drawn.curve("/numbers/learner/critic_loss").values())
-    assert drawn.blueprints == 1
+    assert drawn.titles >= {"front", "rewards", *JOINTS, "learner", "safety_causes", "states", "events"}
 
 
 def test_two_robots_in_a_bag_are_kept_apart(tmp_path: Path) -> None:
@@ -147,6 +154,7 @@ def test_two_robots_in_a_bag_are_kept_apart(tmp_path: Path) -> None:
     write_bag(bags, "both.0", "/left", "/right")
     assert cli.main(["view", str(bags), "--episode", "-1", "--save", str(tmp_path / "out")]) == 0
     drawn = Drawn(tmp_path / "out" / "both.0.rrd")
+    assert drawn.titles >= {"left", "right"}
     for robot in ("/left", "/right"):
         check_rewards(drawn, robot)
         assert len(drawn.rows[f"{robot}/cameras/front"]) == STEPS + 1
@@ -207,6 +215,20 @@ def robot(ros_domain_id: int) -> Iterator[Robot]:
         yield robot
         robot.executor.shutdown()
         robot.node.destroy_node()
+
+
+def test_what_a_replay_wrote_is_drawn_beside_the_live_rewards(tmp_path: Path) -> None:
+    folder = tmp_path / "out" / "a.0"
+    folder.mkdir(parents=True)
+    (folder / "replay.json").touch()
+    bag = Bag(folder, "a.0", MessageDefinitions(), compressed=True, reserve_bytes=0)
+    for topic in ("/reward/progress", "/replay/mine/reward/progress"):
+        bag.write(Topic(topic, "lrm_msgs/msg/Reward"), NS, bytes(serialize_message(reward(3, "progress"))))
+    bag.close()
+    assert cli.main(["view", str(tmp_path / "out"), "--save", str(tmp_path / "a.rrd")]) == 0
+    drawn = Drawn(tmp_path / "a.rrd")
+    assert drawn.curve("/rewards/progress") == drawn.curve("/rewards/replay/mine/progress")
+    assert {"rewards", "replay/mine"} <= drawn.titles
 
 
 @pytest.mark.filterwarnings("ignore:RRD file has no footer")  # it is read while it is written
