@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 REWARDS, TRUTH, JOINTS, NUMBERS = "rewards", "truth", "joints", "numbers"
 CAMERAS, STATES, EVENTS = "cameras", "states", "events"
 """First parts of the entity paths below a robot."""
+STAMP, ARRIVAL = "stamp", "arrival"
+"""Time lines: the stamp of the frame that something is about, and when it was recorded or arrived."""
 
 
 def blueprint(canvas: Canvas) -> Any:
     """The layout of everything drawn so far; one tab per robot where there are several."""
     import rerun.blueprint as rrb
-
-    from lrm_bringup.view.canvas import STAMP
 
     robots = sorted({_robot(path) for path in (*canvas.cameras, *canvas.series, *canvas.states)})
     tabs = [_robot_view(canvas, robot) for robot in robots]
