@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import subprocess
 from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import foxglove.layouts as fl
@@ -113,6 +116,14 @@ def test_joints_are_plotted_in_the_order_of_the_robot() -> None:
             f"/proposed_command.points[0].positions[{index}]",
             f"/joint_states.position[{index}]",
         }
+
+
+def test_the_documented_command_moves_the_layout_into_a_namespace(tmp_path: Path) -> None:
+    (command,) = re.findall(r"`(sed [^`]*) > left.json`", (ROOT / "docs" / "viewing.md").read_text())
+    moved = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    values = set(re.findall(r'"(/[^"]*)"', moved))
+    assert values == {path if path == "/diagnostics" else f"/left{path}" for path in foxglove_paths()}
+    json.loads(moved)
 
 
 def test_the_cameras_of_rviz_take_what_a_camera_offers() -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import signal
+import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -82,7 +85,7 @@ class Drawn:
     def __init__(self, path: Path) -> None:
         self.rows: dict[str, list[dict[str, Any]]] = {}
         reader = RrdReader(path)
-        self.blueprints = len(reader.blueprints())
+        self.titles = {title for store in reader.blueprints() for title in _titles(reader.stream(store=store))}
         for chunk in reader.stream():
             if not chunk.is_static:
                 self.rows.setdefault(str(chunk.entity_path), []).extend(chunk.to_record_batch().to_pylist())
@@ -96,6 +99,13 @@ class Drawn:
 
     def states(self, path: str) -> list[str]:
         return [row["StateChange:state"][0] for row in self.rows[path]]
+
+
+def _titles(chunks: Any) -> Iterator[str]:
+    """Titles of the views and containers of a layout."""
+    for chunk in chunks:
+        for row in chunk.to_record_batch().to_pylist():
+            yield from (value[0] for key, value in row.items() if key.endswith(":display_name") and value)
 
 
 def check_rewards(drawn: Drawn, robot: str = "") -> None:
@@ -136,7 +146,7 @@ def test_a_bag_is_in_the_file_with_the_stamps_of_its_headers(tmp_path: Path) -> 
     assert drawn.texts("/events/safety") == ["LIMITING: speed of shoulder"]
     assert drawn.curve("/numbers/safety_causes/limit")[stamps_ns[3]] == 3.0
     assert all(math.isnan(value) for value in drawn.curve("/numbers/learner/critic_loss").values())
-    assert drawn.blueprints == 1
+    assert drawn.titles >= {"front", "rewards", *JOINTS, "learner", "safety_causes", "states", "events"}
 
 
 def test_two_robots_in_a_bag_are_kept_apart(tmp_path: Path) -> None:
@@ -144,6 +154,7 @@ def test_two_robots_in_a_bag_are_kept_apart(tmp_path: Path) -> None:
     write_bag(bags, "both.0", "/left", "/right")
     assert cli.main(["view", str(bags), "--episode", "-1", "--save", str(tmp_path / "out")]) == 0
     drawn = Drawn(tmp_path / "out" / "both.0.rrd")
+    assert drawn.titles >= {"left", "right"}
     for robot in ("/left", "/right"):
         check_rewards(drawn, robot)
         assert len(drawn.rows[f"{robot}/cameras/front"]) == STEPS + 1
@@ -206,6 +217,20 @@ def robot(ros_domain_id: int) -> Iterator[Robot]:
         robot.node.destroy_node()
 
 
+def test_what_a_replay_wrote_is_drawn_beside_the_live_rewards(tmp_path: Path) -> None:
+    folder = tmp_path / "out" / "a.0"
+    folder.mkdir(parents=True)
+    (folder / "replay.json").touch()
+    bag = Bag(folder, "a.0", MessageDefinitions(), compressed=True, reserve_bytes=0)
+    for topic in ("/reward/progress", "/replay/mine/reward/progress"):
+        bag.write(Topic(topic, "lrm_msgs/msg/Reward"), NS, bytes(serialize_message(reward(3, "progress"))))
+    bag.close()
+    assert cli.main(["view", str(tmp_path / "out"), "--save", str(tmp_path / "a.rrd")]) == 0
+    drawn = Drawn(tmp_path / "a.rrd")
+    assert drawn.curve("/rewards/progress") == drawn.curve("/rewards/replay/mine/progress")
+    assert {"rewards", "replay/mine"} <= drawn.titles
+
+
 @pytest.mark.filterwarnings("ignore:RRD file has no footer")  # it is read while it is written
 def test_a_live_robot_is_in_the_file_when_the_view_ends(robot: Robot, tmp_path: Path) -> None:
     saved = tmp_path / "live.rrd"
@@ -231,3 +256,26 @@ def _newest(path: Path) -> int:
     except (OSError, ValueError, RuntimeError):
         return 0
     return max((row["stamp"].value for row in rows), default=0)
+
+
+def test_a_page_shows_runs_until_it_is_stopped_and_takes_further_ones(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bags", "a.0")
+    port = _free_ports()
+    command = [sys.executable, "-m", "lrm_bringup.cli", "view", bag, "--web", port]
+    with node_process(command, tmp_path / "view.log") as view:
+        view.wait_for_output("Ctrl-C ends", 60.0)
+        assert "<title>" in httpx.get(f"http://localhost:{port}").text
+        assert cli.main(["view", str(bag), "--connect", f"rerun+http://127.0.0.1:{port + 1}/proxy"]) == 0
+        view.send(signal.SIGINT)
+        assert view.wait() == 0
+
+
+def _free_ports() -> int:
+    """A port that is free, and the next one too."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("", 0))
+            port = int(first.getsockname()[1])
+            with suppress(OSError):
+                second.bind(("", port + 1))
+                return port

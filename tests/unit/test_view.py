@@ -87,9 +87,17 @@ def test_a_port_that_is_taken_is_named() -> None:
             WebSink(port)
 
 
-def test_an_address_of_another_kind_is_refused() -> None:
-    with pytest.raises(BadInput, match="rerun\\+http://"):
-        viewer_sink("http://localhost:9876")
+@pytest.mark.parametrize("url", ["http://localhost:9876", "rerun+http://", "localhost:9876"])
+def test_an_address_of_another_kind_is_refused(url: str) -> None:
+    with pytest.raises(BadInput, match="an address like rerun"):
+        viewer_sink(url)
+
+
+def test_a_viewer_that_does_not_run_is_named_at_once() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        with pytest.raises(BadInput, match="the address of a viewer that runs"):
+            viewer_sink(f"rerun+http://127.0.0.1:{unused.getsockname()[1]}/proxy")
 
 
 def bags(folder: Path, count: int) -> Path:

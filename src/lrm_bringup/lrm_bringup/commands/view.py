@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lrm_bringup.environment import run_environment
 from lrm_bringup.progress import bar
 from lrm_core.errors import BadInput
 
@@ -109,15 +111,13 @@ def _paths(chosen: list[Run], save: Path | None) -> list[Path]:
 
 def _show(name: str, drawable: Drawable, sink: Sink, args: argparse.Namespace) -> Canvas:
     from lrm_bringup.view.canvas import Canvas
-    from lrm_bringup.view.sinks import new_recording
+    from lrm_bringup.view.sinks import finish, new_recording
 
     canvas = Canvas(new_recording(name, sink), args.jpeg_quality)
     with bar(name, drawable.messages) as progress:
         problems = drawable.draw(canvas, progress)
     canvas.show_layout()
-    canvas.recording.flush()
-    if args.web is None:  # a page shows a recording as long as it is open
-        canvas.recording.disconnect()
+    finish(canvas.recording, keep=args.web is not None)  # a page shows a recording as long as it is open
     for problem in problems:
         print(f"{name}: {problem}", file=sys.stderr)
     if canvas.is_empty:
@@ -133,9 +133,10 @@ def _told(canvas: Canvas) -> str:
 def _live(args: argparse.Namespace) -> int:
     from lrm_bringup.view.canvas import Canvas
     from lrm_bringup.view.ros.live import LiveView
-    from lrm_bringup.view.sinks import new_recording
+    from lrm_bringup.view.sinks import finish, new_recording
 
     sink = _file(args.save, args) if args.save else _shared_sink(args)
+    os.environ.update(run_environment(None))  # the transport that takes large images, as the nodes have it
     stop = _stopped_by_signals()
     canvas = Canvas(new_recording(f"live {args.namespace}".strip(), sink), args.jpeg_quality)
     view = LiveView(canvas, args.namespace)
@@ -145,8 +146,7 @@ def _live(args: argparse.Namespace) -> int:
         view.run(stop, told)
     finally:
         view.close()
-        canvas.recording.flush()
-        canvas.recording.disconnect()
+        finish(canvas.recording)
     for fault in view.faults:
         print(f"lrm view: {fault}", file=sys.stderr)
     seen = f"{sum(view.messages.values())} messages of {len(view.messages)} topics"

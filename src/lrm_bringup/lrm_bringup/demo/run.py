@@ -86,6 +86,8 @@ class DemoRun:
         self._journal.write(self._started())
         code, reason = 1, ""
         with self._view:
+            here = f"ROS_DOMAIN_ID={self._domain_id} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST"
+            self._view.say(f"every topic of it in Rerun: {here} lrm view --live")
             try:
                 reason = self._run_episodes()
                 code = 0

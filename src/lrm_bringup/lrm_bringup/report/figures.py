@@ -57,10 +57,15 @@ def learning_curve(run: Run) -> str:
     chart.band([(i + 1.0, low, high) for i, (_, low, high) in enumerate(truth) if not math.isnan(low)], TRUTH)
     chart.line([(i + 1.0, mean) for i, (mean, _, _) in enumerate(truth)], TRUTH, width=4)
     chart.line([(i + 1.0, mean) for i, (mean, _, _) in enumerate(called)], PREDICTED, width=1.8)
-    for phase in (BEFORE, AFTER):
-        known = judged(run.phase(phase))
-        chart.level(sum(bool(e.success) for e in known) / len(known) if known else math.nan, "--muted", phase)
+    before, after = (_mean_success(run, phase) for phase in (BEFORE, AFTER))
+    chart.level(before, "--muted", BEFORE, below=before <= after)
+    chart.level(after, "--muted", AFTER, below=after < before)
     return chart.svg()
+
+
+def _mean_success(run: Run, phase: str) -> float:
+    known = judged(run.phase(phase))
+    return sum(bool(e.success) for e in known) / len(known) if known else math.nan
 
 
 def _episode_dots(chart: Chart, i: int, episode: EpisodeEnded) -> None:

@@ -2,5 +2,5 @@
 
 Dependencies point one way::
 
-    names  <-  canvas  <-  files, ros.drawing  <-  ros.bags, ros.live, inputs
+    names, layout  <-  canvas  <-  files, ros.drawing  <-  ros.bags, ros.live  <-  inputs
 """

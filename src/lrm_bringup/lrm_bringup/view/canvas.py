@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from lrm_bringup.view.layout import ARRIVAL, STAMP, blueprint
+
 if TYPE_CHECKING:
     import rerun as rr
 
-STAMP, ARRIVAL = "stamp", "arrival"
-"""Time lines: the stamp of the frame that something is about, and when it was recorded or arrived."""
 _FIRST_WALL_NS = 10**17
 """Stamps below (before March 1973) come from a clock that began with the simulation."""
 _COLOURS: Mapping[str, tuple[int, ...]] = {
@@ -109,8 +109,6 @@ class Canvas:
 
     def show_layout(self) -> None:
         """Lay out what is there by now; does nothing when nothing new came since the last time."""
-        from lrm_bringup.view.layout import blueprint
-
         shown = len(self.cameras), len(self.series), len(self.states)
         if shown != self._shown:
             self._shown = shown

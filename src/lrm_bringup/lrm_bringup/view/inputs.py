@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lrm_bringup.bags.bag import METADATA, RecordedBag
-from lrm_bringup.replay.run import ReplayOptions, expand, open_recording
+from lrm_bringup.replay.run import SUMMARY, ReplayOptions, expand, open_recording
 from lrm_bringup.replay.sources import VIDEOS, open_dataset, pictures_in
 from lrm_bringup.view.canvas import Canvas
 from lrm_core.errors import BadInput
@@ -42,7 +42,8 @@ def runs(inputs: Sequence[Path], episodes: Sequence[str]) -> list[Run]:
     """The chosen runs of all inputs, in order.
 
     Args:
-        inputs: bags, folders of bags, run folders of ``lrm demo``, LeRobotDatasets, videos, folders of pictures.
+        inputs: bags, folders of bags, run folders of ``lrm demo``, what ``lrm replay`` wrote, LeRobotDatasets, videos,
+            folders of pictures.
         episodes: numbers within an input (negative from its end), or parts of names; empty: all.
 
     Raises:
@@ -75,8 +76,16 @@ def _runs_of(path: Path) -> Iterator[Run]:
     if (path / "meta" / "info.json").is_file():
         yield from _episodes_of(path)
         return
-    for one in expand([path / "bags" if (path / "bags").is_dir() else path]):
+    for one in expand(_parts(path)):
         yield Run(one.name if one.is_dir() else one.stem, one, partial(_open, one))
+
+
+def _parts(path: Path) -> list[Path]:
+    """What is to be opened of an input: the bags of a run, the new bags of one replay or of several, or the input."""
+    if (path / "bags").is_dir():
+        return [path / "bags"]
+    folders = [path, *sorted(path.iterdir())] if path.is_dir() else []
+    return [folder / folder.name for folder in folders if (folder / SUMMARY).is_file()] or [path]
 
 
 def _open(path: Path) -> Drawable:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from lrm_core.errors import BadInput
 
@@ -18,6 +19,8 @@ APPLICATION = "lrm"
 SUFFIX = ".rrd"
 MEMORY_LIMIT = "1GiB"
 """What viewer and server keep of a run; the oldest goes first."""
+CONNECT_S = 5.0
+FLUSH_S = 120.0
 Sink = Callable[["rr.RecordingStream"], Any]
 
 
@@ -61,10 +64,15 @@ def viewer_sink(url: str) -> Sink:
     """Into a viewer that runs already, here or elsewhere: ``rerun+http://HOST:9876/proxy``.
 
     Raises:
-        BadInput: the address is of another form.
+        BadInput: the address is of another form, or nobody listens there.
     """
-    if not url.startswith(("rerun+http://", "rerun+https://")):
+    parts = urlsplit(url)
+    if parts.scheme not in ("rerun+http", "rerun+https") or not parts.hostname or not parts.port:
         raise BadInput("--connect", url, "an address like rerun+http://192.168.0.7:9876/proxy")
+    try:  # Rerun itself would wait for ever
+        socket.create_connection((parts.hostname, parts.port), CONNECT_S).close()
+    except OSError as error:
+        raise BadInput("--connect", url, "the address of a viewer that runs", f"({error})") from error
     return lambda recording: recording.connect_grpc(url)
 
 
@@ -107,3 +115,17 @@ def new_recording(name: str, sink: Sink) -> rr.RecordingStream:
     sink(recording)
     recording.send_recording_name(name)
     return recording
+
+
+def finish(recording: rr.RecordingStream, keep: bool = False) -> None:
+    """Hand over all that is drawn, and end the recording unless it is to be kept.
+
+    Raises:
+        BadInput: who is to take it does not.
+    """
+    try:
+        recording.flush(timeout_sec=FLUSH_S)
+    except RuntimeError as error:
+        raise BadInput("viewer", "no answer", f"one that takes the run within {FLUSH_S:g} s", f"({error})") from error
+    if not keep:
+        recording.disconnect()
