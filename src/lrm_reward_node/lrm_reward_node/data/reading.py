@@ -138,9 +138,8 @@ def _trim(facts: Facts, kept: _Kept, thumbnails: np.ndarray) -> None:
     if states and not finite:
         text = "some states are missing, not finite or of another length; motion is read off the pictures"
         facts.problems.append(Problem("bad states", text))
-    pictures = trimming.motion_of_pictures(thumbnails)
-    motion = trimming.motion_of_states(np.stack(states)) if finite else pictures
-    span = trimming.active_span(motion)
+    span = trimming.active_span(trimming.motion_of_states(np.stack(states))) if finite else None
+    span = span or trimming.active_span(trimming.motion_of_pictures(thumbnails))  # some write zeros for states
     if span is not None:
         facts.start, facts.end = span
     elif facts.episode.outcome == "success":
