@@ -87,7 +87,7 @@ def make_episodes(out: Path, samples: int) -> list[tuple[int, str]]:
 
 def measure_index(out: Path, keys: list[tuple[int, str]]) -> dict[str, float]:
     """Samples, seconds and peak memory of the index over episode files."""
-    from lrm_reward_node.data.build import make_index
+    from lrm_reward_node.data.indexing import make_index
 
     idle_mib, started = _peak_mib(), time.monotonic()
     summary = make_index(manifest(), out, keys)

@@ -203,24 +203,13 @@ def test_bad_files_are_named_and_the_rest_is_used(tmp_path: Path, capsys: pytest
         clips / "again.mp4", [np.clip(rgb.astype(int) + 1, 0, 255).astype(np.uint8) for rgb in pictures(21, 2, 0)]
     )
     write_video(clips / "still.mp4", [pictures(1, seed=53)[0]] * 20)
-    names = [f"good-{i}" for i in range(9)] + [
-        "empty",
-        "cut",
-        "short",
-        "uneven",
-        "again",
-        "still",
-        "gone",
-        "untold",
-        "whole",
+    rows = [(f"good-{i}.mp4", TASKS[i % 3], "failure" if i in (0, 4) else "success") for i in range(9)]
+    rows += [
+        (f"{name}.mp4", TASKS[0], "success") for name in ("empty", "cut", "short", "uneven", "again", "still", "gone")
     ]
+    rows += [("./good-8.mp4", "", "success"), ("whole.mp4", TASKS[0], "half way")]
     with (clips / "index.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["file", "task", "outcome"])
-        for index, name in enumerate(names):
-            task = "" if name == "untold" else TASKS[index % 3]
-            outcome = "half way" if name == "whole" else ("failure" if index in (0, 4) else "success")
-            table.writerow([f"{'good-8' if name == 'untold' else name}.mp4", task, outcome] if name != "untold" else ["./good-8.mp4", "", "success"])  # fmt: skip  # noqa: E501
+        csv.writer(file).writerows([("file", "task", "outcome"), *rows])
     manifest = manifest_with(tmp_path, "sources:\n  - {kind: videos, path: clips}\n")
     assert main(["data", "build", str(manifest), "--out", str(tmp_path / "out")]) == 0
     found = {(row["episode"], row["kind"]) for row in read_summary(tmp_path / "out").problems}

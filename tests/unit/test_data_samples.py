@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from lrm_reward_node.data.episode import Facts
 from lrm_reward_node.data.looks import content_hash, looks_of
 from lrm_reward_node.data.making import OtherTasks, questions
 from lrm_reward_node.data.manifest import Frames, Sampling, SourceEntry, Splits
+from lrm_reward_node.data.pool import in_processes
 from lrm_reward_node.data.reading import read_episode, thinned
 from lrm_reward_node.data.splits import key_of, normal, split_of
 from lrm_reward_node.data.summary import Summary
@@ -43,11 +45,17 @@ def asked(one: Facts, others: OtherTasks | None = None, **sampling: object) -> l
     return list(questions(one, replace(Sampling(), **sampling), others or OtherTasks(), rng))
 
 
-@given(EPISODES, st.sampled_from(["episode", "task", "scene"]), st.integers(0, 99))
-def test_no_key_stands_in_two_splits_whatever_the_order(episodes: list[Facts], by: str, seed: int) -> None:
-    splits = Splits(by=by, train=0.5, validation=0.3, test=0.2, seed=seed)
-    found = {key_of(one, by): {split_of(key_of(other, by), splits) for other in episodes if key_of(other, by) == key_of(one, by)} for one in reversed(episodes)}  # fmt: skip  # noqa: E501
-    assert all(len(names) == 1 for names in found.values())
+@given(NAMES, NAMES, NAMES, st.integers(0, 99))
+def test_what_must_not_part_shares_a_split_however_it_is_written(one: str, other: str, task: str, seed: int) -> None:
+    """Whatever else differs: the scene, the name, the letter case of a sentence."""
+    pairs = {
+        "episode": (facts(id=one, group="run", task=task), facts(id=other, group="run", scene=one)),
+        "task": (facts(id=one, task=f"Open  the {task}."), facts(id=other, task=f"open the {task}", scene=one)),
+        "scene": (facts(id=one, scene="table", task=task), facts(id=other, scene="table")),
+    }
+    for by, (first, second) in pairs.items():
+        splits = Splits(by=by, train=0.5, validation=0.3, test=0.2, seed=seed)
+        assert split_of(key_of(first, by), splits) == split_of(key_of(second, by), splits)
 
 
 @given(EPISODES, NAMES)
@@ -67,6 +75,10 @@ def test_shares_of_splits_are_met(train: float, seed: int) -> None:
 
 def test_what_is_assigned_by_hand_stays_there() -> None:
     assert split_of("here", Splits(assign={"here": "test"})) == "test"
+
+
+def test_episodes_of_two_sources_are_not_one_because_they_have_one_name() -> None:
+    assert key_of(facts(id="clip.mp4"), "episode") != key_of(replace(facts(id="clip.mp4"), source="other"), "episode")
 
 
 def test_two_cameras_of_one_recording_share_a_split() -> None:
@@ -148,6 +160,12 @@ def test_idle_starts_and_ends_are_cut_from_states(before: int, moving: int, afte
     path = np.concatenate((np.zeros(before), np.linspace(0.0, 1.0, moving), np.ones(after)))
     states = np.stack((path, 0.02 * path), 1)
     assert trimming.active_span(trimming.motion_of_states(states)) == (max(0, before), before + moving - 1)
+
+
+def test_work_in_processes_comes_back_in_order_and_a_process_that_dies_is_named() -> None:
+    assert list(in_processes(abs, range(-30, 0), 2)) == list(range(30, 0, -1))
+    with pytest.raises(BadInput, match="one of them died"):
+        list(in_processes(os._exit, [3], 2))
 
 
 def test_a_robot_that_stands_still_moves_nowhere() -> None:
@@ -272,7 +290,8 @@ def test_an_episode_that_was_compressed_again_is_a_duplicate_and_another_scene_i
 
 @given(st.dictionaries(st.tuples(st.sampled_from("ab"), st.integers(0, 1)), st.integers(1, 1000), min_size=1))
 def test_sources_and_answers_are_drawn_as_their_weights_say(counts: dict[tuple[str, int], int]) -> None:
-    rows = [{"head": "completion", "split": "train", "source": s, "answer": a, "made": "clock", "count": n} for (s, a), n in counts.items()]  # fmt: skip  # noqa: E501
+    fixed = {"head": "completion", "split": "train", "made": "clock"}
+    rows = [fixed | {"source": s, "answer": a, "count": n} for (s, a), n in counts.items()]
     summary = Summary("index", "", "episode", ["train"], {"a": 3.0, "b": 1.0}, samples=rows)
     drawn = {key: n * summary.weight("completion", "train", *key) for key, n in counts.items()}
     assert sum(drawn.values()) == pytest.approx(sum(counts.values()))

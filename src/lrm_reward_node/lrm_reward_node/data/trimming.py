@@ -11,7 +11,7 @@ STATE_FLOOR = 1e-4
 PICTURE_FLOOR = 3.0
 """Change below so many grey levels, of 255, is noise of the camera, or its compression."""
 _CELLS = 4
-"""Cells of a 16x16 thumbnail whose change counts, those that change most: the arm may be a small part of the picture."""
+"""Cells of a 16x16 thumbnail whose change counts, the largest: the arm may be a small part of the picture."""
 
 
 def motion_of_states(states: np.ndarray) -> np.ndarray:
