@@ -23,7 +23,7 @@ from lrm_reward_node.data.looks import content_hash, looks_of
 from lrm_reward_node.data.making import OtherTasks, questions
 from lrm_reward_node.data.manifest import Frames, Sampling, SourceEntry, Splits
 from lrm_reward_node.data.pool import in_processes
-from lrm_reward_node.data.reading import read_episode, thinned
+from lrm_reward_node.data.reading import Pace, read_episode, thinned
 from lrm_reward_node.data.splits import key_of, normal, split_of
 from lrm_reward_node.data.summary import Summary
 from lrm_reward_node.data.tasks import TaskTable
@@ -245,6 +245,16 @@ def test_a_bad_label_leaves_an_episode_out(entry: dict[str, str], kind: str) -> 
     assert kind in kinds(one) and not one.usable
 
 
+def test_a_long_episode_is_thinned_evenly_and_keeps_its_ends() -> None:
+    source = Recorded([frame(i, 1000) for i in range(1000)])
+    entry, settings = SourceEntry("test", "test", None, Path()), Frames(rate_hz=1.0, max_frames=8)
+    one, kept = read_episode(source, entry, next(source.episodes()), settings)
+    steps = np.diff(one.stamps_ns) / 1e9
+    assert 6 <= len(kept) == len(one.stamps_ns) <= 8 and one.recorded == 1000
+    assert one.stamps_ns[0] == 0 and one.stamps_ns[-1] == 999 * 10**9
+    assert steps.max() <= 2.5 * steps.min()
+
+
 def test_states_that_are_not_finite_do_not_decide_what_is_idle() -> None:
     still = [np.array([math.nan if i == 4 else 0.0]) for i in range(9)]
     one = read(Recorded([frame(i, state=state) for i, state in enumerate(still)]))
@@ -262,7 +272,7 @@ def test_the_truth_of_the_last_frame_is_the_outcome_unless_the_manifest_says_oth
 def test_first_and_last_frame_are_kept_and_no_two_come_too_soon(gaps: list[int], period_ms: int) -> None:
     stamps = np.cumsum(gaps) * 1_000_000
     frames = [Frame(int(stamp), lambda: np.zeros((4, 4, 3), np.uint8)) for stamp in stamps]
-    kept = [one.stamp_ns for one in thinned(frames, period_ms * 1_000_000)]
+    kept = [one.stamp_ns for one in thinned(frames, Pace(period_ms * 1_000_000))]
     assert kept[0] == stamps[0] and kept[-1] == stamps[-1] and len(set(kept)) == len(kept)
     span_ms = (stamps[-1] - stamps[0]) / 1e6
     assert len(kept) <= span_ms / period_ms + 2.06 + 0.05 * span_ms / period_ms
