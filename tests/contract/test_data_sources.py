@@ -241,7 +241,16 @@ def test_a_bag_without_episodes_is_one_and_a_broken_one_is_named(tmp_path: Path)
     (tmp_path / "bags" / "run-2" / "run-2.mcap").write_bytes(b"no bag at all")
     assert whole.is_dir()
     summary = built(tmp_path, "sources:\n  - {kind: bags, path: bags}\nsplits: {train: 1.0, validation: 0.0}\n")
-    assert summary.problem_counts == {"unreadable": 1} and read_summary(tmp_path / "out").count("progress", "train")
+    assert summary.problem_counts == {"unreadable": 1}, summary.problems
+    assert read_summary(tmp_path / "out").count("progress", "train")
+
+
+def test_what_a_damaged_bag_lost_is_named_and_the_rest_is_used(tmp_path: Path) -> None:
+    file = write_bag(tmp_path / "bags", "run-1", 900) / "run-1.mcap"
+    data = bytearray(file.read_bytes())
+    file.write_bytes(data[: len(data) * 2 // 3])
+    summary = built(tmp_path, "sources:\n  - {kind: bags, path: bags}\nsplits: {train: 1.0, validation: 0.0}\n")
+    assert "damaged recording" in summary.problem_counts and summary.count("progress", "train") > 4
 
 
 def test_a_bag_of_anyone_is_one_episode_with_the_task_of_the_manifest(tmp_path: Path) -> None:

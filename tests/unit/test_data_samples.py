@@ -185,6 +185,9 @@ class Recorded:
     def declared(self, episode: Episode) -> Declared:
         return self._declared
 
+    def losses(self) -> list[str]:
+        return []
+
     def frames(self, episode: Episode) -> Iterator[Frame]:
         return iter(self._frames)
 

@@ -35,8 +35,13 @@ def key_of(source: str, episode: Episode, settings: str) -> str:
 
 
 def path_of(folder: Path, key: str) -> Path:
-    """Where the file of ``key`` lies: 256 folders keep any one of them short."""
-    return folder / "episodes" / key[:2] / f"{key}.zip"
+    """Where the file of ``key`` lies in a training set."""
+    return folder / name_of(key)
+
+
+def name_of(key: str) -> str:
+    """The same, relative to the training set: 256 folders keep any one of them short."""
+    return f"episodes/{key[:2]}/{key}.zip"
 
 
 def encode(rgb: np.ndarray, kind: str, max_side_px: int) -> bytes:
