@@ -75,6 +75,8 @@ def test_shares_of_splits_are_met(train: float, seed: int) -> None:
 
 def test_what_is_assigned_by_hand_stays_there() -> None:
     assert split_of("here", Splits(assign={"here": "test"})) == "test"
+    by_task = Splits(by="task", assign={"Open the  door.": "test"})
+    assert split_of(key_of(facts(task="open the door"), "task"), by_task) == "test"
 
 
 def test_episodes_of_two_sources_are_not_one_because_they_have_one_name() -> None:

@@ -73,6 +73,7 @@ class _Making:
         self.tasks = TaskTable()
         self._forced: dict[str, str] = {}
         self._found: dict[str, Problem] = {}
+        self._unmet = set(splits.assigned(manifest.splits))
         self._survey()
 
     def write(self, folder: Path, name: str) -> Summary:
@@ -101,16 +102,26 @@ class _Making:
         duplicates = Duplicates(lambda key: store.read_facts(store.path_of(self.out, key)))
         for done, (number, key) in enumerate(self.keys, 1):
             facts = self._facts(key)
+            self._unmet.discard(splits.key_of(facts, self.manifest.splits.by))
             self.progress("looking for duplicates", done, len(self.keys))
             if not (self._wanted(facts, number) and facts.usable):
                 continue
             problem = self._unplaced(facts, number) or _duplicate(duplicates.earlier(key, facts))
             if problem is not None:
                 self._found[key] = problem
+        self._check_assigned()
         for number, key in self.keys:
             facts = self._facts(key)
             if self._wanted(facts, number) and facts.usable:
                 self.tasks.add(self._split(facts, number), facts.episode.task)
+
+    def _check_assigned(self) -> None:
+        """A key that is written wrong would leave what it means in the split that its hash says."""
+        if self._unmet:
+            by = self.manifest.splits.by
+            example = splits.key_of(self._facts(self.keys[0][1]), by)
+            allowed = f"keys that an episode has; splits go by {by}, the first one is {example!r}"
+            raise BadInput("splits.assign", sorted(self._unmet)[0], allowed)
 
     def _facts(self, key: str) -> Facts:
         facts = store.read_facts(store.path_of(self.out, key))
