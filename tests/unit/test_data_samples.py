@@ -149,6 +149,11 @@ def test_comparisons_stand_at_every_gap_in_both_orders() -> None:
     assert all((q.frames[1] > q.frames[0]) == (q.target > 0) for q in found)
 
 
+def test_near_pairs_of_a_long_episode_are_asked() -> None:
+    found = [q for q in asked(facts(101), gaps=[1]) if q.head is RewardHead.CONTRASTIVE]
+    assert len(found) == 200
+
+
 def test_made_failures_are_answered_with_no() -> None:
     found = [q for q in asked(facts(9), OtherTasks(["near"], ["far"])) if q.made in making.MADE[4:]]
     no = [q for q in found if q.head is not RewardHead.CONTRASTIVE]
