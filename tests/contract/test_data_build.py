@@ -279,3 +279,17 @@ def test_check_lists_what_a_manifest_would_take(tmp_path: Path, capsys: pytest.C
     assert f"1 × {TASKS[0]}" not in (said := capsys.readouterr().out) and f"2 × {TASKS[0]} (failure)" in said
     text = manifest.read_text().replace("path: clips", "path: clips\n    filter: {tasks: [something else]}")
     assert main(["data", "check", str(manifest_with(tmp_path, text))]) == 1
+
+
+def test_a_damaged_episode_file_is_named_and_made_anew_when_it_is_removed(tmp_path: Path) -> None:
+    manifest = load(video_folder(tmp_path, 3, frames=5))
+    build(manifest, tmp_path / "out")
+    whole = content(tmp_path / "out")
+    (tmp_path / "out" / "data.json").unlink()
+    file = next((tmp_path / "out").glob("episodes/*/*.zip"))
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(BadInput, match=file.stem):
+        build(manifest, tmp_path / "out")
+    file.unlink()
+    build(manifest, tmp_path / "out")
+    assert content(tmp_path / "out") == whole

@@ -19,7 +19,7 @@ from lrm_reward_node.data.duplicates import Duplicates
 from lrm_reward_node.data.episode import Facts, Problem
 from lrm_reward_node.data.index import SampleIndex
 from lrm_reward_node.data.manifest import Manifest, asked_splits
-from lrm_reward_node.data.summary import MOST_PROBLEMS, Summary, read_summary, write_summary
+from lrm_reward_node.data.summary import MOST_PROBLEMS, VERSION, Summary, read_summary, write_summary
 from lrm_reward_node.data.tasks import TaskTable
 
 Progress = Callable[[str, int, int], None]
@@ -32,7 +32,8 @@ def make_index(
     """The index over episode files that are there, (number of source, key) each. Memory grows with the episodes alone,
     and by some hundred bytes each.
     """
-    name = f"index-{hashlib.sha256(json.dumps([manifest.fingerprint(), keys]).encode()).hexdigest()[:16]}"
+    made_of = json.dumps([VERSION, manifest.fingerprint(), keys])
+    name = f"index-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
     if (out / name).is_dir():
         try:
             known = read_summary(out)

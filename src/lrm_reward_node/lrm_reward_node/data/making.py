@@ -18,8 +18,8 @@ from lrm_reward_node.readout import ANSWERS
 
 HEADS = (RewardHead.CONTRASTIVE, RewardHead.PROGRESS, RewardHead.COMPLETION)
 TIE = 0.03
-"""Frames whose true progress differs by less are not compared: nobody could tell which is closer. By the clock the later
-one always is."""
+"""Frames whose true progress differs by less are not compared: nobody could tell which is closer. By the clock the
+later one always is."""
 NOT_DONE = 0.8
 """Up to this share of its time a success is certainly not done; what comes later is not asked by the clock."""
 

@@ -24,13 +24,15 @@ from lrm_core.errors import BadInput
 from lrm_reward_node.data.episode import Facts, Problem
 
 FACTS = "episode.json"
+VERSION = 1
+"""Another one where episodes are read or kept in another way: files of the old way are made anew."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _QUALITY = 95
 
 
 def key_of(source: str, episode: Episode, settings: str) -> str:
     """Name of the file of an episode: changes with the recording and with the settings it is kept by."""
-    text = json.dumps([source, dataclasses.asdict(episode), settings], sort_keys=True)
+    text = json.dumps([VERSION, source, dataclasses.asdict(episode), settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -136,7 +138,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, IndexError) as error:
-        fix = f"({error}) Start lrm data build again: what is missing is made anew."
+        fix = f"({error}) Remove it and start lrm data build again: what is missing is made anew."
         raise BadInput("episode file", str(path), "a whole file of lrm data build", fix) from error
 
 
