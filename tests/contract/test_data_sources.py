@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,10 @@ from lrm_reward_node.data.manifest import load
 from lrm_reward_node.data.samples import open_samples
 from lrm_reward_node.data.summary import Summary, read_summary
 from reward_episodes import synthetic_episode
+from source_tree import ROOT
 
 CAMERA = "observation.images.front"
+CLIPS = Path(os.environ.get("LRM_REAL_DATA", ROOT.parent / "shared" / "data")) / "real_arm_clips"
 
 
 def opened(kind: str, base: Path, **options: object) -> EpisodeSource:
@@ -300,3 +303,17 @@ def test_an_entry_point_that_is_no_source_is_refused(monkeypatch: pytest.MonkeyP
         registry.spec("mine")
     with pytest.raises(BadInput, match="can be imported"):
         registry.spec("absent")
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="no recorded data: set LRM_REAL_DATA")
+def test_clips_of_real_arms_make_samples_of_successes_and_failures(tmp_path: Path) -> None:
+    text = f"sources:\n  - kind: videos\n    path: {CLIPS}\n    outcomes: {{suboptimal: failure}}\nframes: {{rate_hz: 30}}\n"
+    summary = built(tmp_path, text + "splits: {train: 1.0, validation: 0.0}\n")
+    assert summary.problem_counts == {} and sum(row["count"] for row in summary.episodes) == 11
+    samples = open_samples(tmp_path / "out", "completion", "train")
+    found = [samples[i] for i in range(len(samples))]
+    assert {s.origin["episode"] for s in found if s.target == 1.0} == {
+        path.name for path in CLIPS.glob("*_success.mp4")
+    }
+    assert {s.origin["made"] for s in found if "failure" in s.origin["episode"]} == {"recorded_failure"}
