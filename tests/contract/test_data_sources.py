@@ -308,8 +308,8 @@ def test_an_entry_point_that_is_no_source_is_refused(monkeypatch: pytest.MonkeyP
 @pytest.mark.real_data
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="no recorded data: set LRM_REAL_DATA")
 def test_clips_of_real_arms_make_samples_of_successes_and_failures(tmp_path: Path) -> None:
-    text = f"sources:\n  - kind: videos\n    path: {CLIPS}\n    outcomes: {{suboptimal: failure}}\nframes: {{rate_hz: 30}}\n"
-    summary = built(tmp_path, text + "splits: {train: 1.0, validation: 0.0}\n")
+    source = f"sources:\n  - {{kind: videos, path: {CLIPS}, outcomes: {{suboptimal: failure}}}}\n"
+    summary = built(tmp_path, source + "frames: {rate_hz: 30}\nsplits: {train: 1.0, validation: 0.0}\n")
     assert summary.problem_counts == {} and sum(row["count"] for row in summary.episodes) == 11
     samples = open_samples(tmp_path / "out", "completion", "train")
     found = [samples[i] for i in range(len(samples))]
