@@ -3,65 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rclpy.parameter import Parameter
 
-from lrm_bringup.recorder.ros.node import RecorderNode
+from live_run import live_run
 from lrm_bringup.replay.ros.bag_events import BagEvents
 from lrm_bringup.replay.run import Replayed, ReplayOptions, is_done, replay_one, settings, write
 from lrm_bringup.replay.series import NamedPipeline
 from lrm_core.rewards import RewardHead
 from lrm_core.ros import stamps
-from lrm_msgs.msg import EpisodeStatus
 from lrm_reward_node.camera_check import NO_LIMITS
 from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.pipeline import RewardPipeline
-from reward_bench import PERIOD_NS, Bench, in_process, open_bench
-
-STEPS = 25
+from reward_bench import Bench, open_bench
 
 
 @pytest.fixture
 def bench(ros_domain_id: int) -> Iterator[Bench]:
     with open_bench() as bench:
         yield bench
-
-
-def live_run(bench: Bench, out_dir: Path, episodes: Sequence[str], missing: int | None = None) -> list[Path]:
-    """Play episodes before a reward node and a recorder; returns the bags."""
-    recorder = RecorderNode(parameter_overrides=[Parameter("out_dir", value=str(out_dir))])
-    bench.executor.add_node(recorder)
-    try:
-        assert recorder.start(), recorder.failure
-        with in_process(bench):
-            bench.until(lambda: bench.camera.get_subscription_count() == 2, 20.0, "the recorder listens")
-            for number, episode in enumerate(episodes):
-                bench.start_ns += number * 100 * PERIOD_NS
-                _episode(bench, episode, missing)
-                bench.until(lambda name=episode: (out_dir / name).is_dir(), 20.0, "the bag")  # type: ignore[misc]
-    finally:
-        recorder.trigger_shutdown()
-        bench.executor.remove_node(recorder)
-        recorder.destroy_node()
-    return [out_dir / name for name in episodes]
-
-
-def _episode(bench: Bench, episode: str, missing: int | None) -> None:
-    bench.status(EpisodeStatus.RESETTING, episode)
-    for step in range(STEPS + 1):
-        if step != missing:
-            bench.frame(step)
-        if step == 0:
-            bench.status(EpisodeStatus.RUNNING, episode)
-        if step % 10 == 0 and step != missing:
-            bench.until(lambda step=step: len(bench.of(step, episode)) >= (4 if step else 2), 20.0, f"step {step}")  # type: ignore[misc]
-    bench.status(EpisodeStatus.ENDING, episode, STEPS)
-    bench.until(lambda: len(bench.of(STEPS, episode)) == 4, 20.0, "the last reward")
-    bench.status(EpisodeStatus.ENDED, episode, STEPS, termination_reason="max_steps")
 
 
 def again(bag: Path, options: ReplayOptions | None = None) -> tuple[Replayed, list[NamedPipeline]]:

@@ -47,6 +47,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--picture-rate-hz", type=float, default=1.0, help="pictures per second of a folder of pictures")
     add("--batch", type=int, default=8, help="frames in one batch of the model")
     add("--no-images", action="store_true", help="leave camera topics out of the new bag")
+    add("--merged", action="store_true",
+        help="write the rewards under the names of the recorded ones, which are left out of the new bag")  # fmt: skip
     add("--overwrite", action="store_true", help="do inputs again that are done")
 
 
@@ -105,8 +107,8 @@ def _options(args: argparse.Namespace) -> ReplayOptions:
         raise BadInput("--out", None, "a folder", "Or --check, which writes nothing.")
     return ReplayOptions(
         task=(args.task or [""])[0], topics=tuple(args.topic), log_time=args.log_time, query_rate_hz=args.query_rate_hz,
-        picture_rate_hz=args.picture_rate_hz, quorum=args.camera_quorum, images=not args.no_images, batch=args.batch,
-        out=args.out, overwrite=args.overwrite,
+        picture_rate_hz=args.picture_rate_hz, quorum=args.camera_quorum, images=not args.no_images, merged=args.merged,
+        batch=args.batch, out=args.out, overwrite=args.overwrite,
     )  # fmt: skip
 
 
