@@ -157,11 +157,10 @@ class Videos:
         if episode != self._episode:
             self._episode, self._kept, self._stride, self._seen, self._newest_ns = episode, {}, {}, {}, {}
         kept = self._kept.setdefault(camera, [])
-        before = tuple(frame for frame in kept if frame.stamp_ns < current.stamp_ns)
         if current.stamp_ns > self._newest_ns.get(camera, -1):  # not one that is asked again
             self._newest_ns[camera] = current.stamp_ns
             self._take(camera, kept, current)
-        return (*before, current)
+        return (*(frame for frame in kept if frame.stamp_ns < current.stamp_ns), current)
 
     def _take(self, camera: str, kept: list[CameraFrame], frame: CameraFrame) -> None:
         number, stride = self._seen.get(camera, 0), self._stride.get(camera, 1)
