@@ -10,7 +10,7 @@ from typing import Any
 
 from sensor_msgs.msg import CompressedImage
 
-from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.bags.bag import IMAGE_TYPES, RecordedBag
 from lrm_bringup.bags.decoding import ros2_type
 from lrm_bringup.bags.types import RecordedMessage, RecordedTopic
 from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen, RewardRecorded
@@ -191,7 +191,8 @@ def _default(bag: RecordedBag) -> RecordedTopic:
     if len(fronts) == 1 or len(found) == 1:
         return (fronts or found)[0]
     if not found:
-        refused = "; ".join(f"{t.name}: {why}" for t in bag.topics if (why := bag.decoder.refusal(t)))
+        of_images = [topic for topic in bag.topics if ros2_type(topic.msgtype) in IMAGE_TYPES]
+        refused = "; ".join(f"{t.name}: {why}" for t in of_images if (why := bag.decoder.refusal(t)))
         text = f"({refused[:300] or 'no topic is of an image type'})"
         raise BadInput("bag", bag.path.name, "a bag with camera images that can be read", text)
     names = [f"{topic.name} ({bag.counts[topic]})" for topic in found]
