@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from lrm_bringup.replay.events import EpisodeSeen, FrameSeen
 from lrm_bringup.replay.run import ReplayOptions, open_recording
 from lrm_core.errors import BadInput
 from lrm_core.resources import model_path
+from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus
 from lrm_reward_node.camera_check import NO_LIMITS
 from lrm_reward_node.contract import FakeRewardModel
+from lrm_reward_node.modes import registry
+from lrm_reward_node.modes.mode import Window
 from lrm_reward_node.pipeline import RewardPipeline
 
 TASK = ["--task", "put the red cube in the blue bowl"]
@@ -173,6 +177,36 @@ def test_a_mode_with_a_model_of_its_own_stands_beside_the_heads(video: Path, tmp
     assert summary["cameras"]["video"] == {
         "frames": 35, "rate_hz": 10.0, "gaps": 0, "missing": 0, "repeated": 0, "backwards": 0, "first_gaps": [],
     }  # fmt: skip
+
+
+def test_a_video_mode_sees_no_frame_of_another_input_or_task(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both videos have an episode of the same name, and frames with the same stamps."""
+    seen: list[tuple[str, int]] = []
+
+    class Watching:
+        fingerprint = "w"
+
+        def __init__(self) -> None:
+            self.spec = registry.spec("topreward")
+
+        def score(self, window: Window) -> RewardEstimate:
+            seen.append((window.task, len(window.video)))
+            return RewardEstimate(RewardHead.PROGRESS, 0.5, RewardStatus.OK, stamp_ns=window.current.stamp_ns)
+
+    monkeypatch.setattr(registry, "open_mode", lambda name, options: Watching())
+    other = shutil.copy(video, tmp_path / "other.mp4")
+    words = [*TASK, "--task", "another", "--mode", "topreward", "--no-camera-check", "--batch", "2"]
+    assert main(["replay", str(video), str(other), *words, "--out", str(tmp_path / "o")]) == 0
+    for task in (TASK[1], "another"):
+        assert [frames for asked, frames in seen if asked == task] == [1, 2, 3, 4, 5] * 2
+
+
+def test_the_help_names_every_option_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["replay", "--help"])
+    assert capsys.readouterr().out.count("\n  --model MODEL ") == 1
 
 
 @pytest.mark.usefixtures("_fake_model")

@@ -83,10 +83,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _repeatable(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     """Let an option that other commands take once be given several times."""
-    for action in parser._actions:
-        if name in action.option_strings:
-            parser._remove_action(action)
-            parser._option_string_actions.pop(name)
+    action = parser._option_string_actions.pop(name)
+    action.container._remove_action(action)  # type: ignore[attr-defined]
     parser.add_argument(name, action="append", default=[], help=text)
 
 

@@ -87,13 +87,16 @@ class NamedPipeline:
 
 @dataclass(frozen=True, eq=False)
 class NamedMode:
-    """A reward mode with a model of its own; see :class:`Series`. Pictures are checked as before any other model."""
+    """A reward mode with a model of its own, for one recording; see :class:`Series`.
+
+    Pictures are checked as before any other model.
+    """
 
     label: str
     mode: RewardMode
     task: str = ""
     limits: CameraLimits = NO_LIMITS
-    _videos: Videos = field(default_factory=lambda: Videos())
+    videos: Videos = field(default_factory=lambda: Videos())
 
     @property
     def heads(self) -> tuple[RewardHead, ...]:
@@ -130,7 +133,7 @@ class NamedMode:
         spec, current = self.mode.spec, view.current
         if current is None:
             return _lost(spec.head, query.stamp_ns, "the frame never arrived")
-        video = self._videos.window(query.plan.episode_id, view.camera, current)
+        video = self.videos.window(query.plan.episode_id, view.camera, current)
         wanted = {"initial": view.initial, "previous": view.previous}
         if query.index and any(getattr(spec.needs, name) and frame is None for name, frame in wanted.items()):
             return _lost(spec.head, current.stamp_ns, "the reference frame never arrived")
