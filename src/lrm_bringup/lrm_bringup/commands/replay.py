@@ -46,6 +46,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--picture-rate-hz", type=float, default=1.0, help="pictures per second of a folder of pictures")
     add("--batch", type=int, default=8, help="frames in one batch of the model")
     add("--no-images", action="store_true", help="leave camera topics out of the new bag")
+    add("--merged", action="store_true",
+        help="write the rewards under the names of the recorded ones, which are left out of the new bag")  # fmt: skip
     add("--overwrite", action="store_true", help="do inputs again that are done")
 
 
@@ -80,10 +82,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _repeatable(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     """Let an option that other commands take once be given several times."""
-    for action in parser._actions:
-        if name in action.option_strings:
-            parser._remove_action(action)
-            parser._option_string_actions.pop(name)
+    action = parser._option_string_actions.pop(name)
+    action.container._remove_action(action)  # type: ignore[attr-defined]
     parser.add_argument(name, action="append", default=[], help=text)
 
 
@@ -104,8 +104,8 @@ def _options(args: argparse.Namespace) -> ReplayOptions:
         raise BadInput("--out", None, "a folder", "Or --check, which writes nothing.")
     return ReplayOptions(
         task=(args.task or [""])[0], topics=tuple(args.topic), log_time=args.log_time, query_rate_hz=args.query_rate_hz,
-        picture_rate_hz=args.picture_rate_hz, quorum=args.camera_quorum, images=not args.no_images, batch=args.batch,
-        out=args.out, overwrite=args.overwrite,
+        picture_rate_hz=args.picture_rate_hz, quorum=args.camera_quorum, images=not args.no_images, merged=args.merged,
+        batch=args.batch, out=args.out, overwrite=args.overwrite,
     )  # fmt: skip
 
 

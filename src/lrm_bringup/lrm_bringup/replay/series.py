@@ -87,13 +87,16 @@ class NamedPipeline:
 
 @dataclass(frozen=True, eq=False)
 class NamedMode:
-    """A reward mode with a model of its own; see :class:`Series`. Pictures are checked as before any other model."""
+    """A reward mode with a model of its own, for one recording; see :class:`Series`.
+
+    Pictures are checked as before any other model.
+    """
 
     label: str
     mode: RewardMode
     task: str = ""
     limits: CameraLimits = NO_LIMITS
-    _videos: Videos = field(default_factory=lambda: Videos())
+    videos: Videos = field(default_factory=lambda: Videos())
 
     @property
     def heads(self) -> tuple[RewardHead, ...]:
@@ -130,7 +133,7 @@ class NamedMode:
         spec, current = self.mode.spec, view.current
         if current is None:
             return _lost(spec.head, query.stamp_ns, "the frame never arrived")
-        video = self._videos.window(query.plan.episode_id, view.camera, current)
+        video = self.videos.window(query.plan.episode_id, view.camera, current)
         wanted = {"initial": view.initial, "previous": view.previous}
         if query.index and any(getattr(spec.needs, name) and frame is None for name, frame in wanted.items()):
             return _lost(spec.head, current.stamp_ns, "the reference frame never arrived")
@@ -150,21 +153,26 @@ class Videos:
     _kept: dict[str, list[CameraFrame]] = field(default_factory=dict)
     _stride: dict[str, int] = field(default_factory=dict)
     _seen: dict[str, int] = field(default_factory=dict)
+    _newest_ns: dict[str, int] = field(default_factory=dict)
 
     def window(self, episode: str, camera: str, current: CameraFrame) -> tuple[CameraFrame, ...]:
         """Frames of the episode up to ``current``, oldest first, the first one and ``current`` always among them."""
         if episode != self._episode:
-            self._episode, self._kept, self._stride, self._seen = episode, {}, {}, {}
-        kept, stride = self._kept.setdefault(camera, []), self._stride.setdefault(camera, 1)
-        before = tuple(frame for frame in kept if frame.stamp_ns < current.stamp_ns)
-        if len(before) == len(kept):  # not one that was seen already
-            if self._seen.setdefault(camera, 0) % stride == 0:
-                kept.append(current)
-            self._seen[camera] += 1
-            if len(kept) > MAX_KEPT:
-                del kept[1::2]
-                self._stride[camera] = 2 * stride
-        return (*before, current)
+            self._episode, self._kept, self._stride, self._seen, self._newest_ns = episode, {}, {}, {}, {}
+        kept = self._kept.setdefault(camera, [])
+        if current.stamp_ns > self._newest_ns.get(camera, -1):  # not one that is asked again
+            self._newest_ns[camera] = current.stamp_ns
+            self._take(camera, kept, current)
+        return (*(frame for frame in kept if frame.stamp_ns < current.stamp_ns), current)
+
+    def _take(self, camera: str, kept: list[CameraFrame], frame: CameraFrame) -> None:
+        number, stride = self._seen.get(camera, 0), self._stride.get(camera, 1)
+        self._seen[camera] = number + 1
+        if number % stride == 0:
+            kept.append(frame)
+        if len(kept) > MAX_KEPT:
+            del kept[1::2]
+            self._stride[camera] = 2 * stride
 
 
 def only(heads: Sequence[RewardHead], scored: ScoredQuery) -> ScoredQuery:
