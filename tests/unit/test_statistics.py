@@ -112,5 +112,6 @@ def test_the_bootstrap_draws_whole_groups() -> None:
     assert difference == pytest.approx(3.0)
     assert 1.9 < low < 2.7
     assert 3.3 < high < 4.1
-    assert math.isnan(bootstrap_difference(alike[:1], shifted)[1])
+    assert math.isnan(bootstrap_difference(alike[:4], shifted)[1]), "too few groups for an interval"
+    assert math.isnan(bootstrap_difference([[0.0]] * 9, [[0.0]] * 9)[1]), "nothing seen is no certainty"
     assert math.isnan(bootstrap_difference([], shifted)[0])

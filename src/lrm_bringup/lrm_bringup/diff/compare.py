@@ -62,6 +62,11 @@ class Figure:
     p: float = math.nan
 
     @property
+    def has_interval(self) -> bool:
+        """False where there is too little to state one."""
+        return not math.isnan(self.low)
+
+    @property
     def differs(self) -> bool:
         """True when the interval leaves out 0."""
         return self.low > 0.0 or self.high < 0.0
@@ -85,6 +90,13 @@ class Comparison:
     facts: list[tuple[str, str, str]]
     parameters: list[tuple[str, str, str]]
     notes: list[str]
+
+    @property
+    def by_chance(self) -> str:
+        """How many intervals leave out 0, and how many would by chance."""
+        stated = [figure for figure in self.figures if figure.has_interval]
+        found, expected = sum(figure.differs for figure in stated), 0.05 * len(stated)
+        return f"{found} of {len(stated)} intervals leave out 0; by chance alone about {expected:.1f} would"
 
 
 def compare(a: ComparedRun, b: ComparedRun) -> Comparison:

@@ -14,6 +14,7 @@ def render(comparison: Comparison) -> str:
     a, b = (escape(name) for name in comparison.names)
     notes = "".join(f'<p class="bad">{escape(note)}</p>' for note in comparison.notes)
     top = f"<h1>What changed</h1><p>A is <b>{a}</b>, B is <b>{b}</b>. Differences are B − A, with 95 % intervals.</p>"
+    top += f'<p class="note">{comparison.by_chance}.</p>'
     groups = dict.fromkeys(figure.group for figure in comparison.figures)
     cards = [_figures(group, [f for f in comparison.figures if f.group == group]) for group in groups]
     outcomes = [(escape(g), escape(name), str(x), str(y)) for g, name, x, y in comparison.outcomes]

@@ -15,7 +15,7 @@ def show(comparison: Comparison, console: Console) -> None:
     a, b = comparison.names
     for note in comparison.notes:
         console.print(f"note: {note}", style="yellow", markup=False)
-    console.print(_figures(comparison.figures, a, b))
+    console.print(_figures(comparison, a, b))
     outcomes = Table("", "outcome", "A", "B", title="Episodes by outcome", title_justify="left")
     for group, name, first, second in comparison.outcomes:
         outcomes.add_row(group, name, str(first), str(second))
@@ -51,17 +51,17 @@ def difference_text(figure: Figure) -> str:
     if math.isnan(figure.difference):
         return "–"
     text = value_text(figure.difference, figure.unit, signed=True)
-    if not math.isnan(figure.low):
+    if figure.has_interval:
         text += f" [{value_text(figure.low, figure.unit, True)}, {value_text(figure.high, figure.unit, True)}]"
     return text if math.isnan(figure.p) else f"{text}, p {figure.p:.3f}"
 
 
-def _figures(figures: list[Figure], a: str, b: str) -> Table:
+def _figures(comparison: Comparison, a: str, b: str) -> Table:
     title = f"A {a}, B {b}: differences B - A with 95 % intervals"
     table = Table("", "figure", "A", "B", "B - A", "", "how", title=title, title_justify="left")
-    for figure in figures:
+    for figure in comparison.figures:
         sides = (side_text(side, figure.unit) for side in (figure.a, figure.b))
         mark = "*" if figure.differs else ""
         table.add_row(figure.group, figure.name, *sides, difference_text(figure), mark, figure.method)
-    table.caption, table.caption_justify = "* the interval leaves out 0", "left"
+    table.caption, table.caption_justify = f"* {comparison.by_chance}", "left"
     return table

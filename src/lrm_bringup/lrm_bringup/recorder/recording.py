@@ -21,7 +21,6 @@ from lrm_core.errors import LrmError
 
 OF_ONE_EPISODE = ("lrm_msgs/msg/EpisodeStatus", "lrm_msgs/msg/Reward", "lrm_msgs/msg/Transition")
 """Latched types that belong to their episode and are not repeated in the next bag."""
-_PREROLL_BYTES = 64_000_000
 _BUDGET_PERIOD_S = 5.0
 _OVERTAKING_NS = 500_000_000
 """Topics overtake each other: an observation may be here this long before the status of its episode."""
@@ -202,7 +201,8 @@ class Recording:
         self._preroll.append(message)
         self._preroll_bytes += len(message.data)
         oldest_ns = message.stamp_ns - round(self._params.preroll_s * 1e9)
-        while self._preroll and (self._preroll[0].stamp_ns < oldest_ns or self._preroll_bytes > _PREROLL_BYTES):
+        most_bytes = self._params.queue_mb * 1_000_000
+        while self._preroll and (self._preroll[0].stamp_ns < oldest_ns or self._preroll_bytes > most_bytes):
             self._preroll_bytes -= len(self._preroll.popleft().data)
 
     def _fail(self, text: str) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 _Z95 = 1.959963984540054
+MIN_GROUPS = 5
+"""A bootstrap over fewer groups says too little: its intervals come out far too narrow."""
 
 
 def wilson(successes: int, n: int, z: float = _Z95) -> tuple[float, float]:
@@ -108,13 +110,14 @@ def bootstrap_difference(
         seed: of the draws.
 
     Returns:
-        (difference, low, high); NaN where one side has no values, the interval NaN where one has a single group.
+        (difference, low, high); NaN where one side has no values. The interval is NaN where one side has fewer than
+        ``MIN_GROUPS`` groups, and where no draw differs from another: that is no certainty.
     """
     sides = [[np.asarray(group, float) for group in side if len(group)] for side in (first, second)]
     if not all(sides):
         return math.nan, math.nan, math.nan
     a, b = (float(_of_groups(side, np.ones((1, len(side)), int), q)[0]) for side in sides)
-    if min(map(len, sides)) < 2:
+    if min(map(len, sides)) < MIN_GROUPS:
         return b - a, math.nan, math.nan
     rng = np.random.default_rng(seed)
     drawn = [
@@ -122,7 +125,7 @@ def bootstrap_difference(
         for side in sides
     ]  # fmt: skip
     low, high = np.quantile(drawn[1] - drawn[0], (0.025, 0.975))
-    return b - a, float(low), float(high)
+    return (b - a, float(low), float(high)) if low < high else (b - a, math.nan, math.nan)
 
 
 def _of_groups(groups: Sequence[np.ndarray], times: np.ndarray, q: float | None) -> np.ndarray:
