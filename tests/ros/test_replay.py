@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from rclpy.parameter import Parameter
 
 from lrm_bringup.recorder.ros.node import RecorderNode
+from lrm_bringup.replay.recorded import as_recorded, options_as_recorded, recorded_params
 from lrm_bringup.replay.ros.bag_events import BagEvents
 from lrm_bringup.replay.run import Replayed, ReplayOptions, is_done, replay_one, settings, write
 from lrm_bringup.replay.scoring import NamedPipeline
@@ -31,14 +33,17 @@ def bench(ros_domain_id: int) -> Iterator[Bench]:
         yield bench
 
 
-def live_run(bench: Bench, out_dir: Path, episodes: Sequence[str], missing: int | None = None) -> list[Path]:
-    """Play episodes before a reward node and a recorder; returns the bags."""
+def live_run(
+    bench: Bench, out_dir: Path, episodes: Sequence[str], missing: int | None = None, **parameters: Any
+) -> list[Path]:
+    """Play episodes before a reward node with ``parameters`` and a recorder; returns the bags."""
     recorder = RecorderNode(parameter_overrides=[Parameter("out_dir", value=str(out_dir))])
     bench.executor.add_node(recorder)
     try:
         assert recorder.start(), recorder.failure
-        with in_process(bench):
+        with in_process(bench, **parameters):
             bench.until(lambda: bench.camera.get_subscription_count() == 2, 20.0, "the recorder listens")
+            bench.until(lambda: _nodes_asked(bench) >= 3, 30.0, "the recorder knows the parameters of all three nodes")
             for number, episode in enumerate(episodes):
                 bench.start_ns += number * 100 * PERIOD_NS
                 _episode(bench, episode, missing)
@@ -48,6 +53,11 @@ def live_run(bench: Bench, out_dir: Path, episodes: Sequence[str], missing: int 
         bench.executor.remove_node(recorder)
         recorder.destroy_node()
     return [out_dir / name for name in episodes]
+
+
+def _nodes_asked(bench: Bench) -> int:
+    status = bench.diagnostics.get("recording")
+    return int({value.key: value.value for value in status.values}["nodes_with_parameters"]) if status else 0
 
 
 def _episode(bench: Bench, episode: str, missing: int | None) -> None:
@@ -64,6 +74,14 @@ def _episode(bench: Bench, episode: str, missing: int | None) -> None:
     bench.status(EpisodeStatus.ENDED, episode, STEPS, termination_reason="max_steps")
 
 
+def as_the_node(bag: Path) -> Replayed:
+    """A replay with what the bag says of the node's parameters."""
+    recorded = recorded_params(bag)
+    pipeline = as_recorded(RewardPipeline(FakeRewardModel()), Namespace(fusion=None, camera_check=None), recorded)
+    options = options_as_recorded(ReplayOptions(), recorded)
+    return replay_one(BagEvents(bag, options.topics), [NamedPipeline("fake", pipeline)], options)
+
+
 def again(bag: Path, options: ReplayOptions | None = None) -> tuple[Replayed, list[NamedPipeline]]:
     pipelines = [NamedPipeline("fake", RewardPipeline(FakeRewardModel(), limits=NO_LIMITS))]
     return replay_one(BagEvents(bag), pipelines, options or ReplayOptions()), pipelines
@@ -78,6 +96,14 @@ def test_the_rewards_that_were_published_live_come_out_again(bench: Bench, tmp_p
         assert agreement.largest <= 1e-6
         assert replayed.problems == []
         assert {row.query for row in replayed.rows if row.episode_end} == {3}
+
+
+def test_a_run_with_other_parameters_comes_out_again_by_what_the_bag_says(bench: Bench, tmp_path: Path) -> None:
+    other = {"fusion_form": "paper", "fusion_weights": [0.5, 0.25, 0.25], "min_confidence": 0.01}
+    (bag,) = live_run(bench, tmp_path, ["a.0"], **other)
+    agreement = as_the_node(bag).agreements["fake"]
+    assert agreement.whole, agreement
+    assert not again(bag)[0].agreements["fake"].whole, "the defaults are other ones"
 
 
 def test_a_frame_that_never_came_is_unknown_live_and_in_the_replay(bench: Bench, tmp_path: Path) -> None:

@@ -207,6 +207,20 @@ def _fill_and_go_on(disk: Path) -> None:
     assert recorded.recording.error == ""
 
 
+def test_a_disk_budget_deletes_the_oldest_failures_while_it_records(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, compression="none", disk_budget_gb=0.001)
+    filling = "x" * 200_000
+    for episode, outcome in (("a", "success_confirmed"), ("b", "max_steps"), ("c", "max_steps"), ("d", "max_steps")):
+        recorded.start(episode)
+        recorded.say(filling, filling)
+        recorded.end(episode, outcome=outcome)
+        recorded.recording.tick(10.0)
+    left = sorted(path.name for path in tmp_path.iterdir() if path.is_dir() and path.name != PARTIAL)
+    assert left == ["a", "d"]
+    assert [line["bag"] for line in recorded.index if line.get("deleted")] == ["b", "c"]
+    assert recorded.recording.budget.deleted == 2
+
+
 def test_a_bag_of_a_killed_recorder_is_mended_to_its_last_whole_chunk(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path, compression="none")
     recorded.start("a")
