@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,12 @@ import pytest
 from lrm_bringup.cli import main
 from lrm_bringup.diff.compare import Comparison, Figure, compare
 from lrm_bringup.diff.runs import ComparedRun, Episode, read_compared
+from lrm_bringup.recorder.bag import Bag
+from lrm_bringup.recorder.events import Mark, Phase
+from lrm_bringup.recorder.facts import EpisodeFacts
 from lrm_bringup.report.journal import RewardSeen
 from lrm_core.errors import BadInput
+from serialized import DEFINITIONS, message, std_header
 from synthetic_run import write_run
 
 TASK = "put the red cube in the blue bowl"
@@ -108,3 +113,33 @@ def test_the_command_prints_json_writes_a_page_and_refuses_what_is_no_run(
     assert "recorder" in capsys.readouterr().err
     with pytest.raises(BadInput, match="run"):
         read_compared(tmp_path / "missing")
+
+
+def recorded(out_dir: Path, name: str, outcome: str, values: Sequence[float], true_success: bool | None) -> None:
+    """A bag of one episode with a progress reward per value, as the recorder writes it."""
+    facts = Mark(Phase.OVER, name, outcome, task=TASK, seed=int(name[1:]), mode="refine", weights_version=2)
+    told = EpisodeFacts(DEFINITIONS).texts(facts, {"parameters": json.dumps({"/reward": {"fusion_form": "code"}})})
+    bag = Bag(out_dir, name, DEFINITIONS, compressed=False, reserve_bytes=0)
+    for step, value in enumerate(values):
+        header = std_header(step + 1)
+        fields = {"header": header, "episode_id": name, "head": "progress", "value": value, "model_latency_s": 0.1}
+        sent = message("/reward/progress", "lrm_msgs/msg/Reward", **fields, status=int(math.isnan(value)))
+        bag.write(sent.topic, step + 1, sent.data)
+    bag.close({**told, "true_success": json.dumps(true_success)})
+
+
+def test_a_folder_of_bags_is_a_run_and_cut_episodes_are_counted_apart(tmp_path: Path) -> None:
+    recorded(tmp_path, "e1", "success_confirmed", [0.2, math.nan, 0.8], True)
+    recorded(tmp_path, "e2", "max_steps", [0.1, 0.3], False)
+    recorded(tmp_path, "e3", "cancelled", [0.9], None)
+    found = read_compared(tmp_path)
+    assert [(e.phase, e.seed, e.success, e.confirmed) for e in found.episodes] == [
+        ("refine", 1, True, True),
+        ("refine", 2, False, False),
+    ]
+    assert found.cut == {"cancelled": 1}
+    assert found.parameters == {"reward.fusion_form": "code"}
+    figures = compare(found, found)
+    assert figure(figures, "mean progress").a.value == pytest.approx((0.2 + 0.8 + 0.1 + 0.3) / 4)
+    assert figure(figures, "UNKNOWN progress").a.value == pytest.approx(1 / 5)
+    assert ("cut short", "cancelled", 1, 1) in figures.outcomes

@@ -111,27 +111,41 @@ def _counted(names: Iterator[str]) -> dict[str, int]:
 
 
 def _of_bags(folder: Path) -> ComparedRun:
-    bags = [RecordedBag(path) for path in _bag_folders(folder)]
-    told = [bag for bag in bags if FORMAT_KEY in bag.facts]
-    if not told:
+    """The bags of one folder; those of an episode that a restart of the recorder split are one episode."""
+    from rich.console import Console
+    from rich.progress import track
+
+    bags = [bag for path in _bag_folders(folder) if FORMAT_KEY in (bag := RecordedBag(path)).facts]
+    if not bags:
         fix = "Bags of ros2 bag record do not say how their episodes ended."
         raise BadInput("run", str(folder), f"{JOURNAL}, or bags that lrm's recorder wrote", fix)
-    whole = [bag for bag in told if json.loads(bag.facts["confirmed_success"]) is not None]
-    episodes = tuple(_episode_of(bag) for bag in whole)
-    last = told[-1].facts
+    by_episode: dict[str, list[RecordedBag]] = {}
+    for bag in bags:
+        by_episode.setdefault(bag.facts.get("episode_id", bag.path.name), []).append(bag)
+    console = Console(stderr=True)
+    groups = track(by_episode.values(), folder.name, console=console, transient=True, disable=not console.is_terminal)
+    found = [_episode_of(group) for group in groups]
+    last = bags[-1].facts
     revision = {"revision": last["revision"]} if last.get("revision") else {}
-    cut = _counted(bag.facts["outcome"] for bag in told if bag not in whole)
+    episodes = tuple(episode for episode in found if isinstance(episode, Episode))
     versions = _versions(json.loads(last.get("versions", "{}")) | revision)
-    facts = {"task": last["task"], **versions, **_fingerprints(episodes)}
+    facts = {"task": last.get("task", ""), **versions, **_fingerprints(episodes)}
+    cut = _counted(outcome for outcome in found if isinstance(outcome, str))
     return ComparedRun(folder.resolve().name, episodes, cut, facts, _parameters(last))
 
 
-def _episode_of(bag: RecordedBag) -> Episode:
-    facts = bag.facts
-    return Episode(
-        facts["mode"], int(facts["seed"]), facts["task"], json.loads(facts["true_success"]),
-        bool(json.loads(facts["confirmed_success"])), facts["outcome"], tuple(_rewards(bag, facts["episode_id"])),
-    )  # fmt: skip
+def _episode_of(bags: list[RecordedBag]) -> Episode | str:
+    """The episode of these bags; the name of its outcome where it did not run to an end of its own."""
+    facts = bags[-1].facts
+    try:
+        confirmed, true = json.loads(facts["confirmed_success"]), json.loads(facts["true_success"])
+        if confirmed is None:
+            return facts["outcome"]
+        rewards = tuple(reward for bag in bags for reward in _rewards(bag, facts["episode_id"]))
+        seed = int(facts["seed"])
+        return Episode(facts["mode"], seed, facts["task"], true, bool(confirmed), facts["outcome"], rewards)
+    except (LookupError, ValueError) as error:
+        raise BadInput("facts of a bag", str(bags[-1].path), "what lrm's recorder writes", repr(error)) from error
 
 
 def _rewards(bag: RecordedBag, episode_id: str) -> list[RewardSeen]:
