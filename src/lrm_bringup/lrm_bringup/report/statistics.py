@@ -84,11 +84,10 @@ def independent_difference(successes: tuple[int, int], trials: tuple[int, int]) 
 
 def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
     """Two-sided p-value of the exact test of McNemar: is one of two paired rates higher? 1 where no pair differs."""
-    from scipy.stats import binomtest
-
     won = sum(b and not a for a, b in zip(before, after, strict=True))
     lost = sum(a and not b for a, b in zip(before, after, strict=True))
-    return float(binomtest(won, won + lost, 0.5).pvalue) if won + lost else 1.0
+    tail = sum(math.comb(won + lost, k) for k in range(min(won, lost) + 1))
+    return min(1.0, 2 * tail / 2 ** (won + lost))
 
 
 def bootstrap_difference(

@@ -16,8 +16,9 @@ from lrm_bringup.recorder.bag import Topic
 
 OUTSIDE_NAMESPACE = ("/clock", "/diagnostics", "/rosout", "/tf", "/tf_static")
 """Topics that belong to every robot."""
-_DEPTH = 100
-"""Messages that wait for the executor: all of a latched history, and not more images than memory can take."""
+_LARGE = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2")
+_LARGE_DEPTH, _DEPTH = 100, 1000
+"""Messages that wait for the executor: seconds of a fast topic, and not more images than memory can take."""
 
 
 class TopicFilter:
@@ -90,7 +91,7 @@ class Discovery:
             self._subscriptions[name] = None
             self._on_unknown(name, f"type {type_name} is not installed ({error})")
             return
-        profile = _compatible(offered)
+        profile = _compatible(offered, _LARGE_DEPTH if type_name in _LARGE else _DEPTH)
         latched = profile.durability == rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL
         topic = Topic(name, type_name, latched, tuple(_bag_qos(one) for one in offered))
 
@@ -111,12 +112,12 @@ def _message_class(type_name: str) -> Any:
     return getattr(importlib.import_module(f"{package}.{kind}"), name)
 
 
-def _compatible(offered: list[rclpy.qos.QoSProfile]) -> rclpy.qos.QoSProfile:
+def _compatible(offered: list[rclpy.qos.QoSProfile], depth: int) -> rclpy.qos.QoSProfile:
     """The strictest profile that still matches every publisher, deep enough for a burst."""
     reliable = all(one.reliability == rclpy.qos.ReliabilityPolicy.RELIABLE for one in offered)
     latched = all(one.durability == rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL for one in offered)
     return rclpy.qos.QoSProfile(
-        depth=_DEPTH,
+        depth=depth,
         reliability=rclpy.qos.ReliabilityPolicy.RELIABLE if reliable else rclpy.qos.ReliabilityPolicy.BEST_EFFORT,
         durability=rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL if latched else rclpy.qos.DurabilityPolicy.VOLATILE,
     )
