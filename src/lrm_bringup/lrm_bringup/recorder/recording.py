@@ -63,12 +63,15 @@ class Recording:
         self._bag: Bag | None = None
         self._episode = Mark(Phase.OVER, "")
         self._close_at_s: float | None = None
+        self._more_waits = False
         self._refused: set[str] = set()
         self.error = ""
         self.dropped = self.bags = self.written = 0
 
     def message(self, message: Message) -> None:
         """Put one message where it belongs."""
+        # What arrived before the end and is taken only now says that more of it may wait.
+        self._more_waits |= self._close_at_s is not None and message.stamp_ns <= self._episode.stamp_ns
         if message.topic.msgtype in self._refused:
             self.dropped += self._running
             return
@@ -99,8 +102,11 @@ class Recording:
 
     def tick(self, now_s: float) -> None:
         """Close the bag of an episode that has ended long enough ago; keep the disk budget now and then."""
-        if self._close_at_s is not None and now_s >= self._close_at_s:
+        if self._close_at_s is not None and self._more_waits:
+            self._close_at_s = max(self._close_at_s, now_s + self._params.linger_s)
+        elif self._close_at_s is not None and now_s >= self._close_at_s:
             self.close()
+        self._more_waits = False
         if now_s >= self._budget_at_s:
             self._budget_at_s = now_s + _BUDGET_PERIOD_S
             self._keep_budget()

@@ -21,6 +21,10 @@ _LARGE_DEPTH, _DEPTH = 100, 1000
 """Messages that wait for the executor: seconds of a fast topic, and not more images than memory can take."""
 
 
+_AT_ONCE = 100
+"""Messages of one topic that are taken before the others get their turn."""
+
+
 class TopicFilter:
     """Chooses topics by name.
 
@@ -97,11 +101,24 @@ class Discovery:
 
         def on_message(data: bytes, info: Mapping[str, Any]) -> None:
             self._on_message(topic, int(info["received_timestamp"]), data)
+            self._take_waiting(topic)
 
+        # The default callbacks would only warn, and cost the executor two more things to look after per topic.
+        events = SubscriptionEventCallbacks(message_lost=self._on_lost, use_default_callbacks=False)
         self._subscriptions[name] = self._node.create_subscription(
-            message_class, name, on_message, profile, raw=True,
-            event_callbacks=SubscriptionEventCallbacks(message_lost=self._on_lost),
-        )  # fmt: skip
+            message_class, name, on_message, profile, raw=True, event_callbacks=events
+        )
+
+    def _take_waiting(self, topic: Topic) -> None:
+        """What waits behind a message: the executor would look at every topic again before it takes the next one."""
+        subscription = self._subscriptions[topic.name]
+        for _ in range(_AT_ONCE):
+            with subscription.handle:
+                taken = subscription.handle.take_message(subscription.msg_type, True)
+            if taken is None:
+                return
+            data, info = taken
+            self._on_message(topic, int(info["received_timestamp"]), data)
 
     def _on_lost(self, info: Any) -> None:
         self.lost += info.total_count_change
