@@ -19,6 +19,7 @@ from lrm_bringup.recorder.events import Mark, Message, Phase
 from lrm_bringup.recorder.mending import mend_all
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
+from lrm_bringup.recorder.worker import Worker
 from lrm_core.errors import BadInput
 from small_disk import small_disk
 
@@ -121,6 +122,34 @@ def joint_stamps_s(bag: Path) -> list[int]:
     with Reader(bag) as reader:
         read = [STORE.deserialize_cdr(data, c.msgtype).header.stamp.sec for c, _, data in reader.messages()]
     return sorted(read)
+
+
+def test_a_bag_stays_open_while_what_arrived_before_its_end_is_still_being_taken(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, linger_s=0.5)
+    recorded.start("a", at_s=10.0)
+    recorded.recording.mark(Mark(Phase.OVER, "a", "max_steps", stamp_ns=11 * 10**9), 20.0)
+    for number in range(3):
+        recorded.say(f"late {number}", at_s=10.5)
+        recorded.recording.tick(20.4 + 0.4 * number)
+    recorded.recording.tick(21.8)
+    recorded.say("between the episodes", at_s=15.0)
+    recorded.recording.tick(22.0)
+    assert texts(tmp_path / "a") == {"/talk": ["late 0", "late 1", "late 2"]}
+
+
+def test_what_a_busy_executor_takes_topic_by_topic_is_recorded_in_the_order_of_arrival(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path)
+    worker = Worker(recorded.recording, 10_000)
+    other = Topic("/other", "std_msgs/msg/String")
+    for topic in (TALK, other):
+        for at_s in (1.0, 2.0, 3.0):
+            worker.message(text(f"{at_s:g}", topic, at_s))
+    worker.mark(Mark(Phase.RUNS, "a", stamp_ns=10**9))
+    worker.start()
+    worker.stop()
+    with Reader(tmp_path / "a") as reader:
+        read = [(stamp_ns // 10**9, c.topic) for c, stamp_ns, _ in reader.messages()]
+    assert sorted(read) == [(second, name) for second in (1, 2, 3) for name in ("/other", "/talk")]
 
 
 def test_latched_messages_open_every_bag_at_the_time_of_the_bag(tmp_path: Path) -> None:
