@@ -43,6 +43,7 @@ def live_run(
         with in_process(bench, load, **parameters):
             listening = lambda: all(p.get_subscription_count() == 2 for p in bench.cameras.values())  # noqa: E731
             bench.until(listening, 20.0, "the recorder listens")
+            bench.until(lambda: _nodes_asked(bench) >= 3, 30.0, "the recorder knows the parameters of all three nodes")
             for number, episode in enumerate(episodes):
                 bench.start_ns += number * 100 * PERIOD_NS
                 _episode(bench, episode, missing)
@@ -52,6 +53,11 @@ def live_run(
         bench.executor.remove_node(recorder)
         recorder.destroy_node()
     return [out_dir / name for name in episodes]
+
+
+def _nodes_asked(bench: Bench) -> int:
+    status = bench.diagnostics.get("recording")
+    return int({value.key: value.value for value in status.values}["nodes_with_parameters"]) if status else 0
 
 
 def _episode(bench: Bench, episode: str, missing: int | None) -> None:

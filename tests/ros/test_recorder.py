@@ -231,6 +231,12 @@ def test_kill_9_leaves_a_bag_that_the_next_recorder_saves_and_the_episode_goes_o
             steps += 10
         node.send(signal.SIGKILL)
         node.wait()
+    cut = RecordedBag(partial)  # nobody has mended it
+    (front,) = [topic for topic in cut.topics if topic.name == "/front/image_raw"]
+    heard = [message.data for message in cut.messages([front])]
+    assert heard == robot.sent["/front/image_raw"][: len(heard)]
+    assert len(heard) > 10
+    assert cut.facts["episode_id"] == "e"
     with node_process(start, tmp_path / "log2", ENVIRONMENT) as node:
         robot.until(lambda: (tmp_path / "e").is_dir(), "the first bag is saved")
         robot.wait_for_recorder()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from live_run import live_run
 from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.replay.recorded import as_recorded, options_as_recorded, recorded_params
 from lrm_bringup.replay.ros.bag_events import BagEvents
 from lrm_bringup.replay.run import Replayed, ReplayOptions, is_done, replay_one, settings, write
 from lrm_bringup.replay.series import NamedPipeline
@@ -32,6 +34,14 @@ def bench(ros_domain_id: int) -> Iterator[Bench]:
         yield bench
 
 
+def as_the_node(bag: Path) -> Replayed:
+    """A replay with what the bag says of the node's parameters."""
+    recorded = recorded_params(bag)
+    pipeline = as_recorded(RewardPipeline(FakeRewardModel()), Namespace(fusion=None, camera_check=None), recorded)
+    options = options_as_recorded(ReplayOptions(), recorded)
+    return replay_one(BagEvents(bag, options.topics), [NamedPipeline("fake", pipeline)], options)
+
+
 def again(bag: Path, options: ReplayOptions | None = None) -> tuple[Replayed, list[NamedPipeline]]:
     pipelines = [NamedPipeline("fake", RewardPipeline(FakeRewardModel(), limits=NO_LIMITS))]
     return replay_one(BagEvents(bag), pipelines, options or ReplayOptions()), pipelines
@@ -46,6 +56,14 @@ def test_the_rewards_that_were_published_live_come_out_again(bench: Bench, tmp_p
         assert agreement.largest <= 1e-6
         assert replayed.problems == []
         assert {row.query for row in replayed.rows if row.episode_end} == {3}
+
+
+def test_a_run_with_other_parameters_comes_out_again_by_what_the_bag_says(bench: Bench, tmp_path: Path) -> None:
+    other = {"fusion_form": "paper", "fusion_weights": [0.5, 0.25, 0.25], "min_confidence": 0.01}
+    (bag,) = live_run(bench, tmp_path, ["a.0"], **other)
+    agreement = as_the_node(bag).agreements["fake"]
+    assert agreement.whole, agreement
+    assert not again(bag)[0].agreements["fake"].whole, "the defaults are other ones"
 
 
 def test_a_frame_that_never_came_is_unknown_live_and_in_the_replay(bench: Bench, tmp_path: Path) -> None:

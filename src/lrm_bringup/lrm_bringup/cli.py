@@ -176,6 +176,12 @@ COMMANDS = (
         "lrm report out/demo/latest --check",
         "lrm_bringup.commands.report",
     ),
+    Command(
+        ("diff",),
+        "what changed between two runs: success, rewards, latency, parameters",
+        "lrm diff out/demo/20260105-101500 out/demo/latest --html out/diff.html",
+        "lrm_bringup.commands.diff",
+    ),
     Command(("doctor",), "check what this machine has and lacks", "lrm doctor", "lrm_bringup.commands.doctor"),
     Command(
         ("params",),
