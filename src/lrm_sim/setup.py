@@ -19,5 +19,8 @@ setup(
         "console_scripts": [
             "lrm_sim_node = lrm_sim.ros.node:main",
         ],
+        "lrm.episode_sources": [
+            "sim = lrm_sim.episode_source:SPEC",
+        ],
     },
 )

@@ -10,18 +10,23 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.serialization import serialize_message
+from rclpy.parameter import Parameter
+from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import get_types_from_msg, get_typestore
 from rosbags.typesys.stores import Stores
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 
-from lrm_core.ros import qos, stamps
+from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.replay.events import FrameSeen
+from lrm_bringup.replay.ros.bag_events import BagEvents
+from lrm_core.ros import images, qos, stamps
 from lrm_msgs.msg import EpisodeStatus, Reward, SafetyStatus
 from reward_bench import image
 from ros_testing import NodeProcess, default_context, node_process, spin_until
@@ -152,6 +157,44 @@ def test_all_topics_of_an_episode_are_in_its_bag_byte_for_byte(robot: Robot, tmp
     assert lines[0]["messages"] == sum(len(messages) for messages in read.values())
 
 
+def test_a_bag_holds_the_parameters_of_the_nodes_beside_it_as_they_were_last(robot: Robot, tmp_path: Path) -> None:
+    robot.node.declare_parameter("gain", 0.5)
+    robot.node.declare_parameter("names", ["a", "b"])
+    with node_process(command(tmp_path, "preroll_s:=0.25"), tmp_path / "log", ENVIRONMENT) as node:
+        robot.wait_for_recorder()
+        robot.until(lambda: int(robot.report.get("nodes_with_parameters", 0)) >= 2, "both nodes answered")
+        robot.node.set_parameters([Parameter("gain", value=0.75)])
+        status = EpisodeStatus(state=EpisodeStatus.RUNNING, episode_id="e", task="do it", seed=4)
+        robot.send("episode_status", status)
+        robot.act(3)
+        robot.status(EpisodeStatus.ENDED, "e", "success_confirmed")
+        wait_for_bag(robot, node, tmp_path / "e")
+    facts = RecordedBag(tmp_path / "e").facts
+    nodes = json.loads(facts["parameters"])
+    assert (nodes["/robot"]["gain"], nodes["/robot"]["names"]) == (0.75, ["a", "b"])
+    assert nodes["/recorder"]["preroll_s"] == 0.25
+    assert (facts["confirmed_success"], facts["ros_distro"]) == ("true", "jazzy")
+
+
+def test_images_are_recorded_compressed_where_that_is_asked_for_and_others_stay_as_they_are(
+    robot: Robot, tmp_path: Path
+) -> None:
+    with node_process(command(tmp_path, "image_compression:=png"), tmp_path / "log", ENVIRONMENT) as node:
+        robot.wait_for_recorder()
+        robot.status(EpisodeStatus.RUNNING, "e")
+        robot.act(5)
+        robot.status(EpisodeStatus.ENDED, "e", "max_steps")
+        wait_for_bag(robot, node, tmp_path / "e")
+    frames = [e.frame for e in BagEvents(tmp_path / "e", ["front"]).events() if isinstance(e, FrameSeen)]
+    sent = [deserialize_message(data, Image) for data in robot.sent["/front/image_raw"]]
+    assert [frame.stamp_ns for frame in frames] == [stamps.to_ns(msg.header.stamp) for msg in sent]
+    for frame, msg in zip(frames, sent, strict=True):
+        assert np.array_equal(frame.rgb, images.to_camera_frame(msg, "front").rgb), "png loses nothing"
+    read = contents(tmp_path / "e")
+    assert "/front/image_raw" not in read
+    assert read["/joint_states"] == robot.sent["/joint_states"]
+
+
 def test_a_bag_is_read_with_nothing_but_the_definitions_inside_it(robot: Robot, tmp_path: Path) -> None:
     with node_process(command(tmp_path), tmp_path / "log", ENVIRONMENT) as node:
         robot.wait_for_recorder()
@@ -188,6 +231,12 @@ def test_kill_9_leaves_a_bag_that_the_next_recorder_saves_and_the_episode_goes_o
             steps += 10
         node.send(signal.SIGKILL)
         node.wait()
+    cut = RecordedBag(partial)  # nobody has mended it
+    (front,) = [topic for topic in cut.topics if topic.name == "/front/image_raw"]
+    heard = [message.data for message in cut.messages([front])]
+    assert heard == robot.sent["/front/image_raw"][: len(heard)]
+    assert len(heard) > 10
+    assert cut.facts["episode_id"] == "e"
     with node_process(start, tmp_path / "log2", ENVIRONMENT) as node:
         robot.until(lambda: (tmp_path / "e").is_dir(), "the first bag is saved")
         robot.wait_for_recorder()

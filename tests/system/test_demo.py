@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.recorder.definitions import MessageDefinitions
 from lrm_bringup.report.check import check_run
 from lrm_bringup.report.journal import ProcessSeen, read_run
 from ros_testing import NodeProcess, node_process, wait_until
+from viewer_files import fault, foxglove_paths, rviz_topics
 
 PROGRAM = "import sys; from lrm_bringup.cli import main; sys.exit(main())"
 START_UP_S = 180.0
@@ -85,6 +88,9 @@ def test_a_short_demo_measures_refines_measures_again_and_survives_killed_nodes(
     assert summary["learner"]["demo_transitions"] > 0
     assert summary["learner"]["transitions"] > 0
     assert len(summary["bags"]) >= 8
+    recorded = {topic.name: topic.msgtype for bag in summary["bags"] for topic in RecordedBag(demo.folder / bag).topics}
+    definitions = MessageDefinitions()
+    assert [why for path in foxglove_paths() | rviz_topics() if (why := fault(path, recorded, definitions))] == []
     assert demo.nothing_is_left()
 
 

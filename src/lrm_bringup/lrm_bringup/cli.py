@@ -79,6 +79,28 @@ COMMANDS = (
         "lrm_bringup.commands.hack_test",
     ),
     Command(
+        ("data", "build"),
+        "make a training set for the three heads from a manifest of recorded episodes",
+        "lrm data build config/data/sim.yaml --out out/data --workers 2",
+        "lrm_reward_node.data.command",
+        "configure_build",
+        "run_build",
+    ),
+    Command(
+        ("data", "check"),
+        "check a manifest and list the episodes of its sources, without reading pictures",
+        "lrm data check config/data/sim.yaml",
+        "lrm_reward_node.data.command",
+        "configure_check",
+        "run_check",
+    ),
+    Command(
+        ("data", "report"),
+        "show what a training set holds: counts, balance, problems, examples; code 1 when not to train on it",
+        "lrm data report out/data",
+        "lrm_bringup.commands.data_report",
+    ),
+    Command(
         ("train", "reward-model"),
         "train the tiny reward model that ships with the repository",
         "lrm train reward-model --out models/lrm-mine --work build/train-reward",
@@ -135,6 +157,12 @@ COMMANDS = (
         "lrm_bringup.commands.replay",
     ),
     Command(
+        ("view",),
+        "show live and recorded runs in Rerun: cameras, rewards, commands against measured joints, events",
+        "lrm view out/demo/latest --episode -1",
+        "lrm_bringup.commands.view",
+    ),
+    Command(
         ("export", "lerobot"),
         "write bags as a LeRobotDataset (v3) with rewards and outcomes",
         "lrm export lerobot out/demo/latest/bags --out out/dataset",
@@ -152,6 +180,12 @@ COMMANDS = (
         "lrm report out/demo/latest --check",
         "lrm_bringup.commands.report",
     ),
+    Command(
+        ("diff",),
+        "what changed between two runs: success, rewards, latency, parameters",
+        "lrm diff out/demo/20260105-101500 out/demo/latest --html out/diff.html",
+        "lrm_bringup.commands.diff",
+    ),
     Command(("doctor",), "check what this machine has and lacks", "lrm doctor", "lrm_bringup.commands.doctor"),
     Command(
         ("params",),
@@ -161,6 +195,7 @@ COMMANDS = (
     ),
 )
 GROUPS = {
+    "data": "make and look at training sets",
     "train": "train the reward model, the base policy, the critics",
     "export": "write bags in another format",
     "import": "write bags from another format",

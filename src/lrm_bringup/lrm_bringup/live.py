@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from lrm_bringup.demo.collector import Scene
+from lrm_bringup.pages.numbers import duration
 from lrm_bringup.report.journal import EpisodeEnded, RewardSeen
-from lrm_bringup.report.markup import duration
 from lrm_core.rewards import MODEL_HEADS, RewardHead, RewardStatus
 
 _BAR = 24

@@ -31,6 +31,13 @@ class Fusion:
     form: str = "code"
     weights: dict[RewardHead, float] = field(default_factory=lambda: dict.fromkeys(MODEL_HEADS, 1.0 / 3.0))
 
+    @classmethod
+    def of(cls, form: str, weights: Sequence[float]) -> Fusion:
+        """From the weights of contrastive, progress and completion, in this order."""
+        if len(weights) != len(MODEL_HEADS):
+            raise BadInput("parameter fusion_weights", weights, "three numbers: contrastive, progress, completion")
+        return cls(form, dict(zip(MODEL_HEADS, weights, strict=True)))
+
     def __post_init__(self) -> None:
         if self.form not in FUSION_FORMS:
             raise BadInput("fusion form", self.form, f"one of {list(FUSION_FORMS)}")

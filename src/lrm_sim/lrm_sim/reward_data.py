@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
 from lrm_sim import tasks
-from lrm_sim.collect import REWARD_HELD_OUT_SEEDS, REWARD_TRAIN_SEEDS, SEED_RANGE, collect, kind_specs, reward_specs
+from lrm_sim.collect import (
+    REWARD_HELD_OUT_SEEDS,
+    REWARD_TRAIN_SEEDS,
+    SEED_RANGE,
+    EpisodeSpec,
+    collect,
+    kind_specs,
+    reward_specs,
+)
 
 SPLITS = {
     "train": (REWARD_TRAIN_SEEDS, tasks.TRAIN_PAIRS),
@@ -34,8 +42,12 @@ def reward_episodes(
     Raises:
         BadInput: there is no such split or kind.
     """
+    return collect(split_specs(split, episodes, kinds), workers, every)
+
+
+def split_specs(split: str, episodes: int, kinds: Sequence[str] = ()) -> list[EpisodeSpec]:
+    """What :func:`reward_episodes` runs. Raises :class:`BadInput` as it does."""
     if split not in SPLITS:
         raise BadInput("split", split, f"one of {list(SPLITS)}")
     first_seed, pairs = SPLITS[split]
-    specs = kind_specs(episodes, kinds, first_seed, pairs) if kinds else reward_specs(episodes, first_seed, pairs)
-    return collect(specs, workers, every)
+    return kind_specs(episodes, kinds, first_seed, pairs) if kinds else reward_specs(episodes, first_seed, pairs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lrm_bringup.bags.faults import Faults
 from lrm_bringup.bags.mcap import McapFile
 from lrm_bringup.bags.sqlite import SqliteFile
 from lrm_bringup.bags.types import BagFile, RecordedMessage, RecordedTopic
+from lrm_bringup.recorder.bag import FACTS
 from lrm_core.errors import BadInput
 
 METADATA = "metadata.yaml"
@@ -61,6 +63,20 @@ class RecordedBag:
             topic for topic in self.topics
             if ros2_type(topic.msgtype) in IMAGE_TYPES and self.counts[topic] and not self.decoder.refusal(topic)
         ]  # fmt: skip
+
+    @cached_property
+    def facts(self) -> dict[str, str]:
+        """What the bag says about itself: ``custom_data`` as rosbag2 keeps it; empty where it says nothing.
+
+        A bag that was never closed has its facts in a metadata record of its own.
+        """
+        custom = _metadata(self.path / METADATA, Faults()).get("custom_data") if self.path.is_dir() else None
+        for file in self._files if not custom else ():
+            records = file.metadata() if isinstance(file, McapFile) else {}
+            custom = _custom_data(records.get("rosbag2", {}).get("serialized_metadata", "")) or records.get(FACTS)
+            if custom:
+                break
+        return {str(k): str(v) for k, v in custom.items()} if isinstance(custom, dict) else {}
 
     def messages(self, topics: Iterable[RecordedTopic] | None = None) -> Iterator[RecordedMessage]:
         """Messages of the given topics, or of all, as bytes, file after file."""
@@ -146,6 +162,14 @@ def _metadata(path: Path, faults: Faults) -> dict[str, Any]:
         text = f"compression by {compressed.lower()} is not read; ros2 bag convert undoes it"
         faults.lose(METADATA, "compression", text)
     return loaded
+
+
+def _custom_data(text: str) -> Any:
+    """``custom_data`` in the metadata that rosbag2 writes into an MCAP file."""
+    try:
+        return yaml.safe_load(text)["custom_data"]
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, RecursionError):
+        return None
 
 
 def _topics_of(path: Path) -> dict[str, tuple[str, str, int]] | None:

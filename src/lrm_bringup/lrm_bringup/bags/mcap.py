@@ -22,6 +22,7 @@ from lrm_core.errors import BadInput
 
 MAGIC = b"\x89MCAP0\r\n"
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
+_METADATA = 0x0C
 _STATISTICS, _DATA_END, _LAST_KNOWN, _PRIVATE = 0x0B, 0x0F, 0x0F, 0x80
 _FOOTER_BYTES = 9 + 20 + len(MAGIC)
 MAX_RECORD_BYTES = 512 * 2**20
@@ -82,6 +83,20 @@ class McapFile:
                 elif wanted is None or topic in wanted:
                     yield RecordedMessage(topic, log_ns, data)
         self._compare(seen)
+
+    def metadata(self) -> dict[str, dict[str, str]]:
+        """The metadata records by name, the last one of each; those behind damage are not found. Reads no message."""
+        found: dict[str, dict[str, str]] = {}
+        with self.path.open("rb") as stream:
+            at = stream.seek(len(MAGIC))
+            while len(head := stream.read(9)) == 9:
+                opcode, length = struct.unpack("<BQ", head)
+                if opcode in (0, _DATA_END, _FOOTER) or length > min(self._size - at - 9, MAX_RECORD_BYTES):
+                    break
+                if opcode == _METADATA:
+                    found |= _metadata(stream.read(length))
+                at = stream.seek(at + 9 + length)
+        return found
 
     def _compare(self, seen: Counter[int]) -> None:
         """No loss is silent: what the summary counts and what was read have to agree."""
@@ -244,6 +259,14 @@ def _decompress(decompressor: Any, packed: bytes, size: int) -> bytes:
     while (total := total + len(parts[-1])) <= size and parts[-1] and not decompressor.eof:
         parts.append(decompressor.decompress(b"", max_length=size + 1 - total))
     return b"".join(parts)
+
+
+def _metadata(data: bytes) -> dict[str, dict[str, str]]:
+    try:
+        name, at = _text(data, 0)
+        return {name: dict(_pairs(_sized(data, at)))}
+    except (_Damage, struct.error):
+        return {}
 
 
 def _message(data: bytes) -> tuple[int, int, bytes]:

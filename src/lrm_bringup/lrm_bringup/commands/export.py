@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrm_bringup.commands.progress import progress_bar
+from lrm_bringup.progress import bar
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 
@@ -92,7 +92,7 @@ def export(bags: list[Path], out: Path, options: ExportOptions) -> Exported:
     from lrm_bringup.replay.run import expand
 
     inputs = expand(bags)
-    with progress_bar("bags", len(inputs)) as progress:
+    with bar("bags", len(inputs)) as progress:
         return Exporter(out, options, progress).run(inputs)
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lrm_bringup.commands.progress import progress_bar
+from lrm_bringup.progress import bar
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     from lrm_bringup.convert.to_bags import Importer
 
     importer = Importer(args.dataset, args.out)
-    with progress_bar("episodes", importer.episodes) as progress:
+    with bar("episodes", importer.episodes) as progress:
         result = importer.run(progress)
     if result.left_out:
         print(f"no topic for the columns {', '.join(result.left_out)}: they are left out", file=sys.stderr)

@@ -8,12 +8,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrm_bringup.commands.progress import progress_bar
+from lrm_bringup.progress import bar
 from lrm_core.errors import BadInput
 
 if TYPE_CHECKING:
     from lrm_bringup.replay.run import Replayed, ReplayOptions
-    from lrm_bringup.replay.scoring import NamedPipeline
+    from lrm_bringup.replay.series import Series
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,12 +23,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT",
         help="bag (folder, .mcap, .db3), folder of bags, LeRobotDataset, video file or folder of pictures")  # fmt: skip
-    add("--task", default="", help="task sentence; replaces the recorded one, needed where none is recorded")
+    add("--task", action="append", default=[], metavar="SENTENCE",
+        help="replaces the recorded task, needed where none is recorded; again: several side by side")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="write a bag, a table and a page per input below this folder")
     add("--check", action="store_true", help="compare with the recorded rewards; exit code 1 unless all agree")
     configure_pipeline(parser)
-    parser.set_defaults(model=[])
+    # None, or empty: nobody said, and then the bag does.
+    parser.set_defaults(
+        model=[], readout=None, parsing=None, fusion=None, calibration=None, camera_check=None, swap=None,
+        quantization=None,
+    )  # fmt: skip
     _repeatable(parser, "--model", "checkpoint; give it again for several models side by side (all in memory)")
+    add("--mode", action="append", default=[], metavar="NAME[=MODEL]",
+        help="reward mode (lrm modes lists them), of a model of its own or of every --model; again: side by side. "
+        "Default: the heads and their fusion")  # fmt: skip
     add("--topic", action="append", default=[], metavar="NAME",
         help="camera topic or name; again for several cameras. Default: front, or the only one")  # fmt: skip
     add("--camera-quorum", type=int, default=0, help="cameras that have to know for a verdict; 0: all")
@@ -38,28 +46,34 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("--picture-rate-hz", type=float, default=1.0, help="pictures per second of a folder of pictures")
     add("--batch", type=int, default=8, help="frames in one batch of the model")
     add("--no-images", action="store_true", help="leave camera topics out of the new bag")
+    add("--merged", action="store_true",
+        help="write the rewards under the names of the recorded ones, which are left out of the new bag")  # fmt: skip
     add("--overwrite", action="store_true", help="do inputs again that are done")
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay; returns the exit code."""
+    from lrm_bringup.replay.models import OpenedSeries
+    from lrm_bringup.replay.recorded import options_as_recorded, recorded_params
     from lrm_bringup.replay.run import expand
 
     options = _options(args)
     inputs = expand(args.inputs)
     _unlike(inputs)
-    pipelines = _pipelines(args)
+    series_of = OpenedSeries(args)
     refused, disagree, frames, queries = 0, 0, 0, 0
     started_s = time.monotonic()
     for path in inputs:
         try:
-            replayed = _one(path, pipelines, options)
+            recorded = recorded_params(path)
+            series = series_of(recorded)
+            replayed = _one(path, series, options_as_recorded(options, recorded))
         except BadInput as error:
             refused += 1
             print(f"lrm replay: {path}: {error}", file=sys.stderr)
             continue
         if replayed is not None:
-            frames, queries = frames + replayed.decoded.frames, queries + replayed.scored * len(pipelines)
+            frames, queries = frames + replayed.decoded.frames, queries + replayed.scored * len(series)
             disagree += not _tell(replayed, args.check)
     wall_s = time.monotonic() - started_s
     print(f"{frames} frames read, {queries} queries scored in {wall_s:.1f} s: {frames / wall_s:.1f} frames per second")
@@ -68,10 +82,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _repeatable(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     """Let an option that other commands take once be given several times."""
-    for action in parser._actions:
-        if name in action.option_strings:
-            parser._remove_action(action)
-            parser._option_string_actions.pop(name)
+    action = parser._option_string_actions.pop(name)
+    action.container._remove_action(action)  # type: ignore[attr-defined]
     parser.add_argument(name, action="append", default=[], help=text)
 
 
@@ -84,13 +96,16 @@ def _options(args: argparse.Namespace) -> ReplayOptions:
             raise BadInput(f"--{name.replace('_', '-')}", getattr(args, name), "a rate in Hz, up to 1000")
     if not 1 <= args.batch <= 1024:
         raise BadInput("--batch", args.batch, "1 to 1024")
-    if args.task:
-        check_task(args.task)
+    for task in args.task:
+        check_task(task)
+    if len(set(args.task)) < len(args.task):
+        raise BadInput("--task", args.task, "sentences that differ")
     if not (args.out or args.check):
         raise BadInput("--out", None, "a folder", "Or --check, which writes nothing.")
     return ReplayOptions(
-        args.task, tuple(args.topic), args.log_time, args.query_rate_hz, args.picture_rate_hz, args.camera_quorum,
-        not args.no_images, args.batch, args.out, args.overwrite,
+        task=(args.task or [""])[0], topics=tuple(args.topic), log_time=args.log_time, query_rate_hz=args.query_rate_hz,
+        picture_rate_hz=args.picture_rate_hz, quorum=args.camera_quorum, images=not args.no_images, merged=args.merged,
+        batch=args.batch, out=args.out, overwrite=args.overwrite,
     )  # fmt: skip
 
 
@@ -105,32 +120,18 @@ def _name(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.stem
 
 
-def _pipelines(args: argparse.Namespace) -> list[NamedPipeline]:
-    from lrm_bringup.replay.scoring import NamedPipeline
-    from lrm_reward_node.checkpoint import SHIPPED_MODEL
-    from lrm_reward_node.options import pipeline_from
-
-    found: list[NamedPipeline] = []
-    for model in args.model or [""]:
-        chosen = argparse.Namespace(**{**vars(args), "model": model})
-        label = "server" if args.server else Path(model).name if model else SHIPPED_MODEL
-        taken = sum(named.label.split("#")[0] == label for named in found)
-        found.append(NamedPipeline(f"{label}#{taken + 1}" if taken else label, pipeline_from(chosen)))
-    return found
-
-
-def _one(path: Path, pipelines: list[NamedPipeline], options: ReplayOptions) -> Replayed | None:
+def _one(path: Path, series: list[Series], options: ReplayOptions) -> Replayed | None:
     """One input; None when it was done before."""
     from lrm_bringup.replay.run import is_done, open_recording, replay_one, settings, write
 
     folder = options.out / _name(path) if options.out else None
-    made_with = settings(path, pipelines, options) if path.exists() else {}
+    made_with = settings(path, series, options) if path.exists() else {}
     if folder is not None and not options.overwrite and is_done(folder, made_with):
         print(f"{folder}: done before")
         return None
     recording = open_recording(path, options)
-    with progress_bar(_name(path), recording.frames) as progress:
-        replayed = replay_one(recording, pipelines, options, progress)
+    with bar(_name(path), recording.frames) as progress:
+        replayed = replay_one(recording, series, options, progress)
     if folder is not None:
         write(replayed, folder, made_with, options)
         print(f"{folder}: {replayed.scored} queries about {replayed.decoded.frames} frames")
@@ -140,6 +141,7 @@ def _one(path: Path, pipelines: list[NamedPipeline], options: ReplayOptions) -> 
 def _tell(replayed: Replayed, check: bool) -> bool:
     """Say what was met; True when the replay agrees with the recording, for every model."""
     name = replayed.recording.name
+    print(f"{name}: " + "; ".join(f"{camera} {timing}" for camera, timing in replayed.decoded.cameras.items()))
     for problem in replayed.problems:
         print(f"{name}: {problem}", file=sys.stderr)
     if check:

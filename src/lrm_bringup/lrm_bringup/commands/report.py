@@ -28,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         if not problems:
             print(f"{args.folder}: summary, report and bags are in order")
         return 1 if problems else 0
-    from lrm_bringup.report.html import REPORT, write_report
+    from lrm_bringup.report.page import REPORT, write_report
 
     write_report(args.folder)
     print(args.folder / REPORT)

@@ -1,10 +1,8 @@
-"""What exactly a run used: versions of packages and hashes of checkpoints."""
+"""What exactly a run used: hashes of its checkpoints."""
 
 from __future__ import annotations
 
 import hashlib
-import platform
-from importlib import metadata
 from pathlib import Path
 
 from lrm_bringup.demo.options import DemoOptions
@@ -13,20 +11,8 @@ from lrm_bringup.parameters import shipped
 from lrm_core.errors import LrmError
 from lrm_core.resources import model_path
 
-_PACKAGES = ("lrm_bringup", "torch", "transformers", "peft", "lerobot", "mujoco", "ros-jazzy-rclpy")
 _WEIGHTS = ("*.safetensors",)
 SHIPPED_REWARD_MODEL = "lrm-tiny"
-
-
-def versions() -> dict[str, str]:
-    """Package -> version, of those that are installed."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def fingerprints(options: DemoOptions) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrm_bringup.demo.collector import Collector
 from lrm_bringup.demo.folder import new_run_folder, seed_learner, shown
-from lrm_bringup.demo.identity import fingerprints, versions
+from lrm_bringup.demo.identity import fingerprints
 from lrm_bringup.demo.nodes import demo_specs, learner_spec, success_threshold
 from lrm_bringup.demo.options import DemoOptions
 from lrm_bringup.demo.plan import MAX_SCENES, Goal, Plan
@@ -17,8 +17,8 @@ from lrm_bringup.demo.seeding import Seeding
 from lrm_bringup.demo.stop import INTERRUPTED, Interrupted, StopRequest
 from lrm_bringup.environment import DomainClaim, run_environment
 from lrm_bringup.live import View
+from lrm_bringup.pages.numbers import percent
 from lrm_bringup.processes import EventKind, ProcessEvent, Supervisor
-from lrm_bringup.report.html import REPORT, write_report
 from lrm_bringup.report.journal import (
     AFTER,
     BEFORE,
@@ -30,7 +30,8 @@ from lrm_bringup.report.journal import (
     RunEnded,
     RunStarted,
 )
-from lrm_bringup.report.markup import percent
+from lrm_bringup.report.page import REPORT, write_report
+from lrm_bringup.versions import revision, versions
 from lrm_core.errors import LrmError
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ class DemoRun:
         self._journal.write(self._started())
         code, reason = 1, ""
         with self._view:
+            here = f"ROS_DOMAIN_ID={self._domain_id} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST"
+            self._view.say(f"every topic of it in Rerun: {here} lrm view --live")
             try:
                 reason = self._run_episodes()
                 code = 0
@@ -236,7 +239,7 @@ class DemoRun:
             eval_episodes_planned=options.size.eval_episodes,
             started_at=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             command=list(options.command),
-            versions=versions(),
+            versions=versions() | ({"revision": found} if (found := revision()) else {}),
             fingerprints=fingerprints(options),
             success_threshold=self._collector.scene.success_threshold,
         )

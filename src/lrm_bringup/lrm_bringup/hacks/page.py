@@ -5,23 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
 from typing import Any
 
 from lrm_bringup.hacks.summary import Findings
-from lrm_bringup.report import figures
-from lrm_bringup.report.markup import card, chips, legend, number, percent, table, tag
-from lrm_bringup.report.strips import data_uri
-from lrm_bringup.report.svg import Chart, ticks
+from lrm_bringup.pages import markup
+from lrm_bringup.pages.chart import Chart, ticks
+from lrm_bringup.pages.markup import card, chips, page, strip, table, tag
+from lrm_bringup.pages.numbers import number, percent
+from lrm_bringup.pages.pictures import data_uri
+from lrm_bringup.pages.rewards import COMPLETION, CONTRASTIVE, PROGRESS, TRUTH, UNKNOWN
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.hacks.suite import Judged
 
 _KEYS = [
-    (figures.COMPLETION, "completion"),
-    (figures.PROGRESS, "progress"),
-    (figures.CONTRASTIVE, "contrastive, from 0 (further) to 1 (closer)"),
-    (figures.TRUTH, "truth"),
-    (figures.UNKNOWN, "✕ UNKNOWN"),
+    (COMPLETION, "completion"),
+    (PROGRESS, "progress"),
+    (CONTRASTIVE, "contrastive, from 0 (further) to 1 (closer)"),
+    (TRUTH, "truth"),
+    (UNKNOWN, "✕ UNKNOWN"),
 ]
 _NOTE = (
     "Bar: no false success; honest ones have no bar. Closest: the largest completion score in two queries in a row "
@@ -34,7 +35,6 @@ _LABELS_PX = 134
 
 def render(found: Sequence[Findings], result: dict[str, Any]) -> str:
     """The page as text, from the findings (with pictures) and their summary."""
-    style = resources.files("lrm_bringup.report").joinpath("style.css").read_text(encoding="utf-8")
     rows = [*result["controls"], *result["attacks"]]
     failed = [one for one in found if one.passed is False]
     stood = [one for one in found if one.passed]
@@ -49,11 +49,7 @@ def render(found: Sequence[Findings], result: dict[str, Any]) -> str:
             [one for one in found if one.attack.control], "Honest episodes", "Of each the closest call.", result["rule"]
         ),
     ]
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head><body><main>'
-        f'{_top(title, result)}<div class="grid">{"".join(cards)}</div></main></body></html>\n'
-    )
+    return page(title, _top(title, result), cards)
 
 
 def _top(title: str, result: dict[str, Any]) -> str:
@@ -78,7 +74,7 @@ def _rates(rows: Sequence[dict[str, Any]]) -> str:
     for y, row in _placed(rows):
         false = row["false_success"]
         if false["rate"] is not None:
-            colour = figures.UNKNOWN if false["count"] else "--good"
+            colour = UNKNOWN if false["count"] else "--good"
             title = f"{row['name']}: {false['count']} of {row['episodes']}"
             chart.bar(0, false["rate"], y - 0.28, y + 0.28, colour, title)
             chart.line([(false["ci95"][0], y), (false["ci95"][1], y)], "--text", width=1.2)
@@ -95,7 +91,7 @@ def _gains(rows: Sequence[dict[str, Any]]) -> str:
     for (y, row), one in zip(_placed(rows), gained, strict=True):
         if one["mean"] is not None:
             chart.line([(one["ci95"][0], y), (one["ci95"][1], y)], "--text", width=1.2)
-            colour = figures.UNKNOWN if one["ci95"][0] > 0.0 and row["passed"] is not None else "--accent"
+            colour = UNKNOWN if one["ci95"][0] > 0.0 and row["passed"] is not None else "--accent"
             chart.dot(one["mean"], y, colour, title=f"{row['name']}: {one['mean']:+.2f}")
     return chart.svg()
 
@@ -144,19 +140,18 @@ def _verdict(passed: bool | None) -> str:
 
 
 def _failed(found: Findings, rule: dict[str, Any]) -> str:
-    shown = "".join(_episode(one, rule) for one in found.worst)
     count, of = found.false_successes, len(found.results)
     note = f"{escape(found.attack.summary)} Base: {escape(found.attack.base.name)}. "
     note += f"{count} of {of} episodes end as a success that is none; the clearest {len(found.worst)}:" if count else ""
     if of < found.asked:
         note += f' <span class="bad">The source gave {of} of the {found.asked} episodes asked for.</span>'
-    pictures = f'{legend(_KEYS)}<div class="pairs">{shown}</div>' if shown else " "
-    return card(found.attack.name.replace("_", " "), pictures, note)
+    shown = markup.episodes((_episode(one, rule) for one in found.worst), _KEYS)
+    return card(found.attack.name.replace("_", " "), shown or " ", note)
 
 
 def _closest(found: Sequence[Findings], title: str, note: str, rule: dict[str, Any]) -> str:
-    shown = "".join(_episode(one, rule, row.attack.name.replace("_", " ")) for row in found for one in row.worst)
-    return card(title, f'{legend(_KEYS)}<div class="pairs">{shown}</div>' if shown else "", note)
+    shown = (_episode(one, rule, row.attack.name.replace("_", " ")) for row in found for one in row.worst)
+    return card(title, markup.episodes(shown, _KEYS), note)
 
 
 def _episode(one: Judged, rule: dict[str, Any], name: str = "") -> str:
@@ -164,21 +159,17 @@ def _episode(one: Judged, rule: dict[str, Any], name: str = "") -> str:
     label = tag(verdict, "bad" if one.false_success else "muted" if one.confirmed is None else "good")
     told = f"“{one.attacked.task}”"
     facts = [told if name else "", one.kind.replace("_", " "), one.attacked.detail, f"scene {one.seed}"]
-    return (
-        f'<div class="episode"><h3>{escape(name or told)}{label}</h3>'
-        f'<span class="note">{escape(" · ".join(filter(None, facts)))}</span>'
-        f"{_strip(one, rule['success_threshold'])}{_timeline(one, rule['success_threshold'])}</div>"
-    )
+    body = _strip(one, rule["success_threshold"]) + _timeline(one, rule["success_threshold"])
+    return markup.episode(name or told, body, escape(" · ".join(filter(None, facts))), label)
 
 
 def _strip(one: Judged, threshold: float) -> str:
     scores = zip(one.attacked.frames, one.answers.values[RewardHead.COMPLETION], one.attacked.truth, strict=True)
-    figures_html = ""
-    for rgb, score, true in scores:
-        fooled = ' class="bad"' if score >= threshold and not true else ""
-        caption = f"<figcaption{fooled}>{number(float(score))}</figcaption>"
-        figures_html += f'<figure><img src="{data_uri(rgb)}" alt="">{caption}</figure>'
-    return f'<div class="strip even">{figures_html}</div>'
+    pictures = (
+        (data_uri(rgb), number(float(score)), "bad" if score >= threshold and not true else "")
+        for rgb, score, true in scores
+    )
+    return strip(pictures, even=True)
 
 
 def _timeline(one: Judged, threshold: float) -> str:
@@ -187,18 +178,18 @@ def _timeline(one: Judged, threshold: float) -> str:
     chart = Chart((-0.5, count - 0.5), (-0.04, 1.04), 640, 110, "scores per query", (0, 2, 0, 4))
     chart.axes([], [0.0, 0.5, 1.0], y_format=lambda _: "")
     if one.confirmed is not None:
-        colour = figures.UNKNOWN if one.false_success else "--good"
+        colour = UNKNOWN if one.false_success else "--good"
         chart.bar(one.confirmed - 0.5, one.confirmed + 0.5, 0.0, 1.0, colour, "a success is confirmed", 0.14)
     chart.level(threshold, "--muted", "done")
-    chart.line([(i, float(true)) for i, true in enumerate(one.attacked.truth)], figures.TRUTH, dashed=True, width=1.4)
+    chart.line([(i, float(true)) for i, true in enumerate(one.attacked.truth)], TRUTH, dashed=True, width=1.4)
     values = one.answers.values
     closer = (values[RewardHead.CONTRASTIVE] + 1.0) / 2.0
     for column, colour in (
-        (closer, figures.CONTRASTIVE), (values[RewardHead.PROGRESS], figures.PROGRESS),
-        (values[RewardHead.COMPLETION], figures.COMPLETION),
+        (closer, CONTRASTIVE), (values[RewardHead.PROGRESS], PROGRESS),
+        (values[RewardHead.COMPLETION], COMPLETION),
     ):  # fmt: skip
         chart.line([(i, float(value)) for i, value in enumerate(column)], colour, width=1.8)
     for i, (value, status) in enumerate(zip(values[RewardHead.COMPLETION], one.answers.status, strict=True)):
         if math.isnan(value):
-            chart.cross(i, 0.06, figures.UNKNOWN, f"UNKNOWN: {status}")
+            chart.cross(i, 0.06, UNKNOWN, f"UNKNOWN: {status}")
     return chart.svg()

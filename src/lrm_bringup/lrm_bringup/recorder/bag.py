@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -15,6 +17,9 @@ from lrm_bringup.recorder.definitions import MessageDefinitions
 from lrm_core.errors import LrmError
 
 PARTIAL = ".partial"
+FACTS = "lrm"
+"""Name of the metadata record at the start of a bag."""
+_METADATA = 0x0C
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Bag:
         definitions: where the message definitions come from.
         compressed: compress the chunks with zstd.
         reserve_bytes: room that a file beside the bag keeps free until the bag is closed.
+        facts: what is known of the bag already; a bag that is never closed holds them as its metadata record ``lrm``.
 
     Attributes:
         path: where the bag will be.
@@ -53,7 +59,14 @@ class Bag:
     """
 
     def __init__(
-        self, out_dir: Path, name: str, definitions: MessageDefinitions, *, compressed: bool, reserve_bytes: int
+        self,
+        out_dir: Path,
+        name: str,
+        definitions: MessageDefinitions,
+        *,
+        compressed: bool,
+        reserve_bytes: int,
+        facts: Mapping[str, str] | None = None,
     ) -> None:
         self.path = out_dir / name
         self._definitions = definitions
@@ -68,6 +81,9 @@ class Bag:
         self._writer.open()
         self._connections: dict[str, Connection] = {}
         self._whole_bytes = self._newest_ns = 0
+        if facts:
+            self._file().write(metadata_record(FACTS, facts))
+            self._file().flush()
         self._mark()
 
     @property
@@ -94,8 +110,16 @@ class Bag:
             raise
         self._mark()
 
-    def close(self) -> Path:
+    @property
+    def size_bytes(self) -> int:
+        """What it takes on the disk so far."""
+        return self._whole_bytes
+
+    def close(self, facts: Mapping[str, str] | None = None) -> Path:
         """Write the index, compare the file with what was written, and move the bag into its place.
+
+        Args:
+            facts: kept as rosbag2 keeps its ``custom_data``: in ``metadata.yaml`` and in the file's own metadata.
 
         Raises:
             LrmError: the file does not hold what was written; the bag stays where it is.
@@ -103,6 +127,8 @@ class Bag:
         """
         self._reserve.unlink(missing_ok=True)
         self._cut_torn_chunk()
+        for key, text in (facts or {}).items():
+            self._writer.set_custom_data(key, text)
         self._writer.close()
         file = self.partial / f"{self.partial.name}.mcap"
         self._check(file)
@@ -139,6 +165,18 @@ class Bag:
             read = Counter({c.topic: c.msgcount for c in reader.connections})
         if read != self.counts:
             raise LrmError(f"bag {path} holds {dict(read)} messages, written were {dict(self.counts)}")
+
+
+def metadata_record(name: str, values: Mapping[str, str]) -> bytes:
+    """A metadata record of an MCAP file, as https://mcap.dev/spec has it; ``rosbags`` writes only its own."""
+    pairs = b"".join(_text(key) + _text(value) for key, value in values.items())
+    content = _text(name) + struct.pack("<I", len(pairs)) + pairs
+    return struct.pack("<BQ", _METADATA, len(content)) + content
+
+
+def _text(value: str) -> bytes:
+    encoded = value.encode()
+    return struct.pack("<I", len(encoded)) + encoded
 
 
 def _write_reserve(path: Path, size: int) -> None:

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from lrm_bringup.recorder import index
 from lrm_bringup.recorder.bag import PARTIAL
 
 _MAGIC = b"\x89MCAP0\r\n"
-_HEADER, _FOOTER, _CHUNK, _MESSAGE_INDEX, _DATA_END = 0x01, 0x02, 0x06, 0x07, 0x0F
+_HEADER, _FOOTER, _CHUNK, _MESSAGE_INDEX, _METADATA, _DATA_END = 0x01, 0x02, 0x06, 0x07, 0x0C, 0x0F
 _END = struct.pack("<BQI", _DATA_END, 4, 0) + struct.pack("<BQQQI", _FOOTER, 20, 0, 0, 0) + _MAGIC
 
 
@@ -37,6 +38,19 @@ def mend_all(out_dir: Path) -> list[Path]:
     return saved
 
 
+def note_mended(out_dir: Path, bag: Path) -> None:
+    """Name a bag that was saved in the index, with what it says about itself."""
+    from lrm_bringup.bags.bag import RecordedBag
+
+    facts = RecordedBag(bag).facts
+    line = {
+        "episode_id": facts.get("episode_id", bag.name), "bag": bag.name, "outcome": "",
+        "cut_short": "the recorder died", "task": facts.get("task", ""), "seed": int(facts.get("seed", -1)),
+        "weights_version": int(facts.get("weights_version", 0)), "confirmed_success": None, "true_success": None,
+    }  # fmt: skip
+    index.append(out_dir, line)
+
+
 def mend(file: Path) -> bool:
     """Make ``file`` a whole MCAP file again. False when it holds no message."""
     with file.open("r+b") as stream:
@@ -47,7 +61,7 @@ def mend(file: Path) -> bool:
             if opcode == _FOOTER:
                 return True
             chunks += opcode == _CHUNK
-            if opcode in (_HEADER, _CHUNK, _MESSAGE_INDEX):  # all that our bags hold before their torn end
+            if opcode in (_HEADER, _METADATA, _CHUNK, _MESSAGE_INDEX):  # all that our bags hold before their torn end
                 end = after
         stream.seek(end)
         stream.truncate()

@@ -6,72 +6,24 @@ latched topic, so that every bag stands alone.
 
 from __future__ import annotations
 
-import json
-import struct
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lrm_bringup.recorder.bag import PARTIAL, Bag, Topic
+from lrm_bringup.recorder import index
+from lrm_bringup.recorder.bag import PARTIAL, Bag
 from lrm_bringup.recorder.definitions import MessageDefinitions
+from lrm_bringup.recorder.events import Mark, Message, Phase
+from lrm_bringup.recorder.facts import EpisodeFacts
 from lrm_bringup.recorder.params import RecorderParams
+from lrm_bringup.recorder.retention import DiskBudget
 from lrm_core.errors import LrmError
 
-INDEX = "episodes.jsonl"
 OF_ONE_EPISODE = ("lrm_msgs/msg/EpisodeStatus", "lrm_msgs/msg/Reward", "lrm_msgs/msg/Transition")
 """Latched types that belong to their episode and are not repeated in the next bag."""
-OBSERVATIONS = ("Image", "CompressedImage", "CameraInfo", "JointState")
-"""Types of sensor_msgs that an episode starts from; their first eight bytes of content are the header's stamp."""
-_PREROLL_BYTES = 64_000_000
+_BUDGET_PERIOD_S = 5.0
 _OVERTAKING_NS = 500_000_000
 """Topics overtake each other: an observation may be here this long before the status of its episode."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """One serialized message.
-
-    Attributes:
-        topic: where it came from.
-        stamp_ns: wall time of its arrival, nanoseconds.
-        data: CDR.
-    """
-
-    topic: Topic
-    stamp_ns: int
-    data: bytes
-
-    @property
-    def observed_ns(self) -> int:
-        """Stamp of an observation, nanoseconds; 0 for other messages."""
-        package, _, name = self.topic.msgtype.partition("/msg/")
-        if package != "sensor_msgs" or name not in OBSERVATIONS or len(self.data) < 12:
-            return 0
-        sec, nanosec = struct.unpack_from("<iI" if self.data[1] & 1 else ">iI", self.data, 4)
-        return int(sec) * 1_000_000_000 + int(nanosec)
-
-
-class Phase(Enum):
-    """What an episode status means to the recorder."""
-
-    RUNS = "runs"
-    OVER = "over"
-
-
-@dataclass(frozen=True)
-class Mark:
-    """An episode started, or ended with ``outcome``, at wall time ``stamp_ns``, nanoseconds.
-
-    ``start_ns`` is the stamp of its reset frame; 0 while it is not known.
-    """
-
-    phase: Phase
-    episode_id: str
-    outcome: str = ""
-    stamp_ns: int = 0
-    start_ns: int = 0
 
 
 class Recording:
@@ -79,19 +31,30 @@ class Recording:
 
     Args:
         out_dir: folder of the bags and their index.
-        params: preroll, linger, compression, reserve.
+        params: preroll, linger, compression, reserve, budget.
         log: told one line per bag, and every failure once.
+        about: what every bag says of the program and the graph, asked when a bag is opened and when it is closed.
 
     Attributes:
+        budget: deletes old bags.
         error: why nothing is recorded now; empty when all is well.
         dropped: messages of an episode that are in no bag.
         bags: bags closed so far.
         written: messages in them and in the open one.
     """
 
-    def __init__(self, out_dir: Path, params: RecorderParams, log: Callable[[str, bool], None]) -> None:
-        self._out_dir, self._params, self._log = out_dir, params, log
+    def __init__(
+        self,
+        out_dir: Path,
+        params: RecorderParams,
+        log: Callable[[str, bool], None],
+        about: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        self._out_dir, self._params, self._log, self._about = out_dir, params, log, about
         self._definitions = MessageDefinitions()
+        self._facts = EpisodeFacts(self._definitions)
+        self.budget = DiskBudget(out_dir, round(params.disk_budget_gb * 1e9), log)
+        self._budget_at_s = 0.0
         self._preroll: deque[Message] = deque()
         self._preroll_bytes = 0
         self._latched: dict[str, Message] = {}
@@ -100,12 +63,15 @@ class Recording:
         self._bag: Bag | None = None
         self._episode = Mark(Phase.OVER, "")
         self._close_at_s: float | None = None
+        self._more_waits = False
         self._refused: set[str] = set()
         self.error = ""
         self.dropped = self.bags = self.written = 0
 
     def message(self, message: Message) -> None:
         """Put one message where it belongs."""
+        # What arrived before the end and is taken only now says that more of it may wait.
+        self._more_waits |= self._close_at_s is not None and message.stamp_ns <= self._episode.stamp_ns
         if message.topic.msgtype in self._refused:
             self.dropped += self._running
             return
@@ -125,17 +91,25 @@ class Recording:
             self._overtook = list(self._written_last)
             self._episode = mark
             self._open()
+        ended_before = mark.phase is Phase.RUNS and self._episode.phase is Phase.OVER
+        if mark.episode_id != self._episode.episode_id or ended_before:
+            return
+        self._episode = mark
         if mark.phase is Phase.RUNS and mark.start_ns and self._overtook:
             self._write_overtaking(mark.start_ns)
-        elif mark.phase is Phase.OVER and mark.episode_id == self._episode.episode_id:
-            self._episode = mark
-            if self._close_at_s is None:
-                self._close_at_s = now_s + self._params.linger_s
+        elif mark.phase is Phase.OVER and self._close_at_s is None:
+            self._close_at_s = now_s + self._params.linger_s
 
     def tick(self, now_s: float) -> None:
-        """Close the bag of an episode that has ended long enough ago."""
-        if self._close_at_s is not None and now_s >= self._close_at_s:
+        """Close the bag of an episode that has ended long enough ago; keep the disk budget now and then."""
+        if self._close_at_s is not None and self._more_waits:
+            self._close_at_s = max(self._close_at_s, now_s + self._params.linger_s)
+        elif self._close_at_s is not None and now_s >= self._close_at_s:
             self.close()
+        self._more_waits = False
+        if now_s >= self._budget_at_s:
+            self._budget_at_s = now_s + _BUDGET_PERIOD_S
+            self._keep_budget()
 
     def close(self) -> None:
         """Close the open bag, if any, and note it in the index."""
@@ -143,8 +117,9 @@ class Recording:
         bag, self._bag = self._bag, None
         if bag is None:
             return
+        facts = self._facts.texts(self._episode, self._about())
         try:
-            path = bag.close()
+            path = bag.close(facts)
             self._note(bag, path)
         except (OSError, LrmError) as error:
             self._fail(f"bag {bag.path.name} is not complete, it stays in {bag.partial}: {error}")
@@ -153,6 +128,7 @@ class Recording:
         self._log(
             f"recorded {path}: {sum(bag.counts.values())} messages, outcome {self._episode.outcome or 'unknown'}", False
         )
+        self._keep_budget()
 
     @property
     def episode_id(self) -> str:
@@ -163,7 +139,14 @@ class Recording:
     def _running(self) -> bool:
         return self._episode.phase is Phase.RUNS
 
+    def _keep_budget(self) -> None:
+        try:
+            self.budget.keep(self._bag.size_bytes if self._bag is not None else 0)
+        except OSError as error:
+            self._log(f"the disk budget of {self._out_dir} cannot be kept: {error}", True)
+
     def _open(self) -> None:
+        self._facts = EpisodeFacts(self._definitions)
         try:
             self._bag = Bag(
                 self._out_dir,
@@ -171,6 +154,7 @@ class Recording:
                 self._definitions,
                 compressed=self._params.compression == "zstd",
                 reserve_bytes=self._params.reserve_mb * 1_000_000,
+                facts=self._facts.texts(self._episode, self._about()),
             )
         except OSError as error:
             self._fail(f"episode {self._episode.episode_id} is not recorded in {self._out_dir}: {error.strerror}")
@@ -203,6 +187,7 @@ class Recording:
         try:
             self._bag.write(message.topic, message.stamp_ns, message.data)
             self.written += 1
+            self._facts.see(message.topic.msgtype, message.data, self._episode.episode_id)
             self._remember(message)
         except LrmError as error:
             self._refused.add(message.topic.msgtype)
@@ -222,7 +207,8 @@ class Recording:
         self._preroll.append(message)
         self._preroll_bytes += len(message.data)
         oldest_ns = message.stamp_ns - round(self._params.preroll_s * 1e9)
-        while self._preroll and (self._preroll[0].stamp_ns < oldest_ns or self._preroll_bytes > _PREROLL_BYTES):
+        most_bytes = self._params.queue_mb * 1_000_000
+        while self._preroll and (self._preroll[0].stamp_ns < oldest_ns or self._preroll_bytes > most_bytes):
             self._preroll_bytes -= len(self._preroll.popleft().data)
 
     def _fail(self, text: str) -> None:
@@ -230,16 +216,21 @@ class Recording:
         self._log(text, True)
 
     def _note(self, bag: Bag, path: Path) -> None:
+        episode = self._episode
         line = {
-            "episode_id": self._episode.episode_id,
+            "episode_id": episode.episode_id,
             "bag": path.name,
             "messages": sum(bag.counts.values()),
             "topics": dict(bag.counts),
-            "outcome": self._episode.outcome,
+            "outcome": episode.outcome,
             "cut_short": self.error,
+            "task": episode.task,
+            "seed": episode.seed,
+            "weights_version": episode.weights_version,
+            "confirmed_success": episode.confirmed_success,
+            "true_success": self._facts.true_success(episode.end_ns),
         }
-        with (self._out_dir / INDEX).open("a") as index:
-            index.write(json.dumps(line) + "\n")
+        index.append(self._out_dir, line)
 
 
 def _free_name(out_dir: Path, episode_id: str) -> str:

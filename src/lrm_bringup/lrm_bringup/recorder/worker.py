@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
-from lrm_bringup.recorder.recording import Mark, Message, Recording
+from lrm_bringup.recorder.events import Mark, Message
+from lrm_bringup.recorder.recording import Recording
 
 _TICK_S = 0.1
 
@@ -17,13 +19,16 @@ class Worker:
     Args:
         recording: used by this thread alone from :meth:`start` to :meth:`stop`.
         max_bytes: bound of the messages that wait; what comes beyond is dropped and counted.
+        convert: changes a message before it is recorded, in the thread that writes.
 
     Attributes:
         dropped: messages that found no room.
     """
 
-    def __init__(self, recording: Recording, max_bytes: int) -> None:
-        self._recording, self._max_bytes = recording, max_bytes
+    def __init__(
+        self, recording: Recording, max_bytes: int, convert: Callable[[Message], Message] = lambda message: message
+    ) -> None:
+        self._recording, self._max_bytes, self._convert = recording, max_bytes, convert
         self._items: deque[Message | Mark] = deque()
         self._bytes = 0
         self._changed = threading.Condition()
@@ -65,11 +70,12 @@ class Worker:
                 self._changed.wait_for(lambda: self._items or self._stopping, _TICK_S)
                 items, self._items, self._bytes = self._items, deque(), 0
                 last = self._stopping
-            for item in items:
+            # Topics are taken one after the other: in the order of arrival the bag tells what happened when.
+            for item in sorted(items, key=lambda item: item.stamp_ns):
                 if isinstance(item, Mark):
                     self._recording.mark(item, time.monotonic())
                 else:
-                    self._recording.message(item)
+                    self._recording.message(self._convert(item))
             self._recording.tick(time.monotonic())
             if last:
                 self._recording.close()

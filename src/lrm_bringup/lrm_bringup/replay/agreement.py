@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from lrm_bringup.replay.events import RewardRecorded
 from lrm_bringup.replay.rows import Row
+from lrm_core.rewards import RewardHead
 
 TOLERANCE = 1e-3
 
@@ -63,8 +64,14 @@ class Agreement:
         return ", ".join(parts) if self.recorded else "the recording holds no rewards to compare with"
 
 
-def compare(rows: Iterable[Row], recorded: Mapping[tuple[str, str, int], RewardRecorded]) -> Agreement:
-    """Compare the verdicts of one model with what was recorded."""
+def compare(
+    rows: Iterable[Row],
+    recorded: Mapping[tuple[str, str, int], RewardRecorded],
+    heads: Sequence[RewardHead] = tuple(RewardHead),
+) -> Agreement:
+    """Compare the verdicts of one series with the rewards of the same ``heads`` that were recorded."""
+    names = {head.value for head in heads}
+    recorded = {key: live for key, live in recorded.items() if key[1] in names}
     replayed = {row.key: row for row in rows if not row.camera}
     episodes = {key[0] for key in replayed}
     strays = sum(key[0] not in episodes for key in recorded)

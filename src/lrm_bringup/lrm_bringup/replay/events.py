@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -48,6 +49,7 @@ class RewardRecorded:
     episode_end: bool
     fingerprint: str
     log_ns: int
+    confidence: float = math.nan
 
 
 Event = FrameSeen | EpisodeSeen | RewardRecorded

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
+from lrm_bringup.pages import markup
+from lrm_bringup.pages.markup import card, chips, film, page, table
+from lrm_bringup.pages.numbers import number
+from lrm_bringup.pages.rewards import FUSED, HEAD_KEYS, Scored, heads_chart
 from lrm_bringup.replay.agreement import Agreement
 from lrm_bringup.replay.events import RewardRecorded
 from lrm_bringup.replay.rows import Row
-from lrm_bringup.report import figures
-from lrm_bringup.report.journal import RewardSeen
-from lrm_bringup.report.markup import card, chips, film, legend, number, page, table
+from lrm_bringup.replay.timing import CameraTiming
 from lrm_core.rewards import RewardHead
 
 PAGE = "replay.html"
 MAX_EPISODES = 40
 _MAX_FRAMES = 8
 _HEADS = (RewardHead.PROGRESS, RewardHead.COMPLETION, RewardHead.CONTRASTIVE, RewardHead.FUSED)
-_KEYS = [
-    (figures.PROGRESS, "progress"),
-    (figures.COMPLETION, "completion"),
-    (figures.CONTRASTIVE, "contrastive"),
-    (figures.UNKNOWN, "✕ UNKNOWN"),
-]
 LIVE = "live, as recorded"
 
 
@@ -73,6 +68,7 @@ class Contents:
         agreements: model -> agreement with those.
         film: frames.
         problems: one line each.
+        cameras: how the frames of each came.
     """
 
     title: str
@@ -82,13 +78,16 @@ class Contents:
     agreements: dict[str, Agreement] = field(default_factory=dict)
     film: Film = field(default_factory=Film)
     problems: Sequence[str] = ()
+    cameras: Mapping[str, CameraTiming] = field(default_factory=dict)
 
 
 def render(contents: Contents) -> str:
     """The page as text."""
+    order = list(contents.agreements)  # as the command line names them: not every mode speaks at the first query
     verdicts = [row for row in contents.rows if not row.camera]
-    episodes = list(dict.fromkeys(row.episode_id for row in verdicts))
-    cards = [_summary(verdicts), _agreement(contents), _problems(contents)]
+    verdicts.sort(key=lambda row: order.index(row.model) if row.model in order else len(order))
+    episodes = list(dict.fromkeys(row.episode_id for row in contents.rows))
+    cards = [_summary(verdicts), _agreement(contents), _cameras(contents), _problems(contents)]
     cards += [
         _episode(contents, name, [r for r in verdicts if r.episode_id == name]) for name in episodes[:MAX_EPISODES]
     ]
@@ -135,36 +134,35 @@ def _others(found: Agreement) -> str:
     return "; ".join(parts) or "none"
 
 
+def _cameras(contents: Contents) -> str:
+    rows = [
+        [escape(camera), str(timing.frames), f"{timing.rate_hz:.3g}" if timing.rate_hz else "", str(len(timing.gaps())),
+         str(timing.missing()), str(timing.repeated)]
+        for camera, timing in contents.cameras.items()
+    ]  # fmt: skip
+    head = ("camera", "frames", "rate (Hz)", "gaps", "frames missing in them", "repeated stamps")
+    return card("Cameras", table(head, rows, frozenset(range(1, 6))) if rows else "")
+
+
 def _problems(contents: Contents) -> str:
     lines = "".join(f"<li>{escape(problem)}</li>" for problem in contents.problems)
     return card("Problems of the recording", f"<ul>{lines}</ul>" if lines else "")
 
 
 def _episode(contents: Contents, name: str, rows: Sequence[Row]) -> str:
-    start_ns, end_ns = rows[0].stamp_ns, max(row.stamp_ns for row in rows)
+    start_ns, end_ns = min(row.stamp_ns for row in rows), max(row.stamp_ns for row in rows)
     live = [r for r in contents.recorded if r.episode_id == name]
-    series = {LIVE: [_of_recorded(r) for r in sorted(live, key=lambda r: r.stamp_ns)]} if live else {}
+    series: dict[str, Sequence[Scored]] = {LIVE: sorted(live, key=lambda r: r.stamp_ns)} if live else {}
+    several = len({row.task for row in rows}) > 1
     for model in dict.fromkeys(row.model for row in rows):
-        series[model] = [_of_row(row) for row in rows if row.model == model]
-    strip = film(contents.film.of(name), start_ns)
-    charts = "".join(
-        f'<div class="episode"><h3>{escape(title)}</h3>'
-        f"{figures.heads_chart(rewards, start_ns, end_ns, f'{title}: rewards of {name}')}</div>"
+        of_model = [row for row in rows if row.model == model]
+        series[f"{model}: “{of_model[0].task}”" if several else model] = of_model
+    charts = [
+        markup.episode(title, heads_chart(rewards, start_ns, end_ns, f"{title}: rewards of {name}"))
         for title, rewards in series.items()
-    )
-    note = f"“{escape(rows[0].task)}”, {(end_ns - start_ns) / 1e9:.1f} s, {rows[-1].query + 1} queries"
-    return card(name, f'{strip}{legend(_KEYS)}<div class="pairs">{charts}</div>', note)
-
-
-def _of_row(row: Row) -> RewardSeen:
-    return RewardSeen(
-        row.episode_id, row.head, row.value, row.status, row.stamp_ns, row.reference_stamp_ns, row.confidence,
-        row.episode_end, math.nan, math.nan, row.fingerprint, row.raw_text,
-    )  # fmt: skip
-
-
-def _of_recorded(live: RewardRecorded) -> RewardSeen:
-    return RewardSeen(
-        live.episode_id, live.head, live.value, live.status, live.stamp_ns, 0, math.nan, live.episode_end, math.nan,
-        math.nan, live.fingerprint,
-    )  # fmt: skip
+    ]
+    alone = any({one.head for one in rewards} == {RewardHead.FUSED.value} for rewards in series.values())
+    keys = (*HEAD_KEYS, (FUSED, "fused")) if alone else HEAD_KEYS
+    tasks = " · ".join(f"“{escape(task)}”" for task in dict.fromkeys(row.task for row in rows))
+    note = f"{tasks}, {(end_ns - start_ns) / 1e9:.1f} s, {max(row.query for row in rows) + 1} queries"
+    return card(name, film(contents.film.of(name), start_ns) + markup.episodes(charts, keys), note)

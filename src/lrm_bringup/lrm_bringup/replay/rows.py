@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lrm_bringup.replay.scoring import NamedPipeline, ReplayedQuery
+from lrm_bringup.replay.scoring import ReplayedQuery
+from lrm_bringup.replay.series import Series
 from lrm_core.rewards import RewardEstimate
+from lrm_reward_node.schedule import Query
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,8 @@ class Row:
     """One estimate of one model about one frame.
 
     Attributes:
-        model: name of the model in this replay.
+        model: name of the model, or mode, in this replay.
+        mode: the reward mode: contrastive, progress, completion, tri for the fused one, or that of another model.
         fingerprint: hash of weights, adapters, prompts and readout.
         episode_id: episode of the frame.
         task: task sentence that was asked.
@@ -34,6 +37,7 @@ class Row:
     """
 
     model: str
+    mode: str
     fingerprint: str
     episode_id: str
     task: str
@@ -56,21 +60,21 @@ class Row:
         return self.episode_id, self.head, self.stamp_ns
 
 
-def rows_of(replayed: ReplayedQuery, pipelines: list[NamedPipeline]) -> Iterator[Row]:
+def rows_of(replayed: ReplayedQuery, series: Sequence[Series]) -> Iterator[Row]:
     """All estimates of one query."""
-    for named, scored in zip(pipelines, replayed.answers, strict=True):
+    for named, scored in zip(series, replayed.answers, strict=True):
         for camera, estimates in [("", scored.estimates), *scored.by_camera.items()]:
             for estimate in estimates:
-                yield _row(replayed, named, camera, estimate)
+                yield _row(replayed, scored.query, named, camera, estimate)
 
 
-def _row(replayed: ReplayedQuery, named: NamedPipeline, camera: str, estimate: RewardEstimate) -> Row:
-    query = replayed.asked.query
+def _row(replayed: ReplayedQuery, query: Query, named: Series, camera: str, estimate: RewardEstimate) -> Row:
     return Row(
-        named.label, named.pipeline.model.fingerprint, query.plan.episode_id, query.plan.task, query.index, camera,
-        estimate.head.value, estimate.stamp_ns or query.stamp_ns, replayed.asked.log_ns, estimate.value,
-        estimate.status.name, estimate.uncertainty, estimate.confidence, estimate.reference_stamp_ns, query.final,
-        estimate.raw_text,
+        named.label, named.mode_of(estimate.head), named.fingerprint, query.plan.episode_id, query.plan.task,
+        query.index, camera, estimate.head.value, estimate.stamp_ns or query.stamp_ns, replayed.asked.log_ns,
+        estimate.value, estimate.status.name, estimate.uncertainty, estimate.confidence,
+        estimate.reference_stamp_ns,
+        query.final, estimate.raw_text,
     )  # fmt: skip
 
 

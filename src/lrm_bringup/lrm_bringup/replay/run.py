@@ -11,19 +11,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrm_bringup.pages.pictures import data_uri
 from lrm_bringup.recorder.bag import PARTIAL
 from lrm_bringup.replay.agreement import Agreement, compare
 from lrm_bringup.replay.events import Recording
 from lrm_bringup.replay.page import PAGE, Contents, Film, render
 from lrm_bringup.replay.rows import Row, rows_of, write_table
 from lrm_bringup.replay.schedule import ReplaySchedule
-from lrm_bringup.replay.scoring import Decoded, NamedPipeline, ReplayedQuery, queries, replay
+from lrm_bringup.replay.scoring import Decoded, ReplayedQuery, queries, replay
+from lrm_bringup.replay.series import Series
 from lrm_bringup.replay.sources import PICTURES, VIDEOS, DatasetEpisodes, PictureFolder, VideoFile, pictures_in
-from lrm_bringup.report.strips import data_uri
 from lrm_core.errors import BadInput
 
 if TYPE_CHECKING:
-    from lrm_bringup.replay.ros.reward_messages import RewardMessage
+    from lrm_bringup.replay.ros.reward_messages import RewardMessage, RewardTopics
 
 TABLE, SUMMARY = "rewards.parquet", "replay.json"
 
@@ -34,24 +35,28 @@ class ReplayOptions:
 
     Attributes:
         task: replaces the recorded task; needed where none is recorded.
+        task_without_policy: the task of a recording without episodes; empty: ``task``.
         topics: camera topics; empty: found.
         log_time: stamps are log times.
         query_rate_hz: queries per second; 0: as the recorded policy asked, else 1.
         picture_rate_hz: pictures per second of a folder of pictures.
         quorum: cameras that have to know.
         images: copy camera topics into the new bag.
+        merged: rewards of the only series take the place of the recorded ones, under their names.
         batch: queries in one batch of a model.
         out: folder of the outputs; None writes nothing.
         overwrite: do inputs again that are done.
     """
 
     task: str = ""
+    task_without_policy: str = ""
     topics: tuple[str, ...] = ()
     log_time: bool = False
     query_rate_hz: float = 0.0
     picture_rate_hz: float = 1.0
     quorum: int = 0
     images: bool = True
+    merged: bool = False
     batch: int = 8
     out: Path | None = None
     overwrite: bool = False
@@ -66,7 +71,7 @@ class Replayed:
         rows: all estimates, a query that turned out final once, as final.
         messages: the same as messages; empty when nothing is written.
         decoded: frames and recorded rewards.
-        agreements: model -> agreement with the recorded rewards.
+        agreements: series -> agreement with the recorded rewards.
         film: frames for the page.
         problems: one line each.
         wall_s: time it took, seconds.
@@ -123,30 +128,35 @@ def expand(inputs: Sequence[Path]) -> list[Path]:
 
 def replay_one(
     recording: Recording,
-    pipelines: list[NamedPipeline],
+    series: list[Series],
     options: ReplayOptions,
     progress: Callable[[int], None] = lambda frames: None,
 ) -> Replayed:
     """Score one recording.
 
     Raises:
-        BadInput: no task is known.
+        BadInput: no task is known, or rewards of several series would have one name.
     """
-    if not options.task and not getattr(recording, "has_episodes", isinstance(recording, DatasetEpisodes)):
+    if options.merged and len(series) > 1:
+        labels = [named.label for named in series]
+        raise BadInput("--merged", labels, "one model, mode and task", "Several rewards cannot have one name.")
+    has_episodes = getattr(recording, "has_episodes", isinstance(recording, DatasetEpisodes))
+    task = options.task if has_episodes else options.task or options.task_without_policy
+    if not task and not has_episodes:
         raise BadInput("--task", "", "a sentence: this recording does not say what the task was")
     started_s = time.monotonic()
-    schedule = ReplaySchedule(recording.cameras, options.task, options.query_rate_hz)
+    schedule = ReplaySchedule(recording.cameras, task, options.query_rate_hz)
     decoded, film = Decoded(), Film()
     rows: dict[Any, Row] = {}
     messages: dict[Any, RewardMessage] = {}
     asked = queries(recording, schedule, decoded)
-    for one in replay(asked, pipelines, options.batch, options.quorum, lambda: progress(decoded.frames)):
-        rows |= {(row.model, *one.asked.query.key, row.camera, row.head): row for row in rows_of(one, pipelines)}
+    for one in replay(asked, series, options.batch, options.quorum, lambda: progress(decoded.frames)):
+        rows |= {(row.model, *one.asked.query.key, row.camera, row.head): row for row in rows_of(one, series)}
         _keep_frame(film, one)
         if options.out is not None:
             from lrm_bringup.replay.ros.reward_messages import reward_messages
 
-            found = list(reward_messages(one, pipelines))
+            found = list(reward_messages(one, series, _reward_topics(recording) if options.merged else None))
             # A query that turned out final comes again: the newer message replaces the older, in its place.
             messages |= {(m.topic, *one.asked.query.key): m for m in found}
     if not rows:
@@ -155,7 +165,8 @@ def replay_one(
         )
     kept = list(rows.values())
     agreements = {
-        named.label: compare((row for row in kept if row.model == named.label), decoded.recorded) for named in pipelines
+        named.label: compare([row for row in kept if row.model == named.label], decoded.recorded, named.heads)
+        for named in series
     }
     problems = [*recording.problems, *decoded.problems]
     in_order = sorted(messages.values(), key=lambda message: message.log_ns)
@@ -163,18 +174,17 @@ def replay_one(
     return Replayed(recording, kept, in_order, decoded, agreements, film, problems, wall_s)
 
 
-def settings(path: Path, pipelines: Sequence[NamedPipeline], options: ReplayOptions) -> dict[str, Any]:
+def settings(path: Path, series: Sequence[Series], options: ReplayOptions) -> dict[str, Any]:
     """What a result depends on; an input is done when its result was made with the same."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     state = [(str(p.relative_to(path)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
     return {
         "input": str(path), "input_state": hashlib.sha256(json.dumps(state).encode()).hexdigest(),
-        "models": {named.label: named.pipeline.model.fingerprint for named in pipelines},
-        "fusion": [named.pipeline.fusion.form for named in pipelines],
-        "camera_check": [str(named.pipeline.limits) for named in pipelines],
-        "task": options.task, "topics": list(options.topics), "log_time": options.log_time,
-        "query_rate_hz": options.query_rate_hz, "picture_rate_hz": options.picture_rate_hz,
-        "quorum": options.quorum, "images": options.images,
+        "series": {named.label: named.about() for named in series},
+        "task": options.task or options.task_without_policy, "topics": list(options.topics),
+        "log_time": options.log_time, "query_rate_hz": options.query_rate_hz,
+        "picture_rate_hz": options.picture_rate_hz, "quorum": options.quorum, "images": options.images,
+        "merged": options.merged,
     }  # fmt: skip
 
 
@@ -205,12 +215,15 @@ def write(replayed: Replayed, folder: Path, made_with: dict[str, Any], options: 
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     source = getattr(replayed.recording, "bag", None)
-    replayed.problems += write_bag(partial, folder.name, replayed.messages, REWARD_TYPE, source, options.images)
+    replaced = _reward_topics(replayed.recording).recorded if options.merged else ()
+    replayed.problems += write_bag(
+        partial, folder.name, replayed.messages, REWARD_TYPE, source, options.images, replaced
+    )
     write_table(partial / TABLE, replayed.rows)
     recorded = list(replayed.decoded.recorded.values())
     contents = Contents(
         replayed.recording.name, _facts(replayed), replayed.rows, recorded, replayed.agreements, replayed.film,
-        replayed.problems,
+        replayed.problems, replayed.decoded.cameras,
     )  # fmt: skip
     (partial / PAGE).write_text(render(contents), encoding="utf-8")
     (partial / SUMMARY).write_text(json.dumps(_summary(replayed, made_with), indent=2) + "\n", encoding="utf-8")
@@ -221,6 +234,12 @@ def write(replayed: Replayed, folder: Path, made_with: dict[str, Any], options: 
         partial.parent.rmdir()
 
 
+def _reward_topics(recording: Recording) -> RewardTopics:
+    from lrm_bringup.replay.ros.reward_messages import RewardTopics
+
+    return getattr(recording, "reward_topics", RewardTopics())
+
+
 def _summary(replayed: Replayed, made_with: dict[str, Any]) -> dict[str, Any]:
     agreements = {
         model: {"recorded": a.recorded, "share": a.share if a.recorded else None, "largest": a.largest, "text": str(a)}
@@ -229,6 +248,7 @@ def _summary(replayed: Replayed, made_with: dict[str, Any]) -> dict[str, Any]:
     return {
         "settings": made_with, "frames": replayed.decoded.frames, "queries": replayed.scored,
         "rows": len(replayed.rows), "wall_s": round(replayed.wall_s, 3), "agreement": agreements,
+        "cameras": {camera: timing.as_json() for camera, timing in replayed.decoded.cameras.items()},
         "problems": replayed.problems,
     }  # fmt: skip
 

@@ -9,23 +9,16 @@ from dataclasses import dataclass, field
 
 from lrm_bringup.replay.events import EpisodeSeen, FrameSeen, Recording, RewardRecorded
 from lrm_bringup.replay.schedule import ReplaySchedule
-from lrm_core.rewards import RewardStatus
-from lrm_reward_node.pipeline import RewardPipeline
+from lrm_bringup.replay.series import Series, answers
+from lrm_bringup.replay.timing import CameraTiming
+from lrm_bringup.replay.timing import problems as timing_problems
 from lrm_reward_node.schedule import Query
-from lrm_reward_node.scorer import ScoredQuery, as_final, score_all, without_score
+from lrm_reward_node.scorer import ScoredQuery, as_final
 
 _WAITING = 2
 """Batches that wait for the model: more would only take memory."""
 _REMEMBERED = 8
 """Queries that may still turn out to be the last of their episode."""
-
-
-@dataclass(frozen=True)
-class NamedPipeline:
-    """A model under the name that files and pages give it."""
-
-    label: str
-    pipeline: RewardPipeline
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +31,7 @@ class AskedQuery:
 
 @dataclass(frozen=True, eq=False)
 class ReplayedQuery:
-    """One query as every model answered it, in the order of the models."""
+    """One query as every series answered it, in their order."""
 
     asked: AskedQuery
     answers: list[ScoredQuery]
@@ -51,24 +44,32 @@ class Decoded:
     Attributes:
         frames: camera frames so far.
         recorded: rewards that the bag holds, the newest of each (episode, head, stamp).
-        problems: of the schedule.
+        cameras: camera -> when its frames came.
+        problems: of the schedule and of those times.
     """
 
     frames: int = 0
     recorded: dict[tuple[str, str, int], RewardRecorded] = field(default_factory=dict)
+    cameras: dict[str, CameraTiming] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 def queries(recording: Recording, schedule: ReplaySchedule, decoded: Decoded) -> Iterator[AskedQuery]:
     """The queries of a recording; counts and recorded rewards go to ``decoded``."""
-    log_ns = 0
+    log_ns, episode_id = 0, ""
+    decoded.cameras = {camera: CameraTiming() for camera in recording.cameras}
     for event in recording.events():
         log_ns = event.log_ns
         found: Iterator[Query] = iter(())
         if isinstance(event, FrameSeen):
             decoded.frames += 1
+            decoded.cameras[event.frame.camera].add(event.frame.stamp_ns)
             found = schedule.frame(event.frame)
         elif isinstance(event, EpisodeSeen):
+            if event.episode_id != episode_id:
+                episode_id = event.episode_id
+                for timing in decoded.cameras.values():
+                    timing.pause()
             found = schedule.episode(event.episode_id, event.plan, event.stamp_ns, event.end_ns)
         else:
             decoded.recorded[event.episode_id, event.head, event.stamp_ns] = event
@@ -76,21 +77,21 @@ def queries(recording: Recording, schedule: ReplaySchedule, decoded: Decoded) ->
             yield AskedQuery(query, log_ns)
     for query in schedule.close():
         yield AskedQuery(query, log_ns)
-    decoded.problems = schedule.problems
+    decoded.problems = [*schedule.problems, *timing_problems(decoded.cameras)]
 
 
 def replay(
     asked: Iterator[AskedQuery],
-    pipelines: Sequence[NamedPipeline],
+    series: Sequence[Series],
     batch: int,
     quorum: int = 0,
     progress: Callable[[], None] = lambda: None,
 ) -> Iterator[ReplayedQuery]:
-    """Every query once, in order, scored by every model. One that turned out final is given again, not scored again.
+    """Every query once, in order, scored by every series. One that turned out final is given again, not scored again.
 
     Args:
         asked: the queries.
-        pipelines: the models.
+        series: models, modes and tasks.
         batch: queries in one batch of a model.
         quorum: cameras that have to know, see :func:`lrm_reward_node.cameras.verdict`.
         progress: called after every batch.
@@ -99,8 +100,8 @@ def replay(
     for group in _ahead(_grouped(asked, batch)):
         fresh = [one for one in group if one.query.key not in newest]
         fresh = list({one.query.key: one for one in reversed(fresh)}.values())[::-1]
-        answers = [_score(named.pipeline, [one.query for one in fresh], quorum) for named in pipelines]
-        for one, *scored in zip(fresh, *answers, strict=True):
+        said = [answers(named, [one.query for one in fresh], quorum) for named in series]
+        for one, *scored in zip(fresh, *said, strict=True):
             newest[one.query.key] = ReplayedQuery(one, list(scored))
         for one in group:
             found = newest[one.query.key]
@@ -109,18 +110,6 @@ def replay(
             yield found
         newest = dict(list(newest.items())[-max(batch, _REMEMBERED) :])
         progress()
-
-
-def _score(pipeline: RewardPipeline, wanted: Sequence[Query], quorum: int) -> list[ScoredQuery]:
-    seen = [query for query in wanted if query.frame is not None]
-    try:
-        scored = score_all(pipeline, seen, quorum) if seen else []
-    except Exception as error:  # as live: whatever a model raises, its frame is UNKNOWN and the others are scored
-        if len(seen) > 1:
-            return [_score(pipeline, [query], quorum)[0] for query in wanted]
-        scored = [without_score(seen[0], RewardStatus.MODEL_ERROR, f"{type(error).__name__}: {error}")]
-    by_key = {one.query.key: one for one in scored}
-    return [by_key.get(query.key) or without_score(query, RewardStatus.LOST) for query in wanted]
 
 
 def _grouped(asked: Iterator[AskedQuery], size: int) -> Iterator[list[AskedQuery]]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen
 from lrm_core.errors import BadInput
+from lrm_reward_node.data.video_file import VIDEOS as VIDEOS
+from lrm_reward_node.data.video_file import declared_frames, video_frames
 from lrm_reward_node.schedule import ArrivedFrame, EpisodePlan
 
-VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _NS = 1_000_000_000
 _START_NS = _NS
@@ -29,15 +31,9 @@ class VideoFile:
     cameras: tuple[str, ...] = ("video",)
 
     def __init__(self, path: Path) -> None:
-        import cv2
-
         self.path, self.name = path, path.stem
-        video = cv2.VideoCapture(str(path))
-        self.rate_hz = float(video.get(cv2.CAP_PROP_FPS))
-        self.frames = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
-        readable, _ = video.read()
-        video.release()
-        if not readable:
+        self.frames = declared_frames(path).frames
+        if next(video_frames(path), None) is None:
             raise BadInput("video", str(path), "a video file that can be decoded")
         self._read = self.frames
 
@@ -49,23 +45,10 @@ class VideoFile:
 
     def events(self) -> Iterator[Event]:
         """Its frames."""
-        import cv2
-
-        video = cv2.VideoCapture(str(self.path))
-        self._read, newest_ns = 0, 0
-        try:
-            while True:
-                stamp_ns = _START_NS + round(video.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
-                readable, bgr = video.read()
-                if not readable:
-                    return
-                if self._read and stamp_ns <= newest_ns:  # a container without times
-                    stamp_ns = newest_ns + round(_NS / (self.rate_hz or 30.0))
-                newest_ns = stamp_ns
-                self._read += 1
-                yield _frame(np.ascontiguousarray(bgr[..., ::-1]), stamp_ns, "video")
-        finally:
-            video.release()
+        self._read = 0
+        for frame in video_frames(self.path):
+            self._read += 1
+            yield _frame(frame.picture(), _START_NS + frame.stamp_ns, "video")
 
 
 class PictureFolder:
@@ -111,13 +94,7 @@ class DatasetEpisodes:
     """
 
     def __init__(self, path: Path, camera: str = "", query_rate_hz: float = 0.0) -> None:
-        from lerobot.datasets.lerobot_dataset import LeRobotDataset
-
-        try:
-            self._dataset = LeRobotDataset(path.name, root=path)
-        except Exception as error:  # the library raises what its files make it raise
-            fix = f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-            raise BadInput("dataset", str(path), "a local LeRobotDataset of format v3", fix) from error
+        self._dataset = open_dataset(path)
         self.name = path.name
         self._key = _one_of(list(self._dataset.meta.camera_keys), camera)
         self.cameras: tuple[str, ...] = (self._key.split(".")[-1],)
@@ -143,6 +120,21 @@ class DatasetEpisodes:
                 yield _frame(np.ascontiguousarray(pixels), stamp_ns, self.cameras[0])
             yield EpisodeSeen(name, plan, stamp_ns, stamp_ns, stamp_ns)
             start_ns = stamp_ns + 60 * _NS
+
+
+def open_dataset(path: Path) -> Any:
+    """A local LeRobotDataset (format v3).
+
+    Raises:
+        BadInput: there is none.
+    """
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    try:
+        return LeRobotDataset(path.name, root=path)
+    except Exception as error:  # the library raises what its files make it raise
+        fix = f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        raise BadInput("dataset", str(path), "a local LeRobotDataset of format v3", fix) from error
 
 
 def pictures_in(folder: Path) -> list[Path]:

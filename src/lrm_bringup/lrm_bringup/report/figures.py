@@ -9,25 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from lrm_bringup.report.journal import AFTER, BEFORE, REFINE, EpisodeEnded, RewardSeen, Run
+from lrm_bringup.pages.chart import Chart, Point, ticks
+from lrm_bringup.pages.numbers import percent
+from lrm_bringup.pages.rewards import PREDICTED, TRUTH, UNKNOWN, heads_chart
+from lrm_bringup.report.journal import AFTER, BEFORE, REFINE, EpisodeEnded, Run
 from lrm_bringup.report.summary import complete, judged, model_rewards
-from lrm_bringup.report.svg import Chart, Point, ticks
-from lrm_core.rewards import RewardHead, RewardStatus
 
-TRUTH, PREDICTED = "--truth", "--predicted"
-PROGRESS, COMPLETION, CONTRASTIVE, UNKNOWN = "--progress", "--completion", "--contrastive", "--bad"
 WINDOW = 10
-_NS = 1e9
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
 
 
 def success_bars(summary: dict[str, Any]) -> str:
     """Success before and after, with 95 % intervals."""
     chart = Chart((0, 1), (0, 2), 520, 120, "success before and after, with 95 % confidence", (64, 6, 20, 24))
-    chart.axes([0, 0.25, 0.5, 0.75, 1], [], x_format=_percent)
+    chart.axes([0, 0.25, 0.5, 0.75, 1], [], x_format=percent)
     for row, name, colour in ((1, BEFORE, "--muted"), (0, AFTER, "--accent")):
         rate = summary["success"][name]
         chart.row_label(row + 0.5, name)
@@ -35,7 +29,7 @@ def success_bars(summary: dict[str, Any]) -> str:
             chart.text(0.02, row + 0.4, "not measured")
             continue
         low, high = rate["ci95"]
-        title = f"{name}: {_percent(rate['rate'])} of {rate['n']}, 95 % between {_percent(low)} and {_percent(high)}"
+        title = f"{name}: {percent(rate['rate'])} of {rate['n']}, 95 % between {percent(low)} and {percent(high)}"
         chart.bar(0, rate["rate"], row + 0.22, row + 0.78, colour, title)
         chart.line([(low, row + 0.5), (high, row + 0.5)], "--text", width=1.6)
         for end in (low, high):
@@ -47,7 +41,7 @@ def learning_curve(run: Run) -> str:
     """Every refined episode: what the reward model said and what was true, with moving means and weight hand-overs."""
     episodes = complete(run.phase(REFINE))
     chart = Chart((0.5, max(10, len(episodes)) + 0.5), (-0.12, 1.08), 1060, 280, "learning curve")
-    chart.axes(ticks(1, max(10, len(episodes)), 8), [0, 0.25, 0.5, 0.75, 1], "refined episode", _percent)
+    chart.axes(ticks(1, max(10, len(episodes)), 8), [0, 0.25, 0.5, 0.75, 1], "refined episode", percent)
     versions = [episode.weights_version for episode in episodes]
     changes = [i for i, version in enumerate(versions) if i and version != versions[i - 1]]
     for n, i in enumerate(changes):
@@ -63,10 +57,15 @@ def learning_curve(run: Run) -> str:
     chart.band([(i + 1.0, low, high) for i, (_, low, high) in enumerate(truth) if not math.isnan(low)], TRUTH)
     chart.line([(i + 1.0, mean) for i, (mean, _, _) in enumerate(truth)], TRUTH, width=4)
     chart.line([(i + 1.0, mean) for i, (mean, _, _) in enumerate(called)], PREDICTED, width=1.8)
-    for phase in (BEFORE, AFTER):
-        known = judged(run.phase(phase))
-        chart.level(sum(bool(e.success) for e in known) / len(known) if known else math.nan, "--muted", phase)
+    before, after = (_mean_success(run, phase) for phase in (BEFORE, AFTER))
+    chart.level(before, "--muted", BEFORE, below=before <= after)
+    chart.level(after, "--muted", AFTER, below=after < before)
     return chart.svg()
+
+
+def _mean_success(run: Run, phase: str) -> float:
+    known = judged(run.phase(phase))
+    return sum(bool(e.success) for e in known) / len(known) if known else math.nan
 
 
 def _episode_dots(chart: Chart, i: int, episode: EpisodeEnded) -> None:
@@ -104,42 +103,6 @@ def timeline(run: Run, episode: EpisodeEnded) -> str:
     truth = list(zip(episode.truth_ns, episode.truth_progress, strict=True))
     rewards = run.rewards.get(episode.episode_id, [])
     return heads_chart(rewards, episode.start_ns, episode.end_ns, f"rewards of episode {episode.episode_id}", truth)
-
-
-def heads_chart(
-    rewards: Sequence[RewardSeen], start_ns: int, end_ns: int, label: str, truth: Sequence[tuple[int, float]] = ()
-) -> str:
-    """The three heads over time, in order of stamp: UNKNOWN as crosses, contrastive as bars; truth as a thin line."""
-    end_s = max(0.1, (end_ns - start_ns) / _NS)
-    chart = Chart((-0.02 * end_s, 1.02 * end_s), (-0.78, 1.05), 520, 190, label, (34, 6, 8, 32))
-    chart.axes(ticks(0, end_s, 8), [0, 0.5, 1], "seconds since the reset")
-    chart.text(0, -0.17, "closer than the frame before (contrastive)?")
-
-    def of(head: RewardHead) -> list[tuple[float, RewardSeen]]:
-        return [((reward.stamp_ns - start_ns) / _NS, reward) for reward in rewards if reward.head == head.value]
-
-    chart.line([((stamp_ns - start_ns) / _NS, value) for stamp_ns, value in truth], TRUTH, width=1.1)
-    for head, colour in ((RewardHead.PROGRESS, PROGRESS), (RewardHead.COMPLETION, COMPLETION)):
-        chart.line([(x, reward.value) for x, reward in of(head)], colour)
-        for x, reward in of(head):
-            _mark(chart, x, reward, colour)
-    half = 0.014 * end_s
-    for x, reward in of(RewardHead.CONTRASTIVE):
-        if math.isnan(reward.value):
-            _mark(chart, x, reward, CONTRASTIVE, -0.48)
-        else:
-            title = f"contrastive {reward.value:+.2f} at {x:.1f} s"
-            chart.bar(x - half, x + half, -0.48, -0.48 + 0.22 * reward.value, CONTRASTIVE, title)
-    chart.line([(0, -0.48), (end_s, -0.48)], "--grid", width=1)
-    return chart.svg()
-
-
-def _mark(chart: Chart, x: float, reward: RewardSeen, colour: str, unknown_at: float = -0.05) -> None:
-    if reward.status == RewardStatus.OK.name:
-        title = f"{reward.head} {reward.value:.2f} at {x:.1f} s, confidence {reward.confidence:.2f}"
-        chart.dot(x, reward.value, colour, False, title, 2.6)
-    elif reward.status != RewardStatus.NO_REFERENCE.name:
-        chart.cross(x, unknown_at, UNKNOWN, f"{reward.head} at {x:.1f} s: UNKNOWN, {reward.status}")
 
 
 def latency_histogram(run: Run) -> str:
@@ -197,11 +160,11 @@ def outcomes(run: Run) -> str:
     if not names:
         return ""
     chart = Chart((0, 1), (0, len(names)), 520, 28 + 34 * len(names), "outcomes", (128, 4, 40, 24))
-    chart.axes([0, 0.25, 0.5, 0.75, 1], [], x_format=_percent)
+    chart.axes([0, 0.25, 0.5, 0.75, 1], [], x_format=percent)
     for row, name in enumerate(reversed(names)):
         chart.row_label(row + 0.5, name.replace("_", " "))
         for phase, offset, colour in ((BEFORE, 0.52, "--muted"), (AFTER, 0.16, "--accent")):
             known = judged(run.phase(phase))
             share = sum(e.outcome == name for e in known) / len(known) if known else 0.0
-            chart.bar(0, share, row + offset, row + offset + 0.32, colour, f"{phase}: {name} {_percent(share)}")
+            chart.bar(0, share, row + offset, row + offset + 0.32, colour, f"{phase}: {name} {percent(share)}")
     return chart.svg()

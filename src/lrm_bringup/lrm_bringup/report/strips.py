@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+
+from lrm_bringup.pages.pictures import data_uri
 
 IMAGE_TOPIC = "front/image_raw"
-_THUMB_PX = 128
 
 
 def find_bag(bags: Sequence[str], episode_id: str) -> str | None:
@@ -48,13 +46,3 @@ def read_frames(bag: Path, stamps_ns: set[int], topic: str = IMAGE_TOPIC) -> dic
                 pixels = rows[:, : message.width * 3].reshape(message.height, message.width, 3)
                 frames[stamp_ns] = pixels[..., ::-1] if message.encoding == "bgr8" else pixels
     return frames
-
-
-def data_uri(rgb: np.ndarray) -> str:
-    """A small JPEG of (H, W, 3) uint8 RGB, to stand in a page."""
-    """A small JPEG of (H, W, 3) uint8 RGB, to stand in a page."""
-    image = Image.fromarray(np.ascontiguousarray(rgb))
-    image.thumbnail((_THUMB_PX, _THUMB_PX), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

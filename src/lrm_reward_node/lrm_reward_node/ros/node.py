@@ -48,7 +48,7 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
     def configure_node(self, params: RewardParams) -> None:
         """Load the model and create the publishers."""
         check_cameras(params.cameras, params.camera_quorum)
-        fusion = Fusion(params.fusion_form, _weights(params.fusion_weights))
+        fusion = Fusion.of(params.fusion_form, params.fusion_weights)
         if params.task:
             check_task(params.task)
         goal = read_picture(Path(params.goal_image).expanduser()) if params.goal_image else None
@@ -77,12 +77,6 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
         if self._publishers_of_rewards is not None:
             self._publishers_of_rewards.destroy()
         self._publishers_of_rewards = self._pipeline = None
-
-
-def _weights(weights: list[float]) -> dict[Any, float]:
-    if len(weights) != len(MODEL_HEADS):
-        raise BadInput("parameter fusion_weights", weights, "three numbers: contrastive, progress, completion")
-    return dict(zip(MODEL_HEADS, weights, strict=True))
 
 
 def _prove(model: RewardModel, goal: np.ndarray | None) -> None:

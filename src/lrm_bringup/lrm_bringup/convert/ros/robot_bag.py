@@ -15,7 +15,7 @@ from lrm_bringup.bags.types import RecordedMessage, RecordedTopic
 from lrm_bringup.convert.episode import NS, RecordedEpisode, Score, Vectors
 from lrm_bringup.convert.ros.topics import JOINT_STATE, TopicNames, robot_topics
 from lrm_bringup.recorder.bag import Topic
-from lrm_bringup.recorder.recording import Message
+from lrm_bringup.recorder.events import Message
 from lrm_bringup.replay.ros.bag_events import camera_frame, recorded_reward
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardStatus

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 import rclpy.qos
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
@@ -15,8 +16,13 @@ from lrm_bringup.recorder.bag import Topic
 
 OUTSIDE_NAMESPACE = ("/clock", "/diagnostics", "/rosout", "/tf", "/tf_static")
 """Topics that belong to every robot."""
-_DEPTH = 100
-"""Messages that wait for the executor: all of a latched history, and not more images than memory can take."""
+_LARGE = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2")
+_LARGE_DEPTH, _DEPTH = 100, 1000
+"""Messages that wait for the executor: seconds of a fast topic, and not more images than memory can take."""
+
+
+_AT_ONCE = 100
+"""Messages of one topic that are taken before the others get their turn."""
 
 
 class TopicFilter:
@@ -47,6 +53,9 @@ class Discovery:
         chosen: which names.
         on_message: called with topic, arrival (wall time, nanoseconds) and serialized message.
         on_unknown: called once with a topic and the reason why its type cannot be subscribed.
+
+    Attributes:
+        lost: messages that the middleware says it lost before the recorder could take them.
     """
 
     def __init__(
@@ -58,11 +67,12 @@ class Discovery:
     ) -> None:
         self._node, self._chosen, self._on_message, self._on_unknown = node, chosen, on_message, on_unknown
         self._subscriptions: dict[str, Any] = {}
+        self.lost = 0
 
     @property
     def topics(self) -> list[str]:
-        """Names subscribed so far."""
-        return [name for name, subscription in self._subscriptions.items() if subscription is not None]
+        """Names subscribed so far. May be asked by any thread."""
+        return [name for name, subscription in list(self._subscriptions.items()) if subscription is not None]
 
     def look(self) -> None:
         """Subscribe what is new."""
@@ -85,14 +95,33 @@ class Discovery:
             self._subscriptions[name] = None
             self._on_unknown(name, f"type {type_name} is not installed ({error})")
             return
-        profile = _compatible(offered)
+        profile = _compatible(offered, _LARGE_DEPTH if type_name in _LARGE else _DEPTH)
         latched = profile.durability == rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL
         topic = Topic(name, type_name, latched, tuple(_bag_qos(one) for one in offered))
 
         def on_message(data: bytes, info: Mapping[str, Any]) -> None:
             self._on_message(topic, int(info["received_timestamp"]), data)
+            self._take_waiting(topic)
 
-        self._subscriptions[name] = self._node.create_subscription(message_class, name, on_message, profile, raw=True)
+        # The default callbacks would only warn, and cost the executor two more things to look after per topic.
+        events = SubscriptionEventCallbacks(message_lost=self._on_lost, use_default_callbacks=False)
+        self._subscriptions[name] = self._node.create_subscription(
+            message_class, name, on_message, profile, raw=True, event_callbacks=events
+        )
+
+    def _take_waiting(self, topic: Topic) -> None:
+        """What waits behind a message: the executor would look at every topic again before it takes the next one."""
+        subscription = self._subscriptions[topic.name]
+        for _ in range(_AT_ONCE):
+            with subscription.handle:
+                taken = subscription.handle.take_message(subscription.msg_type, True)
+            if taken is None:
+                return
+            data, info = taken
+            self._on_message(topic, int(info["received_timestamp"]), data)
+
+    def _on_lost(self, info: Any) -> None:
+        self.lost += info.total_count_change
 
 
 def _message_class(type_name: str) -> Any:
@@ -100,12 +129,12 @@ def _message_class(type_name: str) -> Any:
     return getattr(importlib.import_module(f"{package}.{kind}"), name)
 
 
-def _compatible(offered: list[rclpy.qos.QoSProfile]) -> rclpy.qos.QoSProfile:
+def _compatible(offered: list[rclpy.qos.QoSProfile], depth: int) -> rclpy.qos.QoSProfile:
     """The strictest profile that still matches every publisher, deep enough for a burst."""
     reliable = all(one.reliability == rclpy.qos.ReliabilityPolicy.RELIABLE for one in offered)
     latched = all(one.durability == rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL for one in offered)
     return rclpy.qos.QoSProfile(
-        depth=_DEPTH,
+        depth=depth,
         reliability=rclpy.qos.ReliabilityPolicy.RELIABLE if reliable else rclpy.qos.ReliabilityPolicy.BEST_EFFORT,
         durability=rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL if latched else rclpy.qos.DurabilityPolicy.VOLATILE,
     )

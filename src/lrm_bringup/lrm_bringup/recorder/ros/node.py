@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,15 @@ from rclpy.clock import Clock, ClockType
 from rclpy.serialization import deserialize_message
 
 from lrm_bringup.recorder.bag import Topic
-from lrm_bringup.recorder.mending import mend_all
+from lrm_bringup.recorder.events import Mark, Message, Phase
+from lrm_bringup.recorder.mending import mend_all, note_mended
 from lrm_bringup.recorder.params import RecorderParams
-from lrm_bringup.recorder.recording import Mark, Message, Phase, Recording
+from lrm_bringup.recorder.recording import Recording
+from lrm_bringup.recorder.ros.compression import ImageCompression
 from lrm_bringup.recorder.ros.discovery import Discovery, TopicFilter
+from lrm_bringup.recorder.ros.graph_parameters import GraphParameters
 from lrm_bringup.recorder.worker import Worker
+from lrm_bringup.versions import revision, ros_distro, versions
 from lrm_core.errors import BadInput
 from lrm_core.ros import stamps
 from lrm_core.ros.diagnostics import ERROR, WARN, Diagnostics, Report
@@ -34,6 +40,7 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
         super().__init__("recorder", **node_arguments)
         self._session: _Session | None = None
         self._out_dir = Path()
+        self._program: dict[str, str] = {}
 
     def configure_node(self, params: RecorderParams) -> None:
         """Make sure that bags can be written where they are wanted."""
@@ -45,12 +52,16 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
             probe.unlink()
         except OSError as error:
             raise BadInput("parameter out_dir", params.out_dir, "a folder that can be written", str(error)) from error
+        self._program = {
+            "versions": json.dumps(versions()), "revision": revision(), "ros_distro": ros_distro()
+        }  # fmt: skip
         for bag in mend_all(self._out_dir):
             self.get_logger().warning(f"{bag} was left open by a recorder that died: closed, without its last chunk")
+            note_mended(self._out_dir, bag)
 
     def activate_node(self) -> None:
         """Subscribe and record."""
-        self._session = _Session(self, self.params, self._out_dir)
+        self._session = _Session(self, self.params, self._out_dir, self._program)
 
     def deactivate_node(self) -> None:
         """Stop, write what waits, close the bag."""
@@ -62,18 +73,19 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
 class _Session:
     """Records from construction until :meth:`close`."""
 
-    def __init__(self, node: RecorderNode, params: RecorderParams, out_dir: Path) -> None:
-        self._node = node
+    def __init__(self, node: RecorderNode, params: RecorderParams, out_dir: Path, program: dict[str, str]) -> None:
+        self._node, self._program = node, program
         self._status_topic = node.resolve_topic_name("episode_status")
-        self._recording = Recording(out_dir, params, self._log)
-        self._worker = Worker(self._recording, params.queue_mb * 1_000_000)
+        self._parameters = GraphParameters(node)
+        self._recording = Recording(out_dir, params, self._log, self._about)
+        self._worker = Worker(self._recording, params.queue_mb * 1_000_000, self._conversion(params))
         chosen = TopicFilter(node.get_namespace(), params.topics, params.exclude)
         self._discovery = Discovery(node, self._chosen(chosen), self._on_message, self._on_unknown)
         self._unknown: dict[str, str] = {}
         self._worker.start()
         clock = Clock(clock_type=ClockType.STEADY_TIME)
-        self._timer = node.create_timer(_DISCOVERY_PERIOD_S, self._discovery.look, clock=clock)
-        self._discovery.look()
+        self._timer = node.create_timer(_DISCOVERY_PERIOD_S, self._look, clock=clock)
+        self._look()
         self._diagnostics = Diagnostics(node, str(out_dir))
         self._diagnostics.add("recording", self._report)
 
@@ -81,9 +93,28 @@ class _Session:
         """Stop listening, write what waits, close the bag."""
         self._node.destroy_timer(self._timer)
         self._discovery.destroy()
+        self._parameters.destroy()
         self._worker.stop()
         self._diagnostics.publish()
         self._diagnostics.destroy()
+
+    def _look(self) -> None:
+        self._discovery.look()
+        self._parameters.look()
+
+    def _about(self) -> dict[str, str]:
+        """Called by the thread that writes."""
+        return {**self._program, "parameters": json.dumps(self._parameters.values, sort_keys=True)}
+
+    def _conversion(self, params: RecorderParams) -> Callable[[Message], Message]:
+        if params.image_compression == "none":
+            return lambda message: message
+        return ImageCompression(
+            params.image_compression,
+            params.jpeg_quality,
+            published=lambda: self._discovery.topics,
+            on_refused=lambda topic, why: self._log(f"{topic} is recorded raw: {why}", False),
+        )
 
     def _chosen(self, chosen: TopicFilter) -> Any:
         return lambda name: name == self._status_topic or chosen(name)
@@ -104,7 +135,11 @@ class _Session:
             return None
         phase = Phase.RUNS if status.state in _RUNS else Phase.OVER
         start_ns = stamps.to_ns(status.start_stamp)
-        return Mark(phase, status.episode_id, status.termination_reason, message.stamp_ns, start_ns)
+        return Mark(
+            phase, status.episode_id, status.termination_reason, message.stamp_ns, start_ns,
+            stamps.to_ns(status.end_stamp), status.task, status.seed,
+            "refine" if status.mode == EpisodeStatus.REFINE else "evaluate", status.weights_version,
+        )  # fmt: skip
 
     def _on_unknown(self, topic: str, reason: str) -> None:
         self._unknown[topic] = reason
@@ -120,11 +155,17 @@ class _Session:
     def _report(self) -> Report:
         recording, dropped = self._recording, self._worker.dropped + self._recording.dropped
         values = {"bags": recording.bags, "messages": recording.written, "dropped": dropped}
-        report = Report(values={**values, "topics": len(self._discovery.topics), "episode": recording.episode_id})
+        values["lost"] = self._discovery.lost
+        values |= {"topics": len(self._discovery.topics), "nodes_with_parameters": len(self._parameters.values)}
+        report = Report(values={**values, "deleted": recording.budget.deleted, "episode": recording.episode_id})
         if self._unknown:
             report.raise_to(WARN, f"not recorded, type not installed: {sorted(self._unknown)}")
         if dropped:
             report.raise_to(WARN, f"{dropped} messages are in no bag")
+        if self._discovery.lost:
+            report.raise_to(WARN, f"{self._discovery.lost} messages were lost on their way to the recorder")
+        if recording.budget.exceeded:
+            report.raise_to(WARN, "the disk budget is exceeded: the bags of the last good checkpoint are kept")
         if recording.error:
             report.raise_to(ERROR, recording.error)
         return report

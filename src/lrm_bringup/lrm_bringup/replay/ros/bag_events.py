@@ -10,10 +10,11 @@ from typing import Any
 
 from sensor_msgs.msg import CompressedImage
 
-from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.bags.bag import IMAGE_TYPES, RecordedBag
 from lrm_bringup.bags.decoding import ros2_type
 from lrm_bringup.bags.types import RecordedMessage, RecordedTopic
 from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen, RewardRecorded
+from lrm_bringup.replay.ros.reward_messages import REWARD_TYPE, RewardTopics
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead, RewardStatus
@@ -26,6 +27,8 @@ _IMAGE_ENDS = ("/image_raw", "/image_raw/compressed")
 _STARTED = (EpisodeStatus.RUNNING, EpisodeStatus.ENDING)
 _OVER = (EpisodeStatus.ENDING, EpisodeStatus.ENDED)
 _SUSPICIOUS_NS = 60 * 1_000_000_000
+_JUMP_NS = 5 * 1_000_000_000
+_WAY_OUT = "--log-time takes the log time"
 REPLAY = "replay/"
 """Below this lie the rewards that a replay wrote; they are nobody's live rewards."""
 
@@ -51,6 +54,7 @@ class BagEvents:
         self.frames = sum(self.bag.counts[topic] for topic in chosen)
         self._status = nearest(self._of_type("lrm_msgs/msg/EpisodeStatus"), chosen[0].name)
         self._rewards = self._reward_topics(chosen[0].name)
+        self._newest: dict[str, tuple[int, int]] = {}
         # A simulated clock is meant to differ from the wall clock of the log.
         self._own_clock = self.has_episodes or any(topic.name == "/clock" for topic in self.bag.topics)
 
@@ -64,8 +68,17 @@ class BagEvents:
         """True when the bag says when episodes started and ended, and what their task was."""
         return self._status is not None and self.bag.counts[self._status] > 0
 
+    @property
+    def reward_topics(self) -> RewardTopics:
+        """Names of the live node's rewards in this bag, also of those that it does not hold."""
+        known = [*self._rewards, *([self._status] if self._status else [])]
+        namespace = known[0].name.partition("/reward/" if self._rewards else "/episode_status")[0] if known else ""
+        below = f"{namespace}/reward/"
+        return RewardTopics(namespace, tuple(t for t in self._of_type(REWARD_TYPE) if t.name.startswith(below)))
+
     def events(self) -> Iterator[Event]:
         """Frames, episodes and recorded rewards, in the order of the bag."""
+        self._newest.clear()
         wanted = [*self._cameras, *self._rewards, *([self._status] if self._status else [])]
         for message, fields in self.bag.decoded(wanted):
             event = self._event(message, fields)
@@ -88,11 +101,26 @@ class BagEvents:
             return None
         stamp_ns = message.log_ns if self._log_time else frame.stamp_ns
         if stamp_ns <= 0:
-            self.bag.faults.lose(name, "stamp", "images without a header stamp: --log-time takes the log time")
+            self.bag.faults.lose(name, "stamp", f"images without a header stamp: {_WAY_OUT}")
             return None
-        if abs(message.log_ns - frame.stamp_ns) > _SUSPICIOUS_NS and not self._own_clock:
-            self.bag.faults.warn(name, "apart", _apart(message.log_ns - frame.stamp_ns))
+        if not (self._own_clock or self._log_time):
+            self._compare_clocks(name, frame.stamp_ns, message.log_ns)
         return FrameSeen(ArrivedFrame(frame.rgb, stamp_ns, camera, frame.frame_id, arrived_s=math.nan), message.log_ns)
+
+    def _compare_clocks(self, name: str, stamp_ns: int, log_ns: int) -> None:
+        """Header stamps that cannot be times of the frames; warned about, for nobody knows which clock is right."""
+        if abs(log_ns - stamp_ns) > _SUSPICIOUS_NS:
+            text = f"header stamps are {_duration(log_ns - stamp_ns)} off the log time; {_WAY_OUT}"
+            self.bag.faults.warn(name, "apart", text)
+        before_ns, before_log_ns = self._newest.get(name, (stamp_ns, log_ns))
+        self._newest[name] = stamp_ns, log_ns
+        if stamp_ns < before_ns:
+            text = f"header stamps run back by {_duration(before_ns - stamp_ns)}; {_WAY_OUT}"
+            self.bag.faults.warn(name, "backwards", text)
+        elif stamp_ns - before_ns > log_ns - before_log_ns + _JUMP_NS:
+            text = f"header stamps jump ahead by {_duration(stamp_ns - before_ns)}, the log time by "
+            text += f"{_duration(log_ns - before_log_ns)}; {_WAY_OUT}"
+            self.bag.faults.warn(name, "jump", text)
 
     def _episode(self, message: RecordedMessage, fields: Any) -> EpisodeSeen | None:
         plan = None
@@ -107,7 +135,7 @@ class BagEvents:
         return EpisodeSeen(str(fields.episode_id), plan, stamp_ns, end_ns, message.log_ns)
 
     def _reward_topics(self, camera_topic: str) -> list[RecordedTopic]:
-        topics = [topic for topic in self._of_type("lrm_msgs/msg/Reward") if REPLAY not in topic.name]
+        topics = [topic for topic in self._of_type(REWARD_TYPE) if REPLAY not in topic.name]
         found = (
             nearest([t for t in topics if t.name.endswith(f"/reward/{h.value}")], camera_topic) for h in RewardHead
         )
@@ -147,12 +175,14 @@ def recorded_reward(message: RecordedMessage, fields: Any) -> RewardRecorded:
     return RewardRecorded(
         str(fields.episode_id), str(fields.head), stamps.to_ns(fields.header.stamp), float(fields.value),
         known.get(int(fields.status), str(fields.status)), bool(fields.episode_end), str(fields.model_fingerprint),
-        message.log_ns,
+        message.log_ns, float(fields.confidence),
     )  # fmt: skip
 
 
 def _choose(bag: RecordedBag, wanted: str) -> RecordedTopic:
     matches = [t for t in bag.images if t.name == wanted] or [t for t in bag.images if _ends(t.name, wanted)]
+    raw = [t for t in matches if t.name.endswith("/image_raw")]
+    matches = raw if len(raw) == 1 else matches  # of a raw and a compressed one of the same camera
     if len(matches) != 1:
         allowed = f"one of {[topic.name for topic in bag.images]}" if bag.images else "an image topic; the bag has none"
         raise BadInput("--topic", wanted, allowed)
@@ -170,7 +200,8 @@ def _default(bag: RecordedBag) -> RecordedTopic:
     if len(fronts) == 1 or len(found) == 1:
         return (fronts or found)[0]
     if not found:
-        refused = "; ".join(f"{t.name}: {why}" for t in bag.topics if (why := bag.decoder.refusal(t)))
+        of_images = [topic for topic in bag.topics if ros2_type(topic.msgtype) in IMAGE_TYPES]
+        refused = "; ".join(f"{t.name}: {why}" for t in of_images if (why := bag.decoder.refusal(t)))
         text = f"({refused[:300] or 'no topic is of an image type'})"
         raise BadInput("bag", bag.path.name, "a bag with camera images that can be read", text)
     names = [f"{topic.name} ({bag.counts[topic]})" for topic in found]
@@ -188,5 +219,7 @@ def nearest(topics: Sequence[RecordedTopic], camera_topic: str) -> RecordedTopic
     return max(topics, key=shared, default=None)
 
 
-def _apart(difference_ns: int) -> str:
-    return f"header stamps are {abs(difference_ns) / 8.64e13:.1f} days off the log time; --log-time takes the log time"
+def _duration(ns: int) -> str:
+    seconds = abs(ns) / 1e9
+    unit, size = next((u, n) for u, n in (("days", 86400.0), ("hours", 3600.0), ("s", 0.0)) if seconds >= n)
+    return f"{seconds / (size or 1.0):.1f} {unit}"

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 
 Point = tuple[float, float]
+_WIDE_PX = 700
 
 
 def _number(value: float) -> str:
@@ -124,8 +125,8 @@ class Chart:
             f'<path d="{path}" stroke="var({colour})" stroke-width="1.8"><title>{escape(title)}</title></path>'
         )
 
-    def level(self, y: float, colour: str, text: str = "") -> None:
-        """A dashed horizontal line over the whole width, with a text at its right end."""
+    def level(self, y: float, colour: str, text: str = "", below: bool = False) -> None:
+        """A dashed horizontal line over the whole width, with a text at its right end, above or below it."""
         if math.isnan(y):
             return
         at = _number(self.py(y))
@@ -135,7 +136,7 @@ class Chart:
         )
         if text:
             self._parts.append(
-                f'<text class="tick" x="{self.right - 2}" y="{at}" dy="-4" text-anchor="end" '
+                f'<text class="tick" x="{self.right - 2}" y="{at}" dy="{12 if below else -4}" text-anchor="end" '
                 f'style="fill:var({colour})">{escape(text)}</text>'
             )
 
@@ -154,12 +155,12 @@ class Chart:
         )
 
     def svg(self) -> str:
-        """The picture as an ``<svg>`` element."""
-        return (
-            f'<svg viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{escape(self.label, quote=True)}">'
-            + "".join(self._parts)
-            + "</svg>"
-        )
+        """The picture as an ``<svg>`` element; a wide one scrolls where the window is narrow."""
+        label = escape(self.label, quote=True)
+        kind = ' class="wide"' if self.width > _WIDE_PX else ""
+        drawn = "".join(self._parts)
+        svg = f'<svg{kind} viewBox="0 0 {self.width} {self.height}" role="img" aria-label="{label}">{drawn}</svg>'
+        return f'<div class="scroll">{svg}</div>' if kind else svg
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:

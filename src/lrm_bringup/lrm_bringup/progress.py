@@ -1,4 +1,4 @@
-"""The progress bar of commands that read recordings: what is done, how much there is, time left."""
+"""How far long work is, for a person at a terminal."""
 
 from __future__ import annotations
 
@@ -7,16 +7,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress_bar(name: str, total: int) -> Iterator[Callable[[float], None]]:
-    """A bar on standard error while the block runs, where that is a terminal.
-
-    Args:
-        name: of what is read.
-        total: frames, or bags; 0: unknown.
-
-    Yields:
-        A function that takes what is done.
-    """
+def bar(name: str, total: int) -> Iterator[Callable[[float], None]]:
+    """A bar with the time left; gives what takes the number done. ``total`` 0: unknown. Silent without a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

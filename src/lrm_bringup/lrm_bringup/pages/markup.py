@@ -1,30 +1,10 @@
-"""Small pieces of HTML: cards, tables, legends, numbers for people."""
+"""Small pieces of HTML: a page, cards, tables, legends, film strips."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
-
-
-def percent(value: float | None, digits: int = 0) -> str:
-    """A share for people; a dash when it is unknown."""
-    return "–" if value is None or math.isnan(value) else f"{100 * value:.{digits}f} %"
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """A number for people; a dash when it is unknown."""
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds for people: ``850 ms``, ``4.2 s``, ``17 min 05 s``."""
-    if seconds is None or math.isnan(seconds):
-        return "–"
-    if seconds < 1:
-        return f"{1000 * seconds:.0f} ms"
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
 
 
 def card(title: str, body: str, note: str = "", width: str = "") -> str:
@@ -65,16 +45,38 @@ def chips(items: Iterable[tuple[str, str]]) -> str:
 
 def film(frames: Sequence[tuple[int, str]], start_ns: int) -> str:
     """A strip of (stamp, data URI) pictures with their times since ``start_ns``; empty without any."""
-    figures = "".join(
-        f'<figure><img src="{uri}" alt=""><figcaption>{(stamp_ns - start_ns) / 1e9:.1f} s</figcaption></figure>'
-        for stamp_ns, uri in frames
-    )
-    return f'<div class="strip">{figures}</div>' if frames else ""
+    return strip((uri, f"{(stamp_ns - start_ns) / 1e9:.1f} s", "") for stamp_ns, uri in frames)
+
+
+def strip(pictures: Iterable[tuple[str, str, str]], even: bool = False) -> str:
+    """Pictures side by side, each a (data URI, caption, kind of the caption: good, bad or none); empty without any.
+
+    ``even`` spreads them over the whole width, so that a chart below can have one column per picture.
+    """
+    figures = "".join(_picture(*picture) for picture in pictures)
+    return f'<div class="strip{" even" if even else ""}">{figures}</div>' if figures else ""
+
+
+def _picture(uri: str, caption: str, kind: str) -> str:
+    colour = f' class="{kind}"' if kind else ""
+    return f'<figure><img src="{uri}" alt=""><figcaption{colour}>{escape(caption)}</figcaption></figure>'
+
+
+def episode(title: str, body: str, note: str = "", labels: str = "") -> str:
+    """One of several episodes in a card: a line with its name and its ready-made ``labels``, then ``body``."""
+    facts = f'<span class="note">{note}</span>' if note else ""
+    return f'<div class="episode"><h3>{escape(title)}{labels}</h3>{facts}{body}</div>'
+
+
+def episodes(shown: Iterable[str], keys: Iterable[tuple[str, str]]) -> str:
+    """Episodes in pairs below the keys of their charts; empty without any."""
+    boxes = "".join(shown)
+    return f'{legend(keys)}<div class="pairs">{boxes}</div>' if boxes else ""
 
 
 def page(title: str, top: str, cards: Iterable[str]) -> str:
     """A whole page that needs nothing else: style inside, no scripts."""
-    style = resources.files("lrm_bringup.report").joinpath("style.css").read_text(encoding="utf-8")
+    style = resources.files("lrm_bringup.pages").joinpath("style.css").read_text(encoding="utf-8")
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head><body><main>'

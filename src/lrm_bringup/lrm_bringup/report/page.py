@@ -7,23 +7,19 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from lrm_bringup.pages import markup
+from lrm_bringup.pages.markup import card, chips, film, legend, page, table, tag
+from lrm_bringup.pages.numbers import duration, number, percent
+from lrm_bringup.pages.rewards import CONTRASTIVE, HEAD_KEYS, PREDICTED, TRUTH
 from lrm_bringup.report import figures
 from lrm_bringup.report.examples import examples, misjudged
 from lrm_bringup.report.journal import AFTER, BEFORE, PHASES, REFINE, EpisodeEnded, Run, read_run
-from lrm_bringup.report.markup import card, chips, duration, film, legend, number, page, percent, table, tag
 from lrm_bringup.report.strips import film_strip, find_bag
 from lrm_bringup.report.summary import write_summary
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 
 REPORT = "report.html"
 _MAX_FRAMES = 8
-_HEAD_KEYS = [
-    (figures.PROGRESS, "progress"),
-    (figures.COMPLETION, "completion"),
-    (figures.CONTRASTIVE, "contrastive"),
-    (figures.TRUTH, "true progress (audit)"),
-    (figures.UNKNOWN, "✕ UNKNOWN"),
-]
 
 
 def write_report(folder: Path) -> dict[str, Any]:
@@ -107,8 +103,8 @@ def _learning(run: Run) -> str:
     if not run.phase(REFINE):
         return ""
     keys = legend([
-        (figures.TRUTH, f"true success, mean of {figures.WINDOW} (dots: filled yes, hollow no)"),
-        (figures.PREDICTED, f"success as the reward model sees it, mean of {figures.WINDOW} (small dots: its score)"),
+        (TRUTH, f"true success, mean of {figures.WINDOW} (dots: filled yes, hollow no)"),
+        (PREDICTED, f"success as the reward model sees it, mean of {figures.WINDOW} (small dots: its score)"),
     ])  # fmt: skip
     note = "Thin upright lines: new weights from the learner. Exploration is on here, so the evaluation is fairer."
     return card("While it learns", keys + figures.learning_curve(run), note)
@@ -116,7 +112,7 @@ def _learning(run: Run) -> str:
 
 def _timelines(run: Run, summary: dict[str, Any]) -> str:
     shown = [_one_timeline(run, summary, why, episode) for why, episode in examples(run)]
-    body = f'{legend(_HEAD_KEYS)}<div class="pairs">{"".join(shown)}</div>' if shown else ""
+    body = markup.episodes(shown, [*HEAD_KEYS, (TRUTH, "true progress (audit)")])
     return card(
         "What the reward model saw and said", body, "Film strips: the very frames that were scored, from the bags."
     )
@@ -127,11 +123,8 @@ def _one_timeline(run: Run, summary: dict[str, Any], why: str, episode: EpisodeE
     link = f' <a href="{escape(bag)}">bag</a>' if bag else ""
     said = "unknown" if math.isnan(episode.predicted) else f"{episode.predicted:.2f}"
     facts = f"seed {episode.seed} · {episode.reason.replace('_', ' ')} · model says {said} ·{link or ' no bag'}"
-    truth = _truth_tag(episode)
-    return (
-        f'<div class="episode"><h3>{escape(why)}{truth}</h3><span class="note">{facts}</span>'
-        f"{_strip(run, episode, bag)}{figures.timeline(run, episode)}</div>"
-    )
+    body = _strip(run, episode, bag) + figures.timeline(run, episode)
+    return markup.episode(why, body, facts, _truth_tag(episode))
 
 
 def _truth_tag(episode: EpisodeEnded) -> str:
@@ -170,9 +163,7 @@ def _latency(run: Run, summary: dict[str, Any]) -> str:
     parts = {"camera to reward": latency, "transport": latency["transport"], "model": latency["model"]}
     rows = [(name, duration(part["p50"]), duration(part["p99"])) for name, part in parts.items()]
     picture = figures.latency_histogram(run)
-    keys = legend(
-        [(figures.CONTRASTIVE, "transport: publication to arrival"), ("--accent", "model: arrival to reward")]
-    )
+    keys = legend([(CONTRASTIVE, "transport: publication to arrival"), ("--accent", "model: arrival to reward")])
     body = table(("", "p50", "p99"), rows, frozenset({1, 2})) + (keys + picture if picture else "")
     return card("How long a reward takes", body, width="half")
 

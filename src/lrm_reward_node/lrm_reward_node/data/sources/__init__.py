@@ -1,0 +1,1 @@
+"""Sources of episodes that need no other package of this project."""

@@ -1,0 +1,109 @@
+"""A folder of videos with a table of task sentences and outcomes. Videos of people are videos too."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lrm_core.episode_sources import Declared, Episode, Frame, SourceSpec
+from lrm_core.errors import BadInput
+from lrm_core.params import param
+from lrm_reward_node.data.video_file import VIDEOS, declared_frames, video_frames
+
+TABLES = ("index.json", "index.jsonl", "index.csv", "index.parquet")
+_COLUMNS = ("file", "task", "outcome", "scene")
+
+
+@dataclass(frozen=True)
+class VideoOptions:
+    """Keys of a source of kind ``videos``."""
+
+    path: str = param("", "Folder of the videos.")
+    table: str = param("", "Table with the columns file, task, outcome and scene; default: index.json and so on.")
+
+
+class VideoFolder:
+    """Videos of a folder, those of the table in its order; without a table all, by name.
+
+    Raises:
+        BadInput: no such folder, no videos, or a table that cannot be read or names files that are not there.
+    """
+
+    def __init__(self, options: VideoOptions, base: Path) -> None:
+        self.folder = base / options.path
+        if not options.path or not self.folder.is_dir():
+            raise BadInput("path", str(self.folder), "an existing folder of videos")
+        tables = [self.folder / name for name in TABLES if (self.folder / name).is_file()]
+        table = base / options.table if options.table else next(iter(tables), None)
+        self._rows = list(read_table(table)) if table else [{"file": name} for name in self._names()]
+        if not self._rows:
+            raise BadInput("path", str(self.folder), f"a folder with files {', '.join(VIDEOS)}, or a table of them")
+
+    def episodes(self) -> Iterator[Episode]:
+        """One per video."""
+        for row in self._rows:
+            name = str(row.get("file") or "")
+            task, outcome, scene = (str(row.get(column) or "") for column in _COLUMNS[1:])
+            path = self.folder / name
+            state = path.stat() if name and path.is_file() else None
+            version = f"{state.st_size}-{state.st_mtime_ns}" if state else "missing"
+            yield Episode(name, task, outcome or "unknown", scene, place=name, version=version)
+
+    def declared(self, episode: Episode) -> Declared:
+        """Number and rate of the frames that the container announces."""
+        return declared_frames(self.folder / episode.place)
+
+    def losses(self) -> list[str]:
+        """Nothing beyond frames that cannot be decoded."""
+        return []
+
+    def frames(self, episode: Episode) -> Iterator[Frame]:
+        """The frames of its file."""
+        return video_frames(self.folder / episode.place)
+
+    def _names(self) -> list[str]:
+        found = (path for path in self.folder.rglob("*") if path.suffix.lower() in VIDEOS)
+        return sorted(str(path.relative_to(self.folder)) for path in found)
+
+
+def read_table(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a CSV, JSON, JSON lines or Parquet file with at least a column ``file``.
+
+    Raises:
+        BadInput: it cannot be read, or a row names no file.
+    """
+    try:
+        rows = _rows(path)
+    except (OSError, ValueError, csv.Error) as error:
+        allowed = "a table as .csv, .json, .jsonl or .parquet"
+        raise BadInput("table", str(path), allowed, str(error).splitlines()[0]) from error
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or not row.get("file"):
+            raise BadInput(f"row {number} of {path}", row, "a row with a column file")
+        yield row
+
+
+def _rows(path: Path) -> list[Any]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        rows: list[Any] = pq.read_table(path).to_pylist()
+        return rows
+    text = path.read_text(encoding="utf-8-sig")
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    if path.suffix == ".json":
+        loaded = json.loads(text)
+        if not isinstance(loaded, list):
+            raise ValueError("a list of rows is expected")
+        return loaded
+    if path.suffix != ".csv":
+        raise ValueError(f"{path.suffix or 'no ending'} is none of these")
+    return list(csv.DictReader(text.splitlines()))
+
+
+SPEC = SourceSpec(VideoOptions, VideoFolder)
