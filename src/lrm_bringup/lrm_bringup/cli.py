@@ -110,11 +110,15 @@ COMMANDS = (
     ),
     Command(
         ("train", "policy"),
-        "train the base policy on recorded demonstrations",
-        "lrm train policy --dataset out/demos --out models/act-mine",
-        "lrm_policy_node.cli",
-        "configure_train",
-        "run_train",
+        "train the base policy on demonstrations: bags, a LeRobotDataset, a function",
+        "lrm train policy --from-bags out/demo/latest/bags --out out/my-policy --trainer lerobot -- --num_workers=2",
+        "lrm_bringup.commands.train_policy",
+    ),
+    Command(
+        ("train", "critic"),
+        "fit the learner's critics to recorded bags, for a warm start",
+        "lrm train critic --from-bags out/demo/latest/bags --out out/warm-start",
+        "lrm_bringup.commands.train_critic",
     ),
     Command(
         ("model", "check"),
@@ -192,7 +196,7 @@ COMMANDS = (
 )
 GROUPS = {
     "data": "make and look at training sets",
-    "train": "train the reward model or the base policy",
+    "train": "train the reward model, the base policy, the critics",
     "export": "write bags in another format",
     "import": "write bags from another format",
     "model": "check a reward model's checkpoint, or merge an adapter into its base",
