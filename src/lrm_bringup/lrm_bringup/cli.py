@@ -131,6 +131,12 @@ COMMANDS = (
         "lrm_bringup.commands.replay",
     ),
     Command(
+        ("eval", "reward"),
+        "say how good reward models are on recordings: every figure, plots, the worst errors",
+        "lrm eval reward out/demo/latest --model models/lrm-tiny --mode aligned --out out/eval",
+        "lrm_bringup.commands.eval_reward",
+    ),
+    Command(
         ("report",),
         "write the report of a finished run again, or check it",
         "lrm report out/demo/latest --check",
@@ -145,6 +151,7 @@ COMMANDS = (
     ),
 )
 GROUPS = {
+    "eval": "measure models on recordings",
     "train": "train the reward model or the base policy",
     "model": "check a reward model's checkpoint, or merge an adapter into its base",
 }

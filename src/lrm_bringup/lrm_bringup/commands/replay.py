@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +20,22 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    from lrm_reward_node.options import configure_pipeline
-
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT",
         help="bag (folder, .mcap, .db3), folder of bags, LeRobotDataset, video file or folder of pictures")  # fmt: skip
-    add("--task", default="", help="task sentence; replaces the recorded one, needed where none is recorded")
     add("--out", type=Path, metavar="DIR", help="write a bag, a table and a page per input below this folder")
     add("--check", action="store_true", help="compare with the recorded rewards; exit code 1 unless all agree")
+    configure_recordings(parser)
+    add("--no-images", action="store_true", help="leave camera topics out of the new bag")
+    add("--overwrite", action="store_true", help="do inputs again that are done")
+
+
+def configure_recordings(parser: argparse.ArgumentParser) -> None:
+    """Options that say how recordings are read, and what models are asked about them and how."""
+    from lrm_reward_node.options import configure_pipeline
+
+    add = parser.add_argument
+    add("--task", default="", help="task sentence; replaces the recorded one, needed where none is recorded")
     configure_pipeline(parser)
     parser.set_defaults(model=[])
     _repeatable(parser, "--model", "checkpoint; give it again for several models side by side (all in memory)")
@@ -38,18 +47,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="queries per second; default: as the recorded policy asked, else 1")  # fmt: skip
     add("--picture-rate-hz", type=float, default=1.0, help="pictures per second of a folder of pictures")
     add("--batch", type=int, default=8, help="frames in one batch of the model")
-    add("--no-images", action="store_true", help="leave camera topics out of the new bag")
-    add("--overwrite", action="store_true", help="do inputs again that are done")
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay; returns the exit code."""
     from lrm_bringup.replay.run import expand
 
-    options = _options(args)
+    if not (args.out or args.check):
+        raise BadInput("--out", None, "a folder", "Or --check, which writes nothing.")
+    options = replace(replay_options(args), images=not args.no_images, out=args.out, overwrite=args.overwrite)
     inputs = expand(args.inputs)
     _unlike(inputs)
-    pipelines = _pipelines(args)
+    pipelines = pipelines_of(args)
     refused, disagree, frames, queries = 0, 0, 0, 0
     started_s = time.monotonic()
     for path in inputs:
@@ -76,7 +85,8 @@ def _repeatable(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     parser.add_argument(name, action="append", default=[], help=text)
 
 
-def _options(args: argparse.Namespace) -> ReplayOptions:
+def replay_options(args: argparse.Namespace) -> ReplayOptions:
+    """How recordings are read and asked about; raises BadInput for a value that is out of range."""
     from lrm_bringup.replay.run import ReplayOptions
     from lrm_reward_node.prompts import check_task
 
@@ -87,11 +97,9 @@ def _options(args: argparse.Namespace) -> ReplayOptions:
         raise BadInput("--batch", args.batch, "1 to 1024")
     if args.task:
         check_task(args.task)
-    if not (args.out or args.check):
-        raise BadInput("--out", None, "a folder", "Or --check, which writes nothing.")
     return ReplayOptions(
         args.task, tuple(args.topic), args.log_time, args.query_rate_hz, args.picture_rate_hz, args.camera_quorum,
-        not args.no_images, args.batch, args.out, args.overwrite,
+        batch=args.batch,
     )  # fmt: skip
 
 
@@ -106,7 +114,8 @@ def _name(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.stem
 
 
-def _pipelines(args: argparse.Namespace) -> list[NamedPipeline]:
+def pipelines_of(args: argparse.Namespace) -> list[NamedPipeline]:
+    """The models that the options name, each with a label of its own."""
     from lrm_bringup.replay.scoring import NamedPipeline
     from lrm_reward_node.checkpoint import SHIPPED_MODEL
     from lrm_reward_node.options import pipeline_from

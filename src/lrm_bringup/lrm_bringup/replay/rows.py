@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from lrm_bringup.replay.scoring import NamedPipeline, ReplayedQuery
+from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardEstimate
 
 
@@ -85,3 +87,25 @@ def write_table(path: Path, rows: list[Row]) -> None:
     schema = pyarrow.schema([(f.name, kinds[str(f.type)]) for f in fields(Row)])
     values = [{k: None if v != v else v for k, v in asdict(row).items()} for row in rows]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(values, schema=schema), path)
+
+
+def read_table(path: Path) -> list[Row]:
+    """What :func:`write_table` wrote.
+
+    Raises:
+        BadInput: not such a table.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    kinds = {f.name: str(f.type) for f in fields(Row)}
+    try:
+        found = pyarrow.parquet.read_table(path, columns=list(kinds)).to_pylist()
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput("table of rewards", str(path), "a rewards.parquet of lrm replay", f"({text})") from error
+    if any(row[name] is None for row in found for name, kind in kinds.items() if kind != "float"):
+        raise BadInput(
+            "table of rewards", str(path), "a rewards.parquet of lrm replay", "(names or stamps are missing)"
+        )
+    return [Row(**{k: math.nan if v is None else v for k, v in row.items()}) for row in found]

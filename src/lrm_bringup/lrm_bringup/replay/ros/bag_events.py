@@ -48,7 +48,8 @@ class BagEvents:
         self._cameras = {topic: camera_name(topic.name) for topic in chosen}
         self.cameras = tuple(self._cameras.values())
         self.frames = sum(self.bag.counts[topic] for topic in chosen)
-        self._status = _nearest(self._of_type("lrm_msgs/msg/EpisodeStatus"), chosen[0].name)
+        self._camera_topic = chosen[0].name
+        self._status = self.topic_of("lrm_msgs/msg/EpisodeStatus")
         self._rewards = self._reward_topics(chosen[0].name)
         # A simulated clock is meant to differ from the wall clock of the log.
         self._own_clock = self.has_episodes or any(topic.name == "/clock" for topic in self.bag.topics)
@@ -62,6 +63,10 @@ class BagEvents:
     def has_episodes(self) -> bool:
         """True when the bag says when episodes started and ended, and what their task was."""
         return self._status is not None and self.bag.counts[self._status] > 0
+
+    def topic_of(self, msgtype: str) -> RecordedTopic | None:
+        """The topic of this type that belongs to the robot of the camera; None: the bag has none."""
+        return _nearest(self._of_type(msgtype), self._camera_topic)
 
     def events(self) -> Iterator[Event]:
         """Frames, episodes and recorded rewards, in the order of the bag."""

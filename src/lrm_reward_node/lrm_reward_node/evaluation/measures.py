@@ -1,0 +1,252 @@
+"""Every open-loop figure of one model over judged episodes, by head. What each means: docs/evaluation.md."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lrm_core.rewards import RewardHead
+from lrm_reward_node.evaluation.estimators import Estimator, calibration_error_of, mean_of, ratio_of, tau_of
+from lrm_reward_node.evaluation.judged import OUTCOMES, JudgedEpisode
+from lrm_reward_node.evaluation.metrics import comparison_estimators, state_estimators, trajectory_pearson
+from lrm_reward_node.evaluation.ordering import kendall_tau, value_order_correlation
+from lrm_reward_node.evaluation.quality import INTERVAL_SIGMAS, THRESHOLD, TIE, confirmed_at
+from lrm_reward_node.evaluation.statistics import BINS, bin_of, within_tolerance
+
+REWOUND, SHUFFLED = "rewound", "shuffled"
+BOTH_OUTCOMES = "successful and failed episodes with a known last score"
+ORACLE = "an oracle reward that changes, beside at least 3 known scores of an episode"
+PROGRESS_TRUTH = "true progress: of a simulator, or time in episodes known to have succeeded"
+COPIES = "copies of the frames in another order, scored by the model (not with --no-controls, tables or score files)"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One figure of one head.
+
+    Attributes:
+        head: the head.
+        name: of the figure.
+        estimator: the figure as a function of episode weights.
+        needs: what has to be known for it to be defined.
+        better: 1 the higher the better, -1 the lower, 0 neither.
+        per_episode: (E,) what each episode gives, for paired tests; None: it is one figure over all of them.
+        yes_or_no: these are 1 and 0.
+        compared: models are compared by it.
+    """
+
+    head: RewardHead
+    name: str
+    estimator: Estimator
+    needs: str
+    better: int = 1
+    per_episode: np.ndarray | None = None
+    yes_or_no: bool = False
+    compared: bool = False
+
+    @property
+    def key(self) -> str:
+        """``head.name``."""
+        return f"{self.head.value}.{self.name}"
+
+
+def measures(episodes: Sequence[JudgedEpisode], definition: str) -> list[Measure]:
+    """All figures; ``definition`` is that of the published ones, see :mod:`lrm_reward_node.evaluation.metrics`."""
+    asked = {head for episode in episodes for head in episode.values}
+    found: list[Measure] = []
+    for head, more in (
+        (RewardHead.PROGRESS, _progress), (RewardHead.COMPLETION, _completion),
+        (RewardHead.CONTRASTIVE, _contrastive), (RewardHead.FUSED, lambda _: []),
+    ):  # fmt: skip
+        if head in asked:
+            found += [*_published(episodes, head, definition), *more(episodes), _unknown(episodes, head)]
+    return found
+
+
+def absolute_error(episode: JudgedEpisode) -> np.ndarray:
+    """(Q,) distance of progress from true progress; NaN where either is unknown."""
+    error: np.ndarray = np.abs(episode.of(RewardHead.PROGRESS) - episode.truth.progress_at(episode.t_s))
+    return error
+
+
+def within(episodes: Sequence[JudgedEpisode], tolerance: float) -> Estimator:
+    """Share of frames with |p - p*| <= tolerance, of those where both are known: a point of the tolerance curve."""
+    errors = [absolute_error(episode) for episode in episodes]
+    counts = [(np.sum(within_tolerance(error, tolerance)), np.sum(np.isfinite(error))) for error in errors]
+    return ratio_of(*_columns(counts))
+
+
+def answers(episode: JudgedEpisode, head: RewardHead) -> tuple[np.ndarray, np.ndarray]:
+    """Stated probabilities of a two-answer head and what was true, where both are known."""
+    if head is RewardHead.COMPLETION:
+        stated, true = episode.of(head), episode.truth.done_at(episode.t_s)
+    else:
+        stated, change = (episode.of(head)[1:] + 1.0) / 2.0, np.diff(episode.truth.progress_at(episode.t_s))
+        true = np.where(np.abs(change) >= TIE, (change > 0.0).astype(float), math.nan)
+    known = np.isfinite(stated) & np.isfinite(true)
+    return stated[known], true[known]
+
+
+def last_known(episode: JudgedEpisode, head: RewardHead) -> float:
+    """The newest score of a head that is known; NaN without any."""
+    scores = episode.of(head)
+    known = scores[np.isfinite(scores)]
+    return float(known[-1]) if len(known) else math.nan
+
+
+def false_success(episode: JudgedEpisode) -> int | None:
+    """Query at which a success is confirmed that is none; None: at none, or nobody knows."""
+    at = confirmed_at(episode.of(RewardHead.COMPLETION), THRESHOLD)
+    if at is None or episode.truth.success is None:
+        return None
+    if len(episode.truth.done):
+        return at if episode.truth.done_at(episode.t_s)[at] == 0.0 else None
+    return None if episode.truth.success else at
+
+
+def _published(episodes: Sequence[JudgedEpisode], head: RewardHead, definition: str) -> list[Measure]:
+    trajectories = [episode.trajectory(head, definition) for episode in episodes]
+    if head is RewardHead.CONTRASTIVE:
+        found = comparison_estimators(trajectories, definition)
+        needs = {"monotonicity_success": "successful episodes"}
+        return [Measure(head, name, one, needs.get(name, ORACLE)) for name, one in found.items()]
+    found = state_estimators(trajectories, definition)
+    fit = np.array([trajectory_pearson(one, definition) for one in trajectories])
+    return [
+        Measure(head, "roc_auc", found["roc_auc"], BOTH_OUTCOMES, compared=True),
+        Measure(head, "pairwise_acc_pct", found["pairwise_acc_pct"], BOTH_OUTCOMES),
+        Measure(head, "global_pearson", found["global_pearson"], "an oracle reward in at least 3 episodes"),
+        Measure(head, "per_traj_pearson", found["per_traj_pearson"], ORACLE, per_episode=fit, compared=True),
+    ]
+
+
+def _progress(episodes: Sequence[JudgedEpisode]) -> list[Measure]:
+    head = RewardHead.PROGRESS
+    failed = np.array([e.truth.success is False for e in episodes], bool)
+    order = _each(episodes, lambda e: value_order_correlation(e.of(head), np.arange(len(e.t_s))))
+    error = _each(episodes, lambda e: _mean(absolute_error(e)))
+    tau = _each(episodes, lambda e: kendall_tau(e.of(head), e.truth.progress_at(e.t_s)))
+    shown = {kind: _each(episodes, lambda e, k=kind: _copy_order(e, k)) for kind in (REWOUND, SHUFFLED)}  # type: ignore[misc]
+    true = _each(episodes, lambda e: _copy_order(e, SHUFFLED, by_time=True))
+    return [
+        _averaged("mean_abs_error", error, PROGRESS_TRUTH, -1, True),
+        Measure(head, "within_0.1", within(episodes, 0.1), PROGRESS_TRUTH),
+        _averaged("kendall_tau", tau, PROGRESS_TRUTH, 1, True),
+        _averaged("voc", np.where(failed, math.nan, order), "episodes of 3 known scores that did not fail", 1, True),
+        _averaged("voc_failure", np.where(failed, order, math.nan), "failed episodes of 3 known scores", 0),
+        _averaged("voc_rewound", np.where(failed, math.nan, shown[REWOUND]), COPIES, -1),
+        _averaged("voc_shuffled", np.where(failed, math.nan, shown[SHUFFLED]), COPIES, 0),
+        _averaged("voc_shuffled_true", np.where(failed, math.nan, true), COPIES),
+        Measure(head, "outcome_kendall_tau", _outcome_tau(episodes), "several episodes of a task that end differently"),
+        Measure(head, "coverage_90", _coverage(episodes), f"{PROGRESS_TRUTH}, and a stated uncertainty", 0),
+    ]
+
+
+def _completion(episodes: Sequence[JudgedEpisode]) -> list[Measure]:
+    head = RewardHead.COMPLETION
+    success = np.array([math.nan if e.truth.success is None else float(e.truth.success) for e in episodes])
+    said = _each(episodes, lambda e: confirmed_at(e.of(head), THRESHOLD) is not None)
+    false = _each(episodes, lambda e: false_success(e) is not None)
+    last = _each(episodes, lambda e: _decided(e))
+    found = (success == 1.0) * said * (1.0 - false)
+    return [
+        Measure(head, "decision_acc", mean_of(last), "an outcome and a known last score", 1, last, True, True),
+        Measure(head, "false_success_rate", ratio_of(false, success == 0.0), "failed episodes", -1),
+        Measure(head, "recall", ratio_of(found, success == 1.0), "successful episodes"),
+        Measure(head, "ece", _calibration(episodes, head), "frames of which it is known whether the task is done", -1),
+    ]
+
+
+def _contrastive(episodes: Sequence[JudgedEpisode]) -> list[Measure]:
+    head = RewardHead.CONTRASTIVE
+    counts = _columns([(np.sum((s >= 0.5) == (t == 1.0)), len(s)) for s, t in (answers(e, head) for e in episodes)])
+    shares = np.divide(counts[0], counts[1], out=np.full(len(episodes), math.nan), where=counts[1] > 0)
+    backwards = _each(
+        episodes, lambda e: _mean_at_least_0(e.copies[REWOUND].values[head]) if REWOUND in e.copies else math.nan
+    )
+    succeeded = np.array([e.truth.success is True for e in episodes], bool)
+    return [
+        Measure(head, "direction_acc_clear", ratio_of(*counts), PROGRESS_TRUTH, 1, shares, False, True),
+        Measure(head, "monotonicity_rewound", mean_of(np.where(succeeded, backwards, math.nan)), COPIES, -1),
+        Measure(head, "ece", _calibration(episodes, head), PROGRESS_TRUTH, -1),
+    ]
+
+
+def _averaged(name: str, values: np.ndarray, needs: str, better: int = 1, compared: bool = False) -> Measure:
+    return Measure(RewardHead.PROGRESS, name, mean_of(values), needs, better, values, False, compared)
+
+
+def _unknown(episodes: Sequence[JudgedEpisode], head: RewardHead) -> Measure:
+    first = int(head in (RewardHead.CONTRASTIVE, RewardHead.FUSED))  # has nothing to compare the first frame with
+    counts = [(np.sum(np.isnan(e.of(head)[first:])), len(e.t_s[first:])) for e in episodes]
+    return Measure(head, "unknown", ratio_of(*_columns(counts)), "queries", -1)
+
+
+def _outcome_tau(episodes: Sequence[JudgedEpisode]) -> Estimator:
+    ranks = np.array([_rank(episode) for episode in episodes])
+    scores = _each(episodes, lambda e: last_known(e, RewardHead.PROGRESS))
+    return tau_of(scores, ranks, [episode.task for episode in episodes])
+
+
+def _rank(episode: JudgedEpisode) -> float:
+    truth = episode.truth
+    if truth.outcome in OUTCOMES:
+        return float(OUTCOMES.index(truth.outcome))
+    return math.nan if truth.success is None else float(2 * truth.success)
+
+
+def _copy_order(episode: JudgedEpisode, kind: str, by_time: bool = False) -> float:
+    """VOC of a copy against the order in which it was shown, or against that of time."""
+    copy = episode.copies.get(kind)
+    if copy is None:
+        return math.nan
+    order = copy.order if by_time else np.arange(len(copy.order))
+    return value_order_correlation(copy.values[RewardHead.PROGRESS], order)
+
+
+def _coverage(episodes: Sequence[JudgedEpisode]) -> Estimator:
+    counts = []
+    for episode in episodes:
+        spread = episode.uncertainty.get(RewardHead.PROGRESS, np.full(len(episode.t_s), math.nan))
+        error = absolute_error(episode)
+        known = np.isfinite(error) & np.isfinite(spread)
+        counts.append((np.sum(error[known] <= INTERVAL_SIGMAS * spread[known]), np.sum(known)))
+    return ratio_of(*_columns(counts))
+
+
+def _calibration(episodes: Sequence[JudgedEpisode], head: RewardHead) -> Estimator:
+    sums = np.zeros((3, len(episodes), BINS))
+    for index, episode in enumerate(episodes):
+        stated, true = answers(episode, head)
+        for row, weights in enumerate((np.ones(len(stated)), stated, true)):
+            sums[row, index] = np.bincount(bin_of(stated), weights, BINS)
+    return calibration_error_of(*sums)
+
+
+def _decided(episode: JudgedEpisode) -> float:
+    last = last_known(episode, RewardHead.COMPLETION)
+    if episode.truth.success is None or math.isnan(last):
+        return math.nan
+    return float((last >= THRESHOLD) == episode.truth.success)
+
+
+def _each(episodes: Sequence[JudgedEpisode], figure: Callable[[JudgedEpisode], float]) -> np.ndarray:
+    return np.array([figure(episode) for episode in episodes], float)
+
+
+def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+    table = np.array(pairs, float).reshape(-1, 2)
+    return table[:, 0], table[:, 1]
+
+
+def _mean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def _mean_at_least_0(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.mean(known >= 0.0)) if len(known) else math.nan
