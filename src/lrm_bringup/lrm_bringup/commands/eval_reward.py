@@ -31,7 +31,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="bag, folder of bags or run folder; LeRobotDataset; video, or folder of clips with index.json; folder of "
         "lrm replay or its rewards.parquet; vlm_scores.json, as NAME=FILE to name its model")  # fmt: skip
     add("--mode", default="aligned", choices=DEFINITIONS,
-        help="definition of the published figures: aligned is right, paper is that of the published script")  # fmt: skip
+        help="of the published figures: aligned is right, paper is what the published script does")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help=f"where the figures go; default: {JSON_FILE} below --out")
     add(
         "--out",
@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
     result["worst"] = [one.facts for one in worst]
     places = args.json or args.out / JSON_FILE, args.out / PAGE_FILE
     for place, text in zip(
-        places, (json.dumps(result, indent=2, allow_nan=False) + "\n", render(result, worst)), strict=True
+        places,
+        (json.dumps(result, indent=2, allow_nan=False) + "\n", render(result, judged.episodes, worst)),
+        strict=True,
     ):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8")

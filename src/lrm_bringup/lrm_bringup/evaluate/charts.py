@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from lrm_bringup.report import figures
 from lrm_bringup.report.journal import RewardSeen
 from lrm_bringup.report.svg import Chart, Point
@@ -15,7 +17,7 @@ from lrm_reward_node.evaluation.judged import JudgedEpisode
 COLOURS = ("--accent", "--contrastive", "--good", "--predicted", "--bad", "--truth", "--muted")
 _FIFTHS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 _SIDE = 360
-_ROW_PX, _LABELS_PX = 22, 190
+_ROW_PX, _LABELS_PX, _LABEL_LETTERS = 22, 200, 27
 
 
 def colours(models: Sequence[str]) -> dict[str, str]:
@@ -24,10 +26,8 @@ def colours(models: Sequence[str]) -> dict[str, str]:
 
 
 def tolerance(models: Mapping[str, Any], colour: Mapping[str, str]) -> str:
-    """Share of frames within a tolerance of true progress, with 95 % bands; empty when none is known."""
+    """Share of frames within a tolerance of true progress, with 95 % bands."""
     curves = {name: model["tolerance_curve"]["points"] for name, model in models.items()}
-    if not any(curves.values()):
-        return ""
     chart = _unit_chart("share of frames within the tolerance", "tolerance Δ")
     for name, points in curves.items():
         bands = [(p["tolerance"], *p["ci95"]) for p in points if p["ci95"][0] is not None]
@@ -37,10 +37,8 @@ def tolerance(models: Mapping[str, Any], colour: Mapping[str, str]) -> str:
 
 
 def roc(models: Mapping[str, Any], colour: Mapping[str, str], head: RewardHead) -> str:
-    """Success at the end against the last score; empty without both outcomes."""
+    """Success at the end against the last score."""
     curves = {name: model["roc"][head.value] for name, model in models.items()}
-    if not any(curve["threshold"] for curve in curves.values()):
-        return ""
     chart = _unit_chart(f"ROC of {head.value}", "false positive rate")
     chart.line([(0, 0), (1, 1)], "--grid", width=1)
     for name, curve in curves.items():
@@ -49,10 +47,8 @@ def roc(models: Mapping[str, Any], colour: Mapping[str, str], head: RewardHead) 
 
 
 def reliability(models: Mapping[str, Any], colour: Mapping[str, str], head: RewardHead) -> str:
-    """What was true against the stated probability, one dot per bin; empty when nothing is known."""
+    """What was true against the stated probability, one dot per bin."""
     curves = {name: model["reliability"][head.value] for name, model in models.items()}
-    if not any(curve["count"] for curve in curves.values()):
-        return ""
     chart = _unit_chart(f"reliability of {head.value}", "stated probability")
     chart.line([(0, 0), (1, 1)], "--grid", width=1)
     for name, curve in curves.items():
@@ -72,7 +68,7 @@ def groups(rows: Sequence[tuple[str, Mapping[str, Any] | None]], label: str) -> 
     chart.axes([tick for tick in (-1.0, -0.5, 0.0, 0.5, 1.0) if tick >= low], [])
     for index, (name, row) in enumerate(known):
         y = len(known) - index - 0.5
-        chart.row_label(y, name if len(name) < 31 else f"{name[:29]}…")
+        chart.row_label(y, name if len(name) <= _LABEL_LETTERS else f"{name[: _LABEL_LETTERS - 1]}…")
         if row["ci95"][0] is not None:
             chart.line([(row["ci95"][0], y), (row["ci95"][1], y)], "--text", width=1.2)
         chart.dot(row["value"], y, "--accent", title=f"{name}: {row['value']:.3f}")
@@ -101,7 +97,7 @@ def curves(of_models: Mapping[str, JudgedEpisode], colour: Mapping[str, str]) ->
     return chart.svg()
 
 
-def _points(x: Sequence[float], y: Sequence[float]) -> list[Point]:
+def _points(x: np.ndarray, y: np.ndarray) -> list[Point]:
     return [(float(a), float(b)) for a, b in zip(x, y, strict=True)]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from html import escape
 from typing import Any
 
@@ -12,6 +13,7 @@ from lrm_bringup.evaluate.worst import COMPARISON, PROGRESS, SUCCESS, Worst
 from lrm_bringup.report import figures
 from lrm_bringup.report.markup import card, chips, legend, number, page, table, tag
 from lrm_core.rewards import RewardHead
+from lrm_reward_node.evaluation.judged import JudgedEpisode
 
 GROUPED = (
     ("progress", "per_traj_pearson"),
@@ -19,6 +21,10 @@ GROUPED = (
     ("completion", "roc_auc"),
     ("contrastive", "direction_acc_clear"),
 )
+Draw = Callable[[Mapping[str, Any], Mapping[str, str]], str]
+OPEN_ROWS = 12
+"""Longer tables of comparisons are folded."""
+MAX_EPISODES = 24
 _KEYS = [
     (figures.PROGRESS, "progress"), (figures.COMPLETION, "completion"), (figures.CONTRASTIVE, "contrastive"),
     (figures.TRUTH, "true progress"), (figures.UNKNOWN, "✕ UNKNOWN"),
@@ -30,8 +36,8 @@ _NOTES = {
 }
 
 
-def render(result: Mapping[str, Any], worst: Sequence[Worst]) -> str:
-    """The page as text."""
+def render(result: Mapping[str, Any], episodes: Mapping[str, Sequence[JudgedEpisode]], worst: Sequence[Worst]) -> str:
+    """The page as text, from the summary, the episodes of every model and the errors to show."""
     models = result["models"]
     colour = charts.colours(list(models))
     keys = legend([(colour[name], name) for name in models])
@@ -39,21 +45,9 @@ def render(result: Mapping[str, Any], worst: Sequence[Worst]) -> str:
         _sources(result["sources"]),
         _figures(models, result["definition"]),
         _comparisons(result["comparisons"]),
-        card(
-            "Tolerance curve",
-            _plot(keys, charts.tolerance(models, colour)),
-            "Share of frames with |p − p*| ≤ Δ.",
-            "half",
-        ),
-        *(
-            _head_plot("ROC, the last score", charts.roc, models, colour, keys, head)
-            for head in (RewardHead.PROGRESS, RewardHead.COMPLETION)
-        ),
-        *(
-            _head_plot("Reliability", charts.reliability, models, colour, keys, head)
-            for head in (RewardHead.COMPLETION, RewardHead.CONTRASTIVE)
-        ),
+        *_plots(models, colour),
         *(_groups(models, by, title) for by, title in (("by_task", "Per task"), ("by_source", "Per source"))),
+        _side_by_side(episodes, colour, keys),
         *(_worst(kind, [one for one in worst if one.kind == kind]) for kind in (PROGRESS, SUCCESS, COMPARISON)),
         _problems([*result["refused"], *result["problems"]]),
     ]
@@ -90,10 +84,16 @@ def _figures(models: Mapping[str, Any], definition: str) -> str:
         found = [model.get(head, {}).get(name) for model in models.values()]
         why = next((one["needs"] for one in found if one is not None and "needs" in one), "")
         note = f'<br><span class="note">needs {escape(why)}</span>' if why and not any(map(_known, found)) else ""
-        rows.append([escape(head), f"<code>{escape(name)}</code>{note}", *(shown(one) for one in found)])
-    columns = ("head", "figure", *map(escape, models))
+        rows.append([escape(head), f"<code>{escape(name)}</code>{note}", *map(_cell, found)])
+    columns = ("head", "figure", *(escape(name).replace(" (", "<br>(") for name in models))
     note = f"With 95 % intervals; published figures as {escape(definition)}. A dash: not defined on these episodes."
     return card("Figures", table(columns, rows, frozenset(range(2, len(columns)))), note)
+
+
+def _cell(row: Mapping[str, Any] | None) -> str:
+    """A figure over its interval, which makes a column half as wide."""
+    figure, _, ends = shown(row).partition(" ")
+    return f'{figure}<br><span class="note">{ends}</span>' if ends else figure
 
 
 def _known(row: Mapping[str, Any] | None) -> bool:
@@ -101,33 +101,67 @@ def _known(row: Mapping[str, Any] | None) -> bool:
 
 
 def _comparisons(rows: Sequence[Mapping[str, Any]]) -> str:
-    head = ("figure", "models", "difference, 95 %", "episodes", "test", "p", "p, Holm", "better")
+    head = ("figure", "models", "difference, 95 %", "episodes", "p", "p, Holm", "better")
     cells = [
         [
             f"<code>{escape(row['figure'])}</code>", f"{escape(row['first'])} → {escape(row['second'])}",
-            shown({"value": row["difference"], "ci95": row["ci95"]}), str(row["episodes"]), escape(row["test"]),
-            number(row["p"], 4), number(row["p_holm"], 4),
+            shown({"value": row["difference"], "ci95": row["ci95"]}), str(row["episodes"]),
+            f'{number(row["p"], 4)}<br><span class="note">{escape(row["test"])}</span>', number(row["p_holm"], 4),
             tag(row["better"], "good") if row["better"] else tag("neither", "muted"),
         ]
         for row in rows
     ]  # fmt: skip
     note = "Differences on the episodes that both models scored. Corrected by Holm for all pairs of one figure."
-    return card("Models compared", table(head, cells, frozenset({2, 3, 5, 6})) if cells else "", note)
+    body = table(head, cells, frozenset({2, 3, 4, 5})) if cells else ""
+    if len(cells) > OPEN_ROWS:
+        better = sum(bool(row["better"]) for row in rows)
+        body = f"<details><summary>{better} of {len(rows)} differences are beyond chance</summary>{body}</details>"
+    return card("Models compared", body, note)
 
 
-def _plot(keys: str, svg: str) -> str:
-    return f"{keys}{svg}" if svg else ""
+def _side_by_side(episodes: Mapping[str, Sequence[JudgedEpisode]], colour: Mapping[str, str], keys: str) -> str:
+    """Progress of all models over the same episodes; empty with one model."""
+    by_key: dict[tuple[str, str], dict[str, JudgedEpisode]] = {}
+    for model, found in episodes.items():
+        for one in found:
+            if RewardHead.PROGRESS in one.values:
+                by_key.setdefault(one.key, {})[model] = one
+    shared = {key: of_models for key, of_models in by_key.items() if len(of_models) > 1}
+    body = ""
+    for key, of_models in list(shared.items())[:MAX_EPISODES]:
+        outcome = next(iter(of_models.values())).truth.outcome
+        body += f'<div class="episode"><h3>{escape(key[1])}{tag(outcome, "muted") if outcome else ""}</h3>'
+        body += f"{charts.curves(of_models, colour)}</div>"
+    rest = f"The first {MAX_EPISODES} of {len(shared)} episodes. " if len(shared) > MAX_EPISODES else ""
+    note = f"{rest}Dashed: true progress, where it is known; a gap is UNKNOWN."
+    return card("Progress, all models", f'{keys}<div class="pairs">{body}</div>' if body else "", note)
 
 
-def _head_plot(
-    title: str,
-    draw: Callable[..., str],
-    models: Mapping[str, Any],
-    colour: Mapping[str, str],
-    keys: str,
-    head: RewardHead,
+def _plots(models: Mapping[str, Any], colour: Mapping[str, str]) -> Iterator[str]:
+    """Tolerance curve, ROC and reliability, each of the models that have it."""
+    yield _plot("Tolerance curve: share of frames with |p − p*| ≤ Δ", charts.tolerance, models, colour, _curve)
+    for head in (RewardHead.PROGRESS, RewardHead.COMPLETION):
+        points = partial(_part, "roc", head)
+        yield _plot(f"ROC, the last score: {head.value}", partial(charts.roc, head=head), models, colour, points)
+    for head in (RewardHead.COMPLETION, RewardHead.CONTRASTIVE):
+        points = partial(_part, "reliability", head)
+        yield _plot(f"Reliability: {head.value}", partial(charts.reliability, head=head), models, colour, points)
+
+
+def _plot(
+    title: str, draw: Draw, models: Mapping[str, Any], colour: Mapping[str, str], points: Callable[[Any], Any]
 ) -> str:
-    return card(f"{title}: {head.value}", _plot(keys, draw(models, colour, head)), "", "half")
+    having = {name: model for name, model in models.items() if points(model)}
+    keys = legend([(colour[name], name) for name in having])
+    return card(title, f"{keys}{draw(having, colour)}" if having else "", "", "half")
+
+
+def _curve(model: Mapping[str, Any]) -> Any:
+    return model["tolerance_curve"]["points"]
+
+
+def _part(name: str, head: RewardHead, model: Mapping[str, Any]) -> Any:
+    return any(model[name][head.value].values())
 
 
 def _groups(models: Mapping[str, Any], by: str, title: str) -> str:

@@ -123,7 +123,8 @@ def _roc(episodes: Sequence[JudgedEpisode], head: RewardHead) -> dict[str, Any]:
 
 def _reliability(episodes: Sequence[JudgedEpisode], head: RewardHead) -> dict[str, Any]:
     pairs = [answers(episode, head) for episode in episodes]
-    found = reliability(*(np.concatenate([np.zeros(0), *column]) for column in zip(*pairs, strict=True)))
+    stated, true = (np.concatenate([np.zeros(0), *column]) for column in zip(*pairs, strict=True))
+    found = reliability(stated, true) if len(set(true)) > 1 else reliability(np.zeros(0), np.zeros(0))
     return _clean({"stated": found.stated.tolist(), "true": found.true.tolist(), "count": found.count.tolist()})
 
 

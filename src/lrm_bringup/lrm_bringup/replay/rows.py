@@ -108,4 +108,5 @@ def read_table(path: Path) -> list[Row]:
         raise BadInput(
             "table of rewards", str(path), "a rewards.parquet of lrm replay", "(names or stamps are missing)"
         )
-    return [Row(**{k: math.nan if v is None else v for k, v in row.items()}) for row in found]
+    rows: list[dict[str, Any]] = [{k: math.nan if v is None else v for k, v in row.items()} for row in found]
+    return [Row(**row) for row in rows]

@@ -20,6 +20,8 @@ REWOUND, SHUFFLED = "rewound", "shuffled"
 BOTH_OUTCOMES = "successful and failed episodes with a known last score"
 ORACLE = "an oracle reward that changes, beside at least 3 known scores of an episode"
 PROGRESS_TRUTH = "true progress: of a simulator, or time in episodes known to have succeeded"
+DONE = "frames that are done and frames that are not, known to be so"
+CLOSER = f"comparisons of which some are closer and some further; {PROGRESS_TRUTH}"
 COPIES = "copies of the frames in another order, scored by the model (not with --no-controls, tables or score files)"
 
 
@@ -156,7 +158,7 @@ def _completion(episodes: Sequence[JudgedEpisode]) -> list[Measure]:
         Measure(head, "decision_acc", mean_of(last), "an outcome and a known last score", 1, last, True, True),
         Measure(head, "false_success_rate", ratio_of(false, success == 0.0), "failed episodes", -1),
         Measure(head, "recall", ratio_of(found, success == 1.0), "successful episodes"),
-        Measure(head, "ece", _calibration(episodes, head), "frames of which it is known whether the task is done", -1),
+        Measure(head, "ece", _calibration(episodes, head), DONE, -1),
     ]
 
 
@@ -171,7 +173,7 @@ def _contrastive(episodes: Sequence[JudgedEpisode]) -> list[Measure]:
     return [
         Measure(head, "direction_acc_clear", ratio_of(*counts), PROGRESS_TRUTH, 1, shares, False, True),
         Measure(head, "monotonicity_rewound", mean_of(np.where(succeeded, backwards, math.nan)), COPIES, -1),
-        Measure(head, "ece", _calibration(episodes, head), PROGRESS_TRUTH, -1),
+        Measure(head, "ece", _calibration(episodes, head), CLOSER, -1),
     ]
 
 
@@ -223,6 +225,9 @@ def _calibration(episodes: Sequence[JudgedEpisode], head: RewardHead) -> Estimat
         stated, true = answers(episode, head)
         for row, weights in enumerate((np.ones(len(stated)), stated, true)):
             sums[row, index] = np.bincount(bin_of(stated), weights, BINS)
+    counts, _, positive = sums
+    if not 0.0 < positive.sum() < counts.sum():  # with one answer alone true, whoever always gives it is calibrated
+        return lambda weights: np.full(len(weights), math.nan)
     return calibration_error_of(*sums)
 
 

@@ -67,8 +67,8 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS)
     probabilities, labels = _known(probabilities, labels)
     index = bin_of(probabilities, bins)
     inside = [index == i for i in np.unique(index)]
-    means = [np.array([values[i].mean() for i in inside]) for values in (probabilities, labels)]
-    return Reliability(*means, np.array([int(i.sum()) for i in inside]))
+    stated, true = (np.array([values[i].mean() for i in inside]) for values in (probabilities, labels))
+    return Reliability(stated, true, np.array([int(i.sum()) for i in inside]))
 
 
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = BINS) -> float:
