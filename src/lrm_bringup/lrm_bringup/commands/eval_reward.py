@@ -64,8 +64,9 @@ def run(args: argparse.Namespace) -> int:
     with _progress(len(inputs)) as progress:
         judged = _judge(args, inputs, options, progress)
     about = {"command": ["eval", "reward", *map(str, args.inputs)], "controls": args.controls}
-    result = summarise(judged, args.mode, args.seed, args.resamples, about)
-    worst = worst_errors(judged, args.strips)
+    with Console(stderr=True).status("figures, intervals and pictures"):
+        result = summarise(judged, args.mode, args.seed, args.resamples, about)
+        worst = worst_errors(judged, args.strips)
     result["worst"] = [one.facts for one in worst]
     places = args.json or args.out / JSON_FILE, args.out / PAGE_FILE
     for place, text in zip(

@@ -187,8 +187,7 @@ def _error(one: Worst) -> str:
     episode = one.episode
     outcome = tag(episode.truth.outcome, "good" if episode.truth.success else "muted") if episode.truth.outcome else ""
     strip = "".join(
-        f'<figure><img src="{uri}" alt=""><figcaption{" class=bad" if index == one.query else ""}>'
-        f"{float(episode.t_s[index]):.1f} s</figcaption></figure>"
+        f'<figure><img src="{uri}" alt=""><figcaption>{float(episode.t_s[index]):.1f} s</figcaption></figure>'
         for index, uri in one.film
     )
     film = (

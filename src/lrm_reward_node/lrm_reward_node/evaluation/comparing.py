@@ -9,7 +9,7 @@ from itertools import combinations
 
 import numpy as np
 
-from lrm_reward_node.evaluation.estimators import bootstrap_weights, interval, value
+from lrm_reward_node.evaluation.estimators import MIN_DEFINED, bootstrap_weights, interval, value
 from lrm_reward_node.evaluation.judged import JudgedEpisode
 from lrm_reward_node.evaluation.measures import Measure, measures
 
@@ -102,7 +102,7 @@ def _judge(row: Comparison, p_holm: float, better: int) -> Comparison:
 
 def _bootstrap_p(drawn: np.ndarray) -> float:
     known = drawn[np.isfinite(drawn)]
-    if len(known) < len(drawn) / 2:
+    if len(known) < MIN_DEFINED * len(drawn):
         return math.nan
     tail = min(int(np.sum(known <= 0.0)), int(np.sum(known >= 0.0)))
     return min(1.0, 2.0 * (tail + 1) / (len(known) + 1))

@@ -153,10 +153,12 @@ def _completion(episodes: Sequence[JudgedEpisode]) -> list[Measure]:
     said = _each(episodes, lambda e: confirmed_at(e.of(head), THRESHOLD) is not None)
     false = _each(episodes, lambda e: false_success(e) is not None)
     last = _each(episodes, lambda e: _decided(e))
+    dated = (success == 1.0) * _each(episodes, lambda e: len(e.truth.done) > 0)
     found = (success == 1.0) * said * (1.0 - false)
     return [
         Measure(head, "decision_acc", mean_of(last), "an outcome and a known last score", 1, last, True, True),
-        Measure(head, "false_success_rate", ratio_of(false, success == 0.0), "failed episodes", -1),
+        Measure(head, "false_success_rate", ratio_of(false * (success == 0.0), success == 0.0), "failed episodes", -1),
+        Measure(head, "early_success_rate", ratio_of(false * dated, dated), "successful episodes, true per frame", -1),
         Measure(head, "recall", ratio_of(found, success == 1.0), "successful episodes"),
         Measure(head, "ece", _calibration(episodes, head), DONE, -1),
     ]
