@@ -103,6 +103,8 @@ def test_clips_with_outcomes_stand_beside_the_published_curves(
     assert ours["progress"]["mean_abs_error"]["value"] < 0.05
     assert result["sources"][0]["oracle"] == {"time within successful episodes": 1, "none": 2}
     assert len(ours["tolerance_curve"]["points"]) == 11
+    assert ours["completion"]["false_success_rate"]["value"] == 0.0
+    assert ours["completion"]["false_success_rate"]["ci95"][1] > 0.6  # none of two
     assert len(ours["by_task"]) == len(ours["by_source"]) == 1
     page = (tmp_path / "out" / "reward_eval.html").read_text()
     assert page.count("<svg") >= 6 and "data:image/jpeg" in page

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lrm_bringup.evaluate.run import Judged
+from lrm_bringup.report.statistics import wilson
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.evaluation.comparing import compare
 from lrm_reward_node.evaluation.estimators import Estimator, bootstrap_weights, interval, value
@@ -88,6 +89,8 @@ def _groups(
 
 def _figure(one: Measure, inside: np.ndarray, weights: np.ndarray, definition: str) -> dict[str, Any]:
     row = _estimate(one.estimator, inside, weights)
+    if one.share is not None:  # resamples of "none of 5" are all none, and that is not how sure it is
+        row["ci95"] = _clean(list(wilson(*(int(np.sum(column[inside])) for column in one.share))))
     if row["value"] is None:
         row["needs"] = f"{one.needs}; {SUPPRESSED}" if definition == "paper" else one.needs
     return row

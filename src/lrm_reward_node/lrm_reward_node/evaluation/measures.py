@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,6 +37,7 @@ class Measure:
         better: 1 the higher the better, -1 the lower, 0 neither.
         per_episode: (E,) what each episode gives, for paired tests; None: it is one figure over all of them.
         yes_or_no: these are 1 and 0.
+        share: (E,) how many of (E,) how many: it is a share of episodes; None: it is something else.
         compared: models are compared by it.
     """
 
@@ -48,6 +49,7 @@ class Measure:
     per_episode: np.ndarray | None = None
     yes_or_no: bool = False
     compared: bool = False
+    share: tuple[np.ndarray, np.ndarray] | None = None
 
     @property
     def key(self) -> str:
@@ -155,13 +157,19 @@ def _completion(episodes: Sequence[JudgedEpisode]) -> list[Measure]:
     last = _each(episodes, lambda e: _decided(e))
     dated = (success == 1.0) * _each(episodes, lambda e: len(e.truth.done) > 0)
     found = (success == 1.0) * said * (1.0 - false)
+    right = _share_of("decision_acc", last == 1.0, np.isfinite(last), "an outcome and a known last score")
     return [
-        Measure(head, "decision_acc", mean_of(last), "an outcome and a known last score", 1, last, True, True),
-        Measure(head, "false_success_rate", ratio_of(false * (success == 0.0), success == 0.0), "failed episodes", -1),
-        Measure(head, "early_success_rate", ratio_of(false * dated, dated), "successful episodes, true per frame", -1),
-        Measure(head, "recall", ratio_of(found, success == 1.0), "successful episodes"),
+        replace(right, per_episode=last, yes_or_no=True, compared=True),
+        _share_of("false_success_rate", false * (success == 0.0), success == 0.0, "failed episodes", -1),
+        _share_of("early_success_rate", false * dated, dated, "successful episodes, true per frame", -1),
+        _share_of("recall", found, success == 1.0, "successful episodes"),
         Measure(head, "ece", _calibration(episodes, head), DONE, -1),
     ]
+
+
+def _share_of(name: str, part: np.ndarray, whole: np.ndarray, needs: str, better: int = 1) -> Measure:
+    """A share of episodes, of the completion head."""
+    return Measure(RewardHead.COMPLETION, name, ratio_of(part, whole), needs, better, share=(part, whole))
 
 
 def _contrastive(episodes: Sequence[JudgedEpisode]) -> list[Measure]:
