@@ -54,33 +54,39 @@ def run(args: argparse.Namespace) -> int:
     """Evaluate, print the tables, write JSON and page; 2 when an input could not be used."""
     from rich.console import Console
 
+    from lrm_bringup.evaluate.inputs import find_inputs
+    from lrm_bringup.evaluate.labels import read_labels
     from lrm_bringup.evaluate.page import render
+    from lrm_bringup.evaluate.run import unused_labels
     from lrm_bringup.evaluate.summary import summarise
     from lrm_bringup.evaluate.text import print_tables
     from lrm_bringup.evaluate.worst import worst_errors
 
     options = _options(args)
-    inputs = _inputs(args)
+    labels = read_labels(args.labels) if args.labels else {}
+    inputs = find_inputs(args.inputs, labels)
     with _progress(len(inputs)) as progress:
         judged = _judge(args, inputs, options, progress)
+    if unused := unused_labels(labels, inputs, judged):
+        judged.problems.append(f"{args.labels}: nothing that was evaluated has the name {', '.join(unused)}")
     about = {"command": ["eval", "reward", *map(str, args.inputs)], "controls": args.controls}
     with Console(stderr=True).status("figures, intervals and pictures"):
         result = summarise(judged, args.mode, args.seed, args.resamples, about)
         worst = worst_errors(judged, args.strips)
     result["worst"] = [one.facts for one in worst]
     places = args.json or args.out / JSON_FILE, args.out / PAGE_FILE
-    for place, text in zip(
-        places,
-        (json.dumps(result, indent=2, allow_nan=False) + "\n", render(result, judged.episodes, worst)),
-        strict=True,
-    ):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
+    _write(places[0], json.dumps(result, indent=2, allow_nan=False) + "\n")
+    _write(places[1], render(result, judged.episodes, worst))
     print_tables(result, Console(width=None if sys.stdout.isatty() else 200))
     for line in [*judged.problems, *judged.refused]:
         print(f"lrm eval reward: {line}", file=sys.stderr)
     print(f"{judged.asked} queries scored now, the others were kept\n{places[0]}\n{places[1]}")
     return 2 if judged.refused else 0
+
+
+def _write(place: Path, text: str) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text, encoding="utf-8")
 
 
 def _options(args: argparse.Namespace) -> ReplayOptions:
@@ -90,13 +96,6 @@ def _options(args: argparse.Namespace) -> ReplayOptions:
         if not low <= getattr(args, name) <= high:
             raise BadInput(f"--{name}", getattr(args, name), f"{low} to {high}")
     return replay_options(args)
-
-
-def _inputs(args: argparse.Namespace) -> list[EvalInput]:
-    from lrm_bringup.evaluate.inputs import find_inputs
-    from lrm_bringup.evaluate.labels import read_labels
-
-    return find_inputs(args.inputs, read_labels(args.labels) if args.labels else {})
 
 
 def _judge(args: argparse.Namespace, inputs: Sequence[EvalInput], options: ReplayOptions, progress: Progress) -> Judged:

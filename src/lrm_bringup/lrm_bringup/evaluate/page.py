@@ -124,7 +124,7 @@ def _side_by_side(episodes: Mapping[str, Sequence[JudgedEpisode]], colour: Mappi
     by_key: dict[tuple[str, str], dict[str, JudgedEpisode]] = {}
     for model, found in episodes.items():
         for one in found:
-            if RewardHead.PROGRESS in one.values:
+            if RewardHead.PROGRESS in one.values and len(one.t_s):
                 by_key.setdefault(one.key, {})[model] = one
     shared = {key: of_models for key, of_models in by_key.items() if len(of_models) > 1}
     body = ""

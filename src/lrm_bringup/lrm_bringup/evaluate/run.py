@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -172,6 +172,13 @@ class Judge:
         curves = judged_published(one.source, names[0], one.label, np.arange(frames) / rate_hz)
         for model, episode in curves.items():
             found.add(f"{model} (published)", episode)
+
+
+def unused_labels(labels: Iterable[str], inputs: Sequence[EvalInput], judged: Judged) -> list[str]:
+    """Labels that name nothing that was evaluated: most likely misspelt."""
+    known = {name for one in inputs for name in (one.path.name, one.path.stem)}
+    known |= {episode.name for episodes in judged.episodes.values() for episode in episodes}
+    return [name for name in labels if name not in known]
 
 
 def _free(key: tuple[str, str], taken: set[tuple[str, str]]) -> str:

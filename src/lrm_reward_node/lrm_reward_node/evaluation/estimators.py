@@ -73,11 +73,15 @@ def tau_of(scores: np.ndarray, ranks: np.ndarray, groups: Sequence[str]) -> Esti
     """Kendall's tau-b of (E,) scores and ranks over the pairs of episodes of one group; NaN without any such pair."""
     known = np.isfinite(scores) & np.isfinite(ranks)
     names = np.asarray(groups, dtype=object)
-    pair = (names[:, None] == names[None, :]) & known[:, None] & known[None, :]
-    s, r = (np.where(pair, np.sign(_differences(v)), 0.0) for v in (scores, ranks))
+    members = [np.flatnonzero((names == name) & known) for name in dict.fromkeys(groups)]
+    signs = [(at, np.sign(_differences(scores[at])), np.sign(_differences(ranks[at]))) for at in members]
 
     def at(weights: np.ndarray) -> np.ndarray:
-        agree, by_score, by_rank = (((weights @ m) * weights).sum(axis=1) for m in (s * r, s * s, r * r))
+        sums = np.zeros((3, len(weights)))
+        for inside, s, r in signs:
+            of_group = weights[:, inside]
+            sums += np.array([((of_group @ pairs) * of_group).sum(axis=1) for pairs in (s * r, s * s, r * r)])
+        agree, by_score, by_rank = sums
         return _divide(agree, np.sqrt(by_score * by_rank))
 
     return at
@@ -120,8 +124,7 @@ def interval(values: np.ndarray) -> tuple[float, float]:
 
 
 def _differences(values: np.ndarray) -> np.ndarray:
-    filled: np.ndarray = np.nan_to_num(values)
-    return filled[:, None] - filled[None, :]
+    return values[:, None] - values[None, :]  # type: ignore[no-any-return]
 
 
 def _top(values: np.ndarray) -> float:
