@@ -106,6 +106,10 @@ def test_clips_with_outcomes_stand_beside_the_published_curves(
     assert ours["completion"]["false_success_rate"]["value"] == 0.0
     assert ours["completion"]["false_success_rate"]["ci95"][1] > 0.6  # none of two
     assert len(ours["by_task"]) == len(ours["by_source"]) == 1
+    assert set(result) == {
+        "schema", "definition", "seed", "resamples", "command", "controls", "sources", "models", "comparisons", "worst",
+        "problems", "refused",
+    }  # fmt: skip
     page = (tmp_path / "out" / "reward_eval.html").read_text()
     assert page.count("<svg") >= 6 and "data:image/jpeg" in page
     assert "http" not in page
@@ -115,9 +119,12 @@ def test_nothing_is_asked_twice_and_the_published_definition_needs_no_new_scores
     clips: Path, tmp_path: Path, models: list[CountingModel]
 ) -> None:
     first = evaluate(tmp_path / "out", clips, "--no-controls")
-    assert models[-1].asked == 3 * (8 * 3 - 1) + 3  # contrastive is asked about the first frame too, and has no answer
+    assert models[-1].asked == 3 * 8 * 3  # contrastive is asked about the first frame too, and has no answer
     second = evaluate(tmp_path / "out", clips, "--no-controls", "--mode", "paper")
     assert models[-1].asked == 0
+    next((tmp_path / "out" / "scores").glob("half.mp4-*.parquet")).unlink()  # as if it had been interrupted there
+    evaluate(tmp_path / "out", clips, "--no-controls")
+    assert models[-1].asked == 8 * 3
     assert (first["definition"], second["definition"]) == ("aligned", "paper")
     evaluate(tmp_path / "out", clips)
     with_copies = models[-1].asked

@@ -2,5 +2,5 @@
 
 Dependencies point one way::
 
-    labels  <-  truth, inputs  <-  controls  <-  scores  <-  judging  <-  summary  <-  worst, charts, page, text
+    labels  <-  truth, inputs  <-  controls  <-  scores, judging  <-  run  <-  summary, worst  <-  charts, page, text
 """

@@ -122,7 +122,9 @@ def _published(episodes: Sequence[JudgedEpisode], head: RewardHead, definition: 
     return [
         Measure(head, "roc_auc", found["roc_auc"], BOTH_OUTCOMES, compared=True),
         Measure(head, "pairwise_acc_pct", found["pairwise_acc_pct"], BOTH_OUTCOMES),
-        Measure(head, "global_pearson", found["global_pearson"], "an oracle reward in at least 3 episodes"),
+        Measure(
+            head, "global_pearson", found["global_pearson"], "total oracle rewards that differ, of at least 3 episodes"
+        ),
         Measure(head, "per_traj_pearson", found["per_traj_pearson"], ORACLE, per_episode=fit, compared=True),
     ]
 
