@@ -16,8 +16,9 @@ from lrm_core.rewards import RewardHead
 from lrm_reward_node.evaluation.comparing import compare
 from lrm_reward_node.evaluation.estimators import value
 from lrm_reward_node.evaluation.judged import Copy, JudgedEpisode, Truth, by_time, from_trajectory
-from lrm_reward_node.evaluation.measures import REWOUND, SHUFFLED, false_success, measures, within
+from lrm_reward_node.evaluation.measures import REWOUND, SHUFFLED, measures, within
 from lrm_reward_node.evaluation.ordering import kendall_tau, value_order_correlation
+from lrm_reward_node.evaluation.per_episode import false_success
 from lrm_reward_node.evaluation.statistics import TOLERANCES
 from lrm_reward_node.evaluation.trajectories import read_scores
 

@@ -15,7 +15,8 @@ from lrm_core.rewards import RewardHead
 from lrm_reward_node.evaluation.comparing import compare
 from lrm_reward_node.evaluation.estimators import Estimator, bootstrap_weights, interval, value
 from lrm_reward_node.evaluation.judged import NO_ORACLE, JudgedEpisode
-from lrm_reward_node.evaluation.measures import PROGRESS_TRUTH, Measure, answers, last_known, measures, within
+from lrm_reward_node.evaluation.measures import PROGRESS_TRUTH, Measure, measures, within
+from lrm_reward_node.evaluation.per_episode import answers, last_known
 from lrm_reward_node.evaluation.statistics import TOLERANCES, reliability
 
 SCHEMA = 1

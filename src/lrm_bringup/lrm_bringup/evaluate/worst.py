@@ -16,7 +16,7 @@ from lrm_bringup.replay.run import open_recording
 from lrm_bringup.report.strips import data_uri
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.evaluation.judged import JudgedEpisode
-from lrm_reward_node.evaluation.measures import absolute_error, false_success
+from lrm_reward_node.evaluation.per_episode import absolute_error, false_success
 from lrm_reward_node.evaluation.quality import TIE
 
 PROGRESS, SUCCESS, COMPARISON = "progress", "false success", "wrong comparison"

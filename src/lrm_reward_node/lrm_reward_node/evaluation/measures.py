@@ -10,10 +10,21 @@ import numpy as np
 
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.evaluation.estimators import Estimator, calibration_error_of, mean_of, ratio_of, tau_of
-from lrm_reward_node.evaluation.judged import OUTCOMES, JudgedEpisode
+from lrm_reward_node.evaluation.judged import JudgedEpisode
 from lrm_reward_node.evaluation.metrics import comparison_estimators, state_estimators, trajectory_pearson
 from lrm_reward_node.evaluation.ordering import kendall_tau, value_order_correlation
-from lrm_reward_node.evaluation.quality import INTERVAL_SIGMAS, THRESHOLD, TIE, confirmed_at
+from lrm_reward_node.evaluation.per_episode import (
+    absolute_error,
+    answers,
+    copy_order,
+    decided_right,
+    false_success,
+    last_known,
+    mean_known,
+    outcome_rank,
+    share_at_least_0,
+)
+from lrm_reward_node.evaluation.quality import INTERVAL_SIGMAS, THRESHOLD, confirmed_at
 from lrm_reward_node.evaluation.statistics import BINS, bin_of, within_tolerance
 
 REWOUND, SHUFFLED = "rewound", "shuffled"
@@ -70,45 +81,11 @@ def measures(episodes: Sequence[JudgedEpisode], definition: str) -> list[Measure
     return found
 
 
-def absolute_error(episode: JudgedEpisode) -> np.ndarray:
-    """(Q,) distance of progress from true progress; NaN where either is unknown."""
-    error: np.ndarray = np.abs(episode.of(RewardHead.PROGRESS) - episode.truth.progress_at(episode.t_s))
-    return error
-
-
 def within(episodes: Sequence[JudgedEpisode], tolerance: float) -> Estimator:
     """Share of frames with |p - p*| <= tolerance, of those where both are known: a point of the tolerance curve."""
     errors = [absolute_error(episode) for episode in episodes]
     counts = [(np.sum(within_tolerance(error, tolerance)), np.sum(np.isfinite(error))) for error in errors]
     return ratio_of(*_columns(counts))
-
-
-def answers(episode: JudgedEpisode, head: RewardHead) -> tuple[np.ndarray, np.ndarray]:
-    """Stated probabilities of a two-answer head and what was true, where both are known."""
-    if head is RewardHead.COMPLETION:
-        stated, true = episode.of(head), episode.truth.done_at(episode.t_s)
-    else:
-        stated, change = (episode.of(head)[1:] + 1.0) / 2.0, np.diff(episode.truth.progress_at(episode.t_s))
-        true = np.where(np.abs(change) >= TIE, (change > 0.0).astype(float), math.nan)
-    known = np.isfinite(stated) & np.isfinite(true)
-    return stated[known], true[known]
-
-
-def last_known(episode: JudgedEpisode, head: RewardHead) -> float:
-    """The newest score of a head that is known; NaN without any."""
-    scores = episode.of(head)
-    known = scores[np.isfinite(scores)]
-    return float(known[-1]) if len(known) else math.nan
-
-
-def false_success(episode: JudgedEpisode) -> int | None:
-    """Query at which a success is confirmed that is none; None: at none, or nobody knows."""
-    at = confirmed_at(episode.of(RewardHead.COMPLETION), THRESHOLD)
-    if at is None or episode.truth.success is None:
-        return None
-    if len(episode.truth.done):
-        return at if episode.truth.done_at(episode.t_s)[at] == 0.0 else None
-    return None if episode.truth.success else at
 
 
 def _published(episodes: Sequence[JudgedEpisode], head: RewardHead, definition: str) -> list[Measure]:
@@ -133,10 +110,10 @@ def _progress(episodes: Sequence[JudgedEpisode]) -> list[Measure]:
     head = RewardHead.PROGRESS
     failed = np.array([e.truth.success is False for e in episodes], bool)
     order = _each(episodes, lambda e: value_order_correlation(e.of(head), np.arange(len(e.t_s))))
-    error = _each(episodes, lambda e: _mean(absolute_error(e)))
+    error = _each(episodes, lambda e: mean_known(absolute_error(e)))
     tau = _each(episodes, lambda e: kendall_tau(e.of(head), e.truth.progress_at(e.t_s)))
-    shown = {kind: _each(episodes, lambda e, k=kind: _copy_order(e, k)) for kind in (REWOUND, SHUFFLED)}  # type: ignore[misc]
-    true = _each(episodes, lambda e: _copy_order(e, SHUFFLED, by_time=True))
+    shown = {kind: _each(episodes, lambda e, k=kind: copy_order(e, k)) for kind in (REWOUND, SHUFFLED)}  # type: ignore[misc]
+    true = _each(episodes, lambda e: copy_order(e, SHUFFLED, by_time=True))
     return [
         _averaged("mean_abs_error", error, PROGRESS_TRUTH, -1, True),
         Measure(head, "within_0.1", within(episodes, 0.1), PROGRESS_TRUTH),
@@ -156,7 +133,7 @@ def _completion(episodes: Sequence[JudgedEpisode]) -> list[Measure]:
     success = np.array([math.nan if e.truth.success is None else float(e.truth.success) for e in episodes])
     said = _each(episodes, lambda e: confirmed_at(e.of(head), THRESHOLD) is not None)
     false = _each(episodes, lambda e: false_success(e) is not None)
-    last = _each(episodes, lambda e: _decided(e))
+    last = _each(episodes, lambda e: decided_right(e))
     dated = (success == 1.0) * _each(episodes, lambda e: len(e.truth.done) > 0)
     found = (success == 1.0) * said * (1.0 - false)
     right = _share_of("decision_acc", last == 1.0, np.isfinite(last), "an outcome and a known last score")
@@ -179,7 +156,7 @@ def _contrastive(episodes: Sequence[JudgedEpisode]) -> list[Measure]:
     counts = _columns([(np.sum((s >= 0.5) == (t == 1.0)), len(s)) for s, t in (answers(e, head) for e in episodes)])
     shares = np.divide(counts[0], counts[1], out=np.full(len(episodes), math.nan), where=counts[1] > 0)
     backwards = _each(
-        episodes, lambda e: _mean_at_least_0(e.copies[REWOUND].values[head]) if REWOUND in e.copies else math.nan
+        episodes, lambda e: share_at_least_0(e.copies[REWOUND].values[head]) if REWOUND in e.copies else math.nan
     )
     succeeded = np.array([e.truth.success is True for e in episodes], bool)
     return [
@@ -200,25 +177,9 @@ def _unknown(episodes: Sequence[JudgedEpisode], head: RewardHead) -> Measure:
 
 
 def _outcome_tau(episodes: Sequence[JudgedEpisode]) -> Estimator:
-    ranks = np.array([_rank(episode) for episode in episodes])
+    ranks = np.array([outcome_rank(episode) for episode in episodes])
     scores = _each(episodes, lambda e: last_known(e, RewardHead.PROGRESS))
     return tau_of(scores, ranks, [episode.task for episode in episodes])
-
-
-def _rank(episode: JudgedEpisode) -> float:
-    truth = episode.truth
-    if truth.outcome in OUTCOMES:
-        return float(OUTCOMES.index(truth.outcome))
-    return math.nan if truth.success is None else float(2 * truth.success)
-
-
-def _copy_order(episode: JudgedEpisode, kind: str, by_time: bool = False) -> float:
-    """VOC of a copy against the order in which it was shown, or against that of time."""
-    copy = episode.copies.get(kind)
-    if copy is None:
-        return math.nan
-    order = copy.order if by_time else np.arange(len(copy.order))
-    return value_order_correlation(copy.values[RewardHead.PROGRESS], order)
 
 
 def _coverage(episodes: Sequence[JudgedEpisode]) -> Estimator:
@@ -243,13 +204,6 @@ def _calibration(episodes: Sequence[JudgedEpisode], head: RewardHead) -> Estimat
     return calibration_error_of(*sums)
 
 
-def _decided(episode: JudgedEpisode) -> float:
-    last = last_known(episode, RewardHead.COMPLETION)
-    if episode.truth.success is None or math.isnan(last):
-        return math.nan
-    return float((last >= THRESHOLD) == episode.truth.success)
-
-
 def _each(episodes: Sequence[JudgedEpisode], figure: Callable[[JudgedEpisode], float]) -> np.ndarray:
     return np.array([figure(episode) for episode in episodes], float)
 
@@ -257,13 +211,3 @@ def _each(episodes: Sequence[JudgedEpisode], figure: Callable[[JudgedEpisode], f
 def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
     table = np.array(pairs, float).reshape(-1, 2)
     return table[:, 0], table[:, 1]
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if len(known) else math.nan
-
-
-def _mean_at_least_0(values: np.ndarray) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.mean(known >= 0.0)) if len(known) else math.nan
