@@ -351,6 +351,8 @@ def test_the_clips_of_real_arms_run_through_the_whole_pipeline_with_the_shipped_
     result = evaluate(tmp_path / "out", CLIPS, "--no-controls")
     assert len(result["models"]) == 5
     assert result["models"]["lrm-tiny"]["fingerprint"]
+    status = result["models"]["lrm-tiny"]["status"]["progress"]
+    assert set(status) == {"OK", "CAMERA_FAULT"} and sum(status.values()) == 11 * 16
     assert 0.0 < result["models"]["lrm-tiny"]["progress"]["unknown"]["value"] < 0.5  # cameras that move are not scored
     assert {model["episodes"] for model in result["models"].values()} == {11}
     assert result["problems"] == result["refused"] == []

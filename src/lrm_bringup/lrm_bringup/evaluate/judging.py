@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -43,8 +43,10 @@ def judged_rows(
             kind: _copy(kind, episode_id, in_copies[copied])
             for kind in KINDS if (copied := copy_name(episode_id, kind)) in in_copies
         }  # fmt: skip
+        statuses = {head: Counter(row.status for row in of_episode if row.head == head.value) for head in values}
+        truth = truth_of(name, stamps_ns)
         found[episode_id] = JudgedEpisode(
-            source, name, of_episode[0].task, seconds(stamps_ns), values, truth_of(name, stamps_ns), uncertainty, shown
+            source, name, of_episode[0].task, seconds(stamps_ns), values, truth, uncertainty, shown, statuses
         )
     return found
 

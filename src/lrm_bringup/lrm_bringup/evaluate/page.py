@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from lrm_bringup.evaluate import charts
-from lrm_bringup.evaluate.text import names_of, shown
+from lrm_bringup.evaluate.text import names_of, shown, unknowns
 from lrm_bringup.evaluate.worst import COMPARISON, PROGRESS, SUCCESS, Worst
 from lrm_bringup.report import figures
 from lrm_bringup.report.markup import card, chips, legend, number, page, table, tag
@@ -49,7 +49,13 @@ def render(result: Mapping[str, Any], episodes: Mapping[str, Sequence[JudgedEpis
         *(_groups(models, by, title) for by, title in (("by_task", "Per task"), ("by_source", "Per source"))),
         _side_by_side(episodes, colour, keys),
         *(_worst(kind, [one for one in worst if one.kind == kind]) for kind in (PROGRESS, SUCCESS, COMPARISON)),
-        _problems([*result["refused"], *result["problems"]]),
+        _problems(
+            [
+                *(f"{n}, UNKNOWN: {u}" for n, m in models.items() if (u := unknowns(m))),
+                *result["refused"],
+                *result["problems"],
+            ]
+        ),
     ]
     return page("reward model evaluation", _top(result), cards)
 

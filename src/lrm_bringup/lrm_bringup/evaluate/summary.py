@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -72,13 +73,22 @@ def _model(
         return rows
 
     return {
-        "fingerprint": fingerprint, **figures(everywhere),
+        "fingerprint": fingerprint, **figures(everywhere), "status": _statuses(episodes),
         "by_task": _groups(episodes, lambda e: e.task, figures),
         "by_source": _groups(episodes, lambda e: e.source, figures),
         "tolerance_curve": _tolerance(episodes, everywhere, seed, resamples),
         "roc": {head.value: _roc(episodes, head) for head in _SCORED_HEADS},
         "reliability": {h.value: _reliability(episodes, h) for h in (RewardHead.COMPLETION, RewardHead.CONTRASTIVE)},
     }  # fmt: skip
+
+
+def _statuses(episodes: Sequence[JudgedEpisode]) -> dict[str, dict[str, int]]:
+    """Head -> status -> estimates: why answers are missing."""
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for episode in episodes:
+        for head, counts in episode.statuses.items():
+            found[head.value].update(counts)
+    return {head: dict(counts.most_common()) for head, counts in found.items()}
 
 
 def _groups(

@@ -25,6 +25,15 @@ def shown(row: Mapping[str, Any] | None) -> str:
     return f"{row['value']:.3g}" + ("" if low is None else f" [{low:.3g}, {high:.3g}]")
 
 
+def unknowns(model: Mapping[str, Any]) -> str:
+    """Why answers of a model are missing, per head; empty when none is."""
+    parts = []
+    for head in HEADS:
+        counts = model["status"].get(head, {})
+        parts += [f"{head} {status} {n}" for status, n in counts.items() if status not in ("OK", "NO_REFERENCE")]
+    return ", ".join(parts)
+
+
 def print_tables(result: Mapping[str, Any], console: Console) -> None:
     """Sources, figures of all models beside each other, comparisons."""
     for one in result["sources"]:
@@ -38,6 +47,9 @@ def print_tables(result: Mapping[str, Any], console: Console) -> None:
     for head, name in names_of(models):
         table.add_row(head, name, *(shown(model.get(head, {}).get(name)) for model in models.values()))
     console.print(table)
+    for name, model in models.items():
+        if missing := unknowns(model):
+            console.print(f"{name}, UNKNOWN: {missing}", highlight=False, soft_wrap=True)
     if result["comparisons"]:
         console.print(_comparisons(result["comparisons"]))
 

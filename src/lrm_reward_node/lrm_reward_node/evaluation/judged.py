@@ -95,6 +95,7 @@ class JudgedEpisode:
         uncertainty: head -> (Q,) stated standard deviation; NaN unknown.
         truth: what is known of it.
         copies: kind -> the same frames in another order.
+        statuses: head -> name of a status -> estimates that have it; empty where none are known.
         original: the trajectory of the file that the episode was read from; None: there is none.
     """
 
@@ -106,6 +107,7 @@ class JudgedEpisode:
     truth: Truth
     uncertainty: Mapping[RewardHead, np.ndarray] = field(default_factory=dict)
     copies: Mapping[str, Copy] = field(default_factory=dict)
+    statuses: Mapping[RewardHead, Mapping[str, int]] = field(default_factory=dict)
     original: Trajectory | None = None
 
     @property
