@@ -175,6 +175,12 @@ COMMANDS = (
         "lrm_bringup.commands.import_dataset",
     ),
     Command(
+        ("eval", "reward"),
+        "say how good reward models are on recordings: every figure, plots, the worst errors",
+        "lrm eval reward out/demo/latest --model models/lrm-tiny --mode aligned --out out/eval",
+        "lrm_bringup.commands.eval_reward",
+    ),
+    Command(
         ("report",),
         "write the report of a finished run again, or check it",
         "lrm report out/demo/latest --check",
@@ -196,6 +202,7 @@ COMMANDS = (
 )
 GROUPS = {
     "data": "make and look at training sets",
+    "eval": "measure models on recordings",
     "train": "train the reward model, the base policy, the critics",
     "export": "write bags in another format",
     "import": "write bags from another format",

@@ -10,7 +10,14 @@ import numpy as np
 from lrm_core.rewards import RewardHead
 from lrm_core.success import SuccessConfirmation
 from lrm_reward_node.evaluation.episodes import ScoredEpisode
-from lrm_reward_node.evaluation.statistics import expected_calibration_error, mean, pearson, roc_auc
+from lrm_reward_node.evaluation.statistics import (
+    TOLERANCES,
+    expected_calibration_error,
+    mean,
+    pearson,
+    roc_auc,
+    within_tolerance,
+)
 
 TIE = 0.03
 """Comparisons of frames whose privileged progress differs by less are left out."""
@@ -82,11 +89,11 @@ def confirmation_rates(episodes: Sequence[ScoredEpisode], threshold: float) -> t
     """
     false, failed, found, lasting = 0, 0, 0, 0
     for episode in episodes:
-        at = _confirmed_at(episode.column(RewardHead.COMPLETION), threshold)
+        at = confirmed_at(episode.column(RewardHead.COMPLETION), threshold)
         right = at is not None and bool(episode.success[at])
         false += at is not None and not right
         failed += not episode.success.any()
-        if _confirmed_at(episode.success, THRESHOLD) is not None:
+        if confirmed_at(episode.success, THRESHOLD) is not None:
             lasting += 1
             found += right
     return _ratio(false, failed), _ratio(found, lasting)
@@ -101,8 +108,8 @@ def best_threshold(episodes: Sequence[ScoredEpisode]) -> tuple[float, float, flo
 
 def tolerance_curve(episodes: Sequence[ScoredEpisode]) -> list[tuple[float, float]]:
     """Share of frames with |p - p*| <= tolerance, for 0, 0.1 .. 1.0 (the paper's figure 2)."""
-    error = np.abs(_all(episodes, RewardHead.PROGRESS) - np.concatenate([e.progress for e in episodes]))
-    return [(i / 10, float(np.mean(error <= i / 10 + 1e-9))) for i in range(11)]
+    error = _all(episodes, RewardHead.PROGRESS) - np.concatenate([e.progress for e in episodes])
+    return [(tolerance, float(np.mean(within_tolerance(error, tolerance)))) for tolerance in TOLERANCES]
 
 
 def rounded(figures: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
@@ -119,7 +126,8 @@ def missed_bars(figures: dict[str, float]) -> list[str]:
     return [name for name, bar in BARS.items() if not (figures[name] <= bar if name in upper else figures[name] >= bar)]
 
 
-def _confirmed_at(completion: np.ndarray, threshold: float) -> int | None:
+def confirmed_at(completion: np.ndarray, threshold: float) -> int | None:
+    """Query at which ``CONFIRM`` completed queries in a row make a success; None: never."""
     rule = SuccessConfirmation(threshold, CONFIRM)
     return next((index for index, score in enumerate(completion) if rule.add(float(score))), None)
 
