@@ -87,6 +87,12 @@ COMMANDS = (
         "run_train",
     ),
     Command(
+        ("train", "reward"),
+        "fine-tune the reward heads (LoRA) on a training set, or adapt them to a new task from a few episodes",
+        "lrm train reward --data out/data --out out/mine --config config/train/tiny.yaml",
+        "lrm_reward_node.finetune.command",
+    ),
+    Command(
         ("train", "policy"),
         "train the base policy on recorded demonstrations",
         "lrm train policy --dataset out/demos --out models/act-mine",
