@@ -35,5 +35,8 @@ setup(
             "lrm = lrm_bringup.cli:main",
             "lrm_recorder = lrm_bringup.recorder.ros.node:main",
         ],
+        "lrm.episode_sources": [
+            "bags = lrm_bringup.data.bag_source:SPEC",
+        ],
     },
 )

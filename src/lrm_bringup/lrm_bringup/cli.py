@@ -79,6 +79,28 @@ COMMANDS = (
         "lrm_bringup.commands.hack_test",
     ),
     Command(
+        ("data", "build"),
+        "make a training set for the three heads from a manifest of recorded episodes",
+        "lrm data build config/data/sim.yaml --out out/data --workers 2",
+        "lrm_reward_node.data.command",
+        "configure_build",
+        "run_build",
+    ),
+    Command(
+        ("data", "check"),
+        "check a manifest and list the episodes of its sources, without reading pictures",
+        "lrm data check config/data/sim.yaml",
+        "lrm_reward_node.data.command",
+        "configure_check",
+        "run_check",
+    ),
+    Command(
+        ("data", "report"),
+        "show what a training set holds: counts, balance, problems, examples; code 1 when not to train on it",
+        "lrm data report out/data",
+        "lrm_bringup.commands.data_report",
+    ),
+    Command(
         ("train", "reward-model"),
         "train the tiny reward model that ships with the repository",
         "lrm train reward-model --out models/lrm-mine --work build/train-reward",
@@ -151,6 +173,7 @@ COMMANDS = (
     ),
 )
 GROUPS = {
+    "data": "make and look at training sets",
     "train": "train the reward model or the base policy",
     "model": "check a reward model's checkpoint, or merge an adapter into its base",
 }

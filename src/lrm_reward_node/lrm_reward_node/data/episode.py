@@ -81,5 +81,5 @@ class Facts:
 
     @property
     def group(self) -> str:
-        """What never parts in a split by episode."""
-        return self.episode.group or self.episode.id
+        """What never parts in a split by episode; names of episodes say nothing beyond their source."""
+        return self.episode.group or f"{self.source}/{self.episode.id}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 from collections import Counter, OrderedDict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +115,11 @@ class Samples:
         """
         parts = [self._group_weights(number) for number in range(len(self._groups))]
         return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+    def made(self, groups: int) -> Iterator[str]:
+        """How the answers of the first samples are known, up to so many row groups; see ``making.MADE``."""
+        for number in range(min(groups, len(self._groups))):
+            yield from self._group(number)["made"].to_pylist()
 
     def _forget(self) -> None:
         self._group_cache: OrderedDict[int, Any] = OrderedDict()

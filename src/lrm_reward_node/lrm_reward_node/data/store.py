@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import fcntl
 import hashlib
 import io
 import json
@@ -99,13 +100,27 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """One build at a time in ``folder``: a second one would take the first one's files for those of a dead one."""
+    with room(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BadInput("--out", str(folder), "a folder in which no other build is at work") from error
+        yield
+
+
+@contextmanager
 def room(path: Path) -> Iterator[None]:
-    """A full disk in here is a :class:`BadInput` that names the way on."""
+    """A disk that is full, or cannot be written, is in here a :class:`BadInput` that names the way on."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
+            raise BadInput("output", str(path), "a place that can be written", str(error)) from error
         fix = "Free some, then start the same command again: it goes on where it stopped."
         raise BadInput("disk", str(path), "room for more", fix) from error
 

@@ -23,6 +23,7 @@ class Summary:
         index: folder of the index within the data folder.
         manifest: fingerprint of the manifest.
         splits_by: what never stands in two splits.
+        asked_splits: splits with a share above 0, or to which something is assigned.
         source_weights: source -> its weight in the manifest.
         episodes: rows of source, split (empty: left out), outcome and count.
         samples: rows of head, split, source, answer (number), made and count.
@@ -35,6 +36,7 @@ class Summary:
     index: str
     manifest: str
     splits_by: str
+    asked_splits: list[str]
     source_weights: dict[str, float]
     episodes: list[dict[str, Any]] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)

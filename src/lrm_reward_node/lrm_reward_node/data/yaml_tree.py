@@ -82,14 +82,19 @@ class Checked:
     """Gathers what is wrong.
 
     Attributes:
-        problems: one line each, with the line of the file.
+        found: line of the file and text of each problem.
     """
 
-    problems: list[str] = field(default_factory=list)
+    found: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[str]:
+        """In the order of the file."""
+        return [f"line {line}: {text}" for line, text in sorted(self.found)]
 
     def note(self, node: Node, text: str) -> None:
         """Something is wrong at ``node``."""
-        self.problems.append(f"line {node.line}: {text}")
+        self.found.append((node.line, text))
 
     def choice(self, node: Node, value: object, allowed: Iterable[str]) -> None:
         """``value`` is none of ``allowed``."""
@@ -117,11 +122,11 @@ class Checked:
         fields = {one.name: one for one in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if only is None:
             self.names(node, fields)
-        before = len(self.problems)
+        before = len(self.found)
         good = {name: value for name, value in values.items() if name in fields}
         for name, value in good.items():
             self._one(cls, node.child(name), name, value, fields[name].metadata)
-        return from_mapping(cls, good) if len(self.problems) == before else None
+        return from_mapping(cls, good) if len(self.found) == before else None
 
     def _one(self, cls: type, node: Node, name: str, value: Any, metadata: Mapping[str, Any]) -> None:
         choices = metadata.get("values" if isinstance(value, dict) else "choices")

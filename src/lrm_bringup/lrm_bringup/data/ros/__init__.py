@@ -1,0 +1,1 @@
+"""What of the bags needs the message types."""

@@ -1,0 +1,293 @@
+"""Every kind of source yields episodes: LeRobot datasets of both formats, bags, the simulator."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from lrm_core.episode_sources import Episode, EpisodeSource, Frame
+from lrm_core.errors import BadInput
+from lrm_reward_node.data import registry
+from lrm_reward_node.data.build import build
+from lrm_reward_node.data.manifest import load
+from lrm_reward_node.data.samples import open_samples
+from lrm_reward_node.data.summary import Summary, read_summary
+from reward_episodes import synthetic_episode
+
+CAMERA = "observation.images.front"
+
+
+def opened(kind: str, base: Path, **options: object) -> EpisodeSource:
+    found = registry.spec(kind)
+    return found.open(found.options(**options), base)
+
+
+def built(folder: Path, text: str) -> Summary:
+    path = folder / "manifest.yaml"
+    path.write_text(text)
+    return build(load(path), folder / "out")
+
+
+def read(source: EpisodeSource, episode: Episode) -> list[tuple[Frame, np.ndarray]]:
+    return [(frame, frame.picture()) for frame in source.frames(episode)]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A LeRobotDataset (v3) of four episodes with the truth in columns of its own."""
+    from lrm_sim import dataset as lerobot
+
+    folder = tmp_path_factory.mktemp("lerobot") / "demos"
+    lerobot.write([synthetic_episode(seed, frames=9 + seed) for seed in range(4)], folder)
+    return folder
+
+
+def as_v21(dataset: Path, folder: Path) -> Path:
+    """The same dataset in the older format: one file per episode, JSON lines in place of tables."""
+    info = json.loads((dataset / "meta" / "info.json").read_text())
+    info |= {"codebase_version": "v2.1", "total_chunks": 1, "total_videos": 0, "chunks_size": 1000, "video_path": None}
+    info["data_path"] = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
+    rows = pa.concat_tables([pq.read_table(path) for path in sorted((dataset / "data").rglob("*.parquet"))])
+    episodes = pa.concat_tables(
+        [pq.read_table(path) for path in sorted((dataset / "meta" / "episodes").rglob("*.parquet"))]
+    )
+    (folder / "meta").mkdir(parents=True)
+    (folder / "data" / "chunk-000").mkdir(parents=True)
+    tasks: dict[str, int] = {}
+    lines: dict[str, list[dict[str, object]]] = {"episodes": [], "episodes_stats": [], "tasks": []}
+    for row in episodes.to_pylist():
+        index = row["episode_index"]
+        mine = rows.filter(pa.compute.equal(rows["episode_index"], index))
+        tasks.setdefault(row["tasks"][0], mine["task_index"][0].as_py())
+        pq.write_table(mine, folder / "data" / "chunk-000" / f"episode_{index:06d}.parquet")
+        lines["episodes"].append({"episode_index": index, "tasks": row["tasks"], "length": row["length"]})
+        stats: dict[str, dict[str, object]] = {}
+        for key, value in row.items():
+            if key.startswith("stats/"):
+                stats.setdefault(key.split("/")[1], {})[key.split("/")[2]] = value
+        lines["episodes_stats"].append({"episode_index": index, "stats": stats})
+    lines["tasks"] = [{"task_index": number, "task": task} for task, number in tasks.items()]
+    (folder / "meta" / "info.json").write_text(json.dumps(info))
+    for name, some in lines.items():
+        (folder / "meta" / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in some))
+    return folder
+
+
+def check_dataset(source: EpisodeSource) -> None:
+    episodes = list(source.episodes())
+    assert [episode.task for episode in episodes] == [synthetic_episode(seed).task for seed in range(4)]
+    for seed, episode in enumerate(episodes):
+        record = synthetic_episode(seed, frames=9 + seed)
+        frames = read(source, episode)
+        assert np.array_equal([picture for _, picture in frames], record.front)
+        assert [frame.stamp_ns for frame, _ in frames] == [pytest.approx(i * 1e8, abs=100) for i in range(9 + seed)]
+        assert [frame.progress for frame, _ in frames] == pytest.approx(record.progress)
+        assert [frame.success for frame, _ in frames] == list(record.success)
+        declared = source.declared(episode)
+        assert (declared.frames, declared.rate_hz) == (9 + seed, 10.0)
+
+
+TRUTH = {"success_column": "privileged.success", "progress_column": "privileged.progress", "camera": "front"}
+
+
+def test_a_lerobot_dataset_gives_its_episodes_with_task_and_truth(dataset: Path) -> None:
+    check_dataset(opened("lerobot", dataset.parent, path="demos", **TRUTH))
+
+
+def test_a_dataset_of_format_2_1_is_converted_once_and_stays_as_it_is(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lerobot.utils.constants.HF_LEROBOT_HOME", tmp_path / "home")
+    old = as_v21(dataset, tmp_path / "old")
+    before = sorted((path, path.stat().st_mtime_ns) for path in old.rglob("*"))
+    check_dataset(opened("lerobot", tmp_path, path="old", **TRUTH))
+    made = {path: path.stat().st_mtime_ns for path in (tmp_path / "home").rglob("*") if path.is_file()}
+    check_dataset(opened("lerobot", tmp_path, path="old", **TRUTH))
+    assert made == {path: path.stat().st_mtime_ns for path in (tmp_path / "home").rglob("*") if path.is_file()}
+    assert sorted((path, path.stat().st_mtime_ns) for path in old.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({}, "one of the two"),
+        ({"path": "demos", "repo_id": "a/b"}, "one of the two"),
+        ({"path": "nowhere"}, "meta/info.json"),
+        ({"path": "demos", "camera": "side"}, CAMERA),
+        ({"path": "demos", "success_column": "won"}, "privileged.success"),
+    ],
+)
+def test_a_dataset_that_cannot_be_used_is_refused(dataset: Path, options: dict[str, str], said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        opened("lerobot", dataset.parent, **options)
+
+
+def test_a_dataset_that_cannot_be_converted_is_refused_and_leaves_nothing(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lerobot.utils.constants.HF_LEROBOT_HOME", tmp_path / "home")
+    old = as_v21(dataset, tmp_path / "old")
+    (old / "meta" / "episodes.jsonl").unlink()
+    with pytest.raises(BadInput, match=r"format v2\.1 that LeRobot converts"):
+        opened("lerobot", tmp_path, path="old")
+    assert not list((tmp_path / "home" / "lrm-converted").iterdir())
+
+
+def test_demonstrations_without_outcomes_are_successes_when_the_manifest_says_so(dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "demos")
+    text = "sources:\n  - {kind: lerobot, path: demos}\nframes: {rate_hz: 10}\nsplits: {train: 1.0, validation: 0.0}\n"
+    assert built(tmp_path, text).problem_counts == {"unknown outcome": 4}
+    told = built(tmp_path, text.replace("path: demos", "path: demos, outcome: success"))
+    assert told.problem_counts == {} and told.count("progress", "train") > 30
+
+
+def test_simulated_episodes_are_the_same_every_time_and_bring_the_truth(tmp_path: Path) -> None:
+    source = opened("sim", tmp_path, episodes=4, kinds=["success", "missed_grasp"], every=10)
+    episodes = list(source.episodes())
+    first, again = (
+        read(source, episodes[1]),
+        read(opened("sim", tmp_path, episodes=2, kinds=["success", "missed_grasp"], every=10), episodes[1]),
+    )
+    assert all(np.array_equal(a, b) for (_, a), (_, b) in zip(first, again, strict=True))
+    assert all(0.0 <= frame.progress <= 1.0 and frame.success is False for frame, _ in first)
+    assert [frame.success for frame, _ in read(source, episodes[0])][-1] is True
+    blind = opened("sim", tmp_path, episodes=1, kinds=["success"], every=10, truth=False)
+    frames = read(blind, next(blind.episodes()))
+    assert [frame.success for frame, _ in frames] == [None] * (len(frames) - 1) + [True]
+
+
+def write_bag(folder: Path, name: str, steps: int, truth: bool = True, reason: str = "success_confirmed") -> Path:
+    """A bag as the recorder writes it: camera, joint states, audit and status of one episode between other frames."""
+    from rclpy.serialization import serialize_message
+    from sensor_msgs.msg import Image, JointState
+
+    from lrm_bringup.recorder.bag import Bag, Topic
+    from lrm_bringup.recorder.definitions import MessageDefinitions
+    from lrm_core.ros import stamps
+    from lrm_msgs.msg import EpisodeStatus, SimAudit
+
+    bag = Bag(folder, name, MessageDefinitions(), compressed=False, reserve_bytes=0)
+
+    def write(topic: str, message: object) -> None:
+        kind = type(message)
+        msgtype = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+        bag.write(Topic(topic, msgtype), stamps.to_ns(message.header.stamp), serialize_message(message))  # type: ignore[attr-defined]
+
+    start, last = 1_000_000_000, 1_000_000_000 + (steps - 1) * 100_000_000
+    for step in range(-3, steps + 3):
+        stamp = stamps.from_ns(start + step * 100_000_000)
+        rgb = np.full((32, 32, 3), 40, np.uint8)
+        rgb[8:24, max(0, step) : max(0, step) + 8] = 220
+        image = Image(height=32, width=32, step=96, encoding="rgb8", data=rgb.tobytes())
+        joints = JointState(name=["a"], position=[0.1 * min(max(step, 2), steps - 3)])
+        audit = SimAudit(success=step >= steps - 2, progress=min(1.0, max(0.0, step / (steps - 2))))
+        status = EpisodeStatus(
+            episode_id="e1" if step >= 0 else "", task="push the block", seed=7, control_period_s=0.1, call_interval=10
+        )
+        status.state = EpisodeStatus.RUNNING if 0 <= step < steps else EpisodeStatus.ENDED if step >= steps else 0
+        status.start_stamp = stamps.from_ns(start)
+        if step >= steps:
+            status.end_stamp, status.termination_reason = stamps.from_ns(last), reason
+        for topic, message in (
+            ("/joint_states", joints),
+            ("/audit", audit),
+            ("/episode_status", status),
+            ("/front/image_raw", image),
+        ):
+            message.header.stamp = stamp
+            if topic != "/audit" or truth:
+                write(topic, message)
+    return bag.close()
+
+
+def test_a_bag_gives_the_episode_that_its_status_tells_of(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bags", "run-1", 12)
+    source = opened("bags", tmp_path, path="bags")
+    (episode,) = source.episodes()
+    assert (episode.task, episode.outcome, episode.scene, episode.camera) == (
+        "push the block",
+        "success_confirmed",
+        "seed-7",
+        "front",
+    )
+    frames = read(source, episode)
+    assert [frame.stamp_ns for frame, _ in frames] == [1_000_000_000 + i * 100_000_000 for i in range(12)]
+    assert [frame.success for frame, _ in frames] == [False] * 10 + [True] * 2
+    assert frames[5][0].progress == pytest.approx(0.5) and frames[5][0].state == pytest.approx([0.5])
+    assert all((picture[10, step : step + 8] == 220).all() for step, (_, picture) in enumerate(frames))
+
+
+def test_the_reason_of_an_end_is_an_outcome_only_when_the_manifest_says_which(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bags", "run-1", 12, truth=False)
+    text = "sources:\n  - kind: bags\n    path: bags\nframes: {rate_hz: 10}\nsplits: {train: 1.0, validation: 0.0}\n"
+    summary = built(tmp_path, text)
+    assert summary.problem_counts == {"unknown outcome": 1} and "success_confirmed" in summary.problems[0]["text"]
+    built(tmp_path, text.replace("path: bags", "path: bags\n    outcomes: {success_confirmed: success}"))
+    samples = open_samples(tmp_path / "out", "progress", "train")
+    honest = [s for s in (samples[i] for i in range(len(samples))) if s.origin["made"] == "clock"]
+    assert [s.origin["frames"][-1] for s in honest] == list(range(2, 10))  # the joints rest before and after
+
+
+def test_a_bag_without_episodes_is_one_and_a_broken_one_is_named(tmp_path: Path) -> None:
+    whole = write_bag(tmp_path / "bags", "run-1", 12)
+    (tmp_path / "bags" / "run-2").mkdir()
+    (tmp_path / "bags" / "run-2" / "run-2.mcap").write_bytes(b"no bag at all")
+    assert whole.is_dir()
+    summary = built(tmp_path, "sources:\n  - {kind: bags, path: bags}\nsplits: {train: 1.0, validation: 0.0}\n")
+    assert summary.problem_counts == {"unreadable": 1} and read_summary(tmp_path / "out").count("progress", "train")
+
+
+def test_a_bag_of_anyone_is_one_episode_with_the_task_of_the_manifest(tmp_path: Path) -> None:
+    _camera_only(tmp_path / "bags", "foreign", 20)
+    text = (
+        "sources:\n  - {kind: bags, path: bags, task: push, outcome: success}\nsplits: {train: 1.0, validation: 0.0}\n"
+    )
+    assert built(tmp_path, text).count("progress", "train") >= 4
+
+
+def _camera_only(folder: Path, name: str, steps: int) -> Path:
+    from rclpy.serialization import serialize_message
+    from sensor_msgs.msg import Image
+
+    from lrm_bringup.recorder.bag import Bag, Topic
+    from lrm_bringup.recorder.definitions import MessageDefinitions
+    from lrm_core.ros import stamps
+
+    bag = Bag(folder, name, MessageDefinitions(), compressed=False, reserve_bytes=0)
+    for step in range(steps):
+        image = Image(height=32, width=32, step=96, encoding="rgb8", data=np.full(3072, 10 * step, np.uint8).tobytes())
+        image.header.stamp = stamps.from_ns(1_000_000_000 + step * 100_000_000)
+        bag.write(
+            Topic("/camera/color/image_raw", "sensor_msgs/msg/Image"),
+            stamps.to_ns(image.header.stamp),
+            serialize_message(image),
+        )
+    return bag.close()
+
+
+def test_kinds_of_two_packages_do_not_share_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    points: Sequence[EntryPoint] = (EntryPoint("videos", "other.package:SPEC", "lrm.episode_sources"),)
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    with pytest.raises(BadInput, match="a name of its own"):
+        registry.kinds()
+
+
+def test_an_entry_point_that_is_no_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib.metadata import EntryPoint
+
+    named = {"mine": "lrm_core.errors:BadInput", "absent": "no_such_module:SPEC"}
+    points = [EntryPoint(name, value, "lrm.episode_sources") for name, value in named.items()]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    with pytest.raises(BadInput, match="a SourceSpec"):
+        registry.spec("mine")
+    with pytest.raises(BadInput, match="can be imported"):
+        registry.spec("absent")
