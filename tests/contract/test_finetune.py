@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file
 from transformers import Qwen3VLForConditionalGeneration
 
 import finetune_bench as bench
@@ -265,6 +266,26 @@ def test_a_finished_run_is_not_trained_again_and_another_one_is_refused(
     progress_run(tmp_path, data, base, training={"steps": 4})
     with pytest.raises(BadInput, match="another config"):
         bench.train(*words)
+
+
+def test_training_ends_early_and_the_best_checkpoint_is_what_is_written(data: Path, base: Path, tmp_path: Path) -> None:
+    wild = {"training": {"steps": 24, "learning_rate": 1.0}, "evaluation": {"patience": 2}}
+    bench.train(*progress_run(tmp_path, data, base, **wild), "--out", str(tmp_path / "o"))
+    result = json.loads((tmp_path / "o" / "metrics.json").read_text())["heads"]["progress"]
+    assert result["best_step"] == result["steps"] - 4 < 20
+
+
+def test_memory_is_saved_without_another_result(data: Path, base: Path, tmp_path: Path) -> None:
+    found = []
+    for saving in (False, True):
+        folder = tmp_path / str(saving)
+        folder.mkdir()
+        training = {"steps": 3, "gradient_checkpointing": saving}
+        bench.train(*progress_run(folder, data, base, training=training), "--out", str(folder / "o"))
+        found.append(load_file(folder / "o" / "progress" / "adapter_model.safetensors"))
+    assert found[0].keys() == found[1].keys()
+    for name, tensor in found[0].items():
+        torch.testing.assert_close(found[1][name], tensor, atol=1e-5, rtol=1e-3)
 
 
 def test_a_vision_tower_of_its_own_is_trained_and_loaded(data: Path, base: Path, tmp_path: Path) -> None:

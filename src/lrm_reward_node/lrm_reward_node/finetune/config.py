@@ -127,7 +127,7 @@ def load(path: Path) -> TrainConfig:
         BadInput: the file cannot be read, or is no YAML.
         BadConfig: it says something that cannot be; all of it is named, with line, value and what is allowed.
     """
-    root, checked = parse(path), Checked()
+    root, checked = parse(path, "--config", "heads, base, lora and training"), Checked()
     checked.names(root, {"heads": None, **SECTIONS})
     top = checked.build(_Top, root, only=["heads"])
     sections: dict[str, Any] = {name: checked.build(cls, root.child(name)) for name, cls in SECTIONS.items()}
