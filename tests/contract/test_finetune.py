@@ -112,6 +112,17 @@ def _nats(model, collator: Collator, sample: Asked, answer: list[int]) -> list[f
     return [-float(known[len(known) - len(answer) + i - 1, token]) for i, token in enumerate(answer)]
 
 
+def test_an_analysis_before_the_answer_is_trained_and_not_scored(model) -> None:  # type: ignore[no-untyped-def]
+    head = RewardHead.CONTRASTIVE
+    collator, sample = Collator(head, model.checkpoint.processors[head]), asked(head, 1)[0]
+    plain = collator([Item(sample, True)])["labels"]
+    sample.answer = f"In Image B the cube is in the bowl.\n{sample.answer}"
+    assert torch.equal(collator([Item(sample, True)])["labels"], plain)
+    (trained,) = collator([Item(sample, False)])["labels"]
+    said = collator.tokenizer.decode([int(label) for label in trained if label >= 0])
+    assert said == sample.answer + collator.tokenizer.eos_token
+
+
 def test_few_rows_visit_every_place_where_answers_part(model) -> None:  # type: ignore[no-untyped-def]
     for head in MODEL_HEADS:
         tokenizer = model.checkpoint.processors[head].tokenizer
@@ -335,11 +346,14 @@ def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(
         (["--task", TASK], "--episodes"),
         (["--data", "nowhere"], "data folder"),
         (["--from", "nowhere/at/all"], "--from"),
+        (["--from", "BASE", "--episodes", "3"], "evaluation.every"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused_before_anything_is_trained(
     words: list[str], named: str, data: Path, base: Path, tmp_path: Path
 ) -> None:
+    given = [str(base) if word == "BASE" else word for word in words]
+    options = [*progress_run(tmp_path, data, base), "--out", str(tmp_path / "o"), *given]
     with pytest.raises(BadInput, match=named):
-        bench.train(*progress_run(tmp_path, data, base), "--out", str(tmp_path / "o"), *words)
+        bench.train(*options)
     assert not (tmp_path / "o").exists()

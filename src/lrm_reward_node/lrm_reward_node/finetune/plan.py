@@ -99,7 +99,7 @@ def print_plan(plans: list[HeadPlan], config: TrainConfig) -> None:
         "tokens of a row": lambda p: str(p.tokens),
         "numbers trained": lambda p: f"{p.trainable:,}",
         "numbers in all": lambda p: f"{p.total:,}",
-        "memory, estimated": lambda p: f"{p.memory_bytes / 2**30:.1f} GiB",
+        "memory, estimated": lambda p: f"{p.memory_bytes / 2**30:.2f} GiB",
     }
     table = Table("", *(plan.head.value for plan in plans), box=SIMPLE)
     for name, value in rows.items():

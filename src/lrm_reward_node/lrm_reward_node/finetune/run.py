@@ -90,6 +90,9 @@ def prepare(args: argparse.Namespace) -> Run:
     summary = read_summary(args.data)
     few_shot = None
     if args.episodes:
+        if config.evaluation.every:
+            fix = "What is measured on must not choose a checkpoint: set it to 0."
+            raise BadInput("evaluation.every", config.evaluation.every, "0 with --episodes", fix)
         samples = {head: open_samples(args.data, head.value, args.split) for head in MODEL_HEADS}
         few_shot = choose(samples, args.episodes, args.task)
         items: dict[RewardHead, tuple[Items, Items | None]] = {
