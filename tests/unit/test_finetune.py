@@ -61,6 +61,19 @@ def test_every_shipped_configuration_is_valid(path: Path) -> None:
     assert config.load(path).heads == MODEL_HEADS
 
 
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "config" / "train" / "accelerate").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_every_shipped_launch_configuration_is_one_of_accelerate(path: Path) -> None:
+    from accelerate.commands.config.config_args import load_config_from_file
+    from transformers.models.qwen3_vl import modeling_qwen3_vl
+
+    found = load_config_from_file(str(path))
+    assert found.num_processes == 8
+    wrapped = getattr(found, "fsdp_config", {}).get("fsdp_transformer_layer_cls_to_wrap", "")
+    assert all(hasattr(modeling_qwen3_vl, name) for name in wrapped.split(",") if name)
+
+
 def test_everything_wrong_with_a_configuration_is_named_with_line_and_what_was_meant(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("heads: [progres]\ntraining:\n  step: 3\n  batch_size: 0\nlora:\n  targets: []\nevaluation: 4\n")

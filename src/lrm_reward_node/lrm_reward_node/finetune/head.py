@@ -112,7 +112,8 @@ def _write(job: Job, trainer: RewardTrainer, result: dict[str, Any]) -> None:
                     path.unlink()
             _sort_lists(partial / ADAPTER_CONFIG)
             copy_processor(job.start.processor_folder(job.head), partial)
-            check_loaded(trainer.model, job.head, partial, load_file(partial / ADAPTER_WEIGHTS), ADAPTER)
+            if not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):  # where a process has all of the weights
+                check_loaded(trainer.model, job.head, partial, load_file(partial / ADAPTER_WEIGHTS), ADAPTER)
             shutil.rmtree(final, ignore_errors=True)
             final.parent.mkdir(parents=True, exist_ok=True)
             partial.rename(final)
