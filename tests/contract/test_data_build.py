@@ -264,9 +264,32 @@ def test_wrong_usage_is_one_line_and_code_2(
     assert said in error and error.count("\n") == 1
 
 
+def test_a_key_that_is_assigned_and_that_no_episode_has_is_refused(tmp_path: Path) -> None:
+    text = video_folder(tmp_path, 3, frames=5).read_text()
+    wrong = text.replace("{train", '{by: task, assign: {"put the red cub in the blue bowl": test}, train')
+    with pytest.raises(BadInput, match="red cub in"):
+        build(load(manifest_with(tmp_path, wrong)), tmp_path / "out")
+    summary = build(load(manifest_with(tmp_path, wrong.replace("cub in", "Cube in"))), tmp_path / "out")
+    assert {row["split"] for row in summary.episodes if row["outcome"] == "failure"} == {"test"}
+
+
 def test_check_lists_what_a_manifest_would_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = video_folder(tmp_path, 6, frames=3)
     assert main(["data", "check", str(manifest)]) == 0
     assert f"1 × {TASKS[0]}" not in (said := capsys.readouterr().out) and f"2 × {TASKS[0]} (failure)" in said
     text = manifest.read_text().replace("path: clips", "path: clips\n    filter: {tasks: [something else]}")
     assert main(["data", "check", str(manifest_with(tmp_path, text))]) == 1
+
+
+def test_a_damaged_episode_file_is_named_and_made_anew_when_it_is_removed(tmp_path: Path) -> None:
+    manifest = load(video_folder(tmp_path, 3, frames=5))
+    build(manifest, tmp_path / "out")
+    whole = content(tmp_path / "out")
+    (tmp_path / "out" / "data.json").unlink()
+    file = next((tmp_path / "out").glob("episodes/*/*.zip"))
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(BadInput, match=file.stem):
+        build(manifest, tmp_path / "out")
+    file.unlink()
+    build(manifest, tmp_path / "out")
+    assert content(tmp_path / "out") == whole

@@ -12,6 +12,8 @@ import pyarrow.parquet
 import pytest
 
 import lrm_reward_node.options
+from data_videos import pictures as moving_square
+from data_videos import write_video
 from lrm_bringup.cli import main
 from lrm_bringup.replay.events import EpisodeSeen, FrameSeen
 from lrm_bringup.replay.run import ReplayOptions, open_recording
@@ -77,6 +79,12 @@ def test_a_video_has_the_stamps_of_its_frames(video: Path) -> None:
     assert len(found) == 35
     assert np.diff([one.frame.stamp_ns for one in found]).tolist() == pytest.approx([1e8] * 34, abs=1e3)
     assert [int(one.frame.rgb.mean()) for one in found[::10]] == pytest.approx([20, 70, 120, 170], abs=4)
+
+
+def test_frames_of_a_video_without_a_fixed_rate_keep_their_times(tmp_path: Path) -> None:
+    times_ms = [0, 100, 200, 300, 400, 1400, 2400, 3400]
+    found = frames(write_video(tmp_path / "uneven.mp4", moving_square(8), times_ms))
+    assert [(seen.frame.stamp_ns - found[0].frame.stamp_ns) // 10**6 for seen in found] == times_ms
 
 
 def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:

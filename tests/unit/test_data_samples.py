@@ -75,6 +75,8 @@ def test_shares_of_splits_are_met(train: float, seed: int) -> None:
 
 def test_what_is_assigned_by_hand_stays_there() -> None:
     assert split_of("here", Splits(assign={"here": "test"})) == "test"
+    by_task = Splits(by="task", assign={"Open the  door.": "test"})
+    assert split_of(key_of(facts(task="open the door"), "task"), by_task) == "test"
 
 
 def test_episodes_of_two_sources_are_not_one_because_they_have_one_name() -> None:
@@ -147,6 +149,11 @@ def test_comparisons_stand_at_every_gap_in_both_orders() -> None:
     assert all((q.frames[1] > q.frames[0]) == (q.target > 0) for q in found)
 
 
+def test_near_pairs_of_a_long_episode_are_asked() -> None:
+    found = [q for q in asked(facts(101), gaps=[1]) if q.head is RewardHead.CONTRASTIVE]
+    assert len(found) == 200
+
+
 def test_made_failures_are_answered_with_no() -> None:
     found = [q for q in asked(facts(9), OtherTasks(["near"], ["far"])) if q.made in making.MADE[4:]]
     no = [q for q in found if q.head is not RewardHead.CONTRASTIVE]
@@ -184,6 +191,9 @@ class Recorded:
 
     def declared(self, episode: Episode) -> Declared:
         return self._declared
+
+    def losses(self) -> list[str]:
+        return []
 
     def frames(self, episode: Episode) -> Iterator[Frame]:
         return iter(self._frames)

@@ -89,6 +89,10 @@ class EpisodeSource(Protocol):
         """Every frame, in order of time; raises ``BadInput`` when the episode cannot be read."""
         ...
 
+    def losses(self) -> list[str]:
+        """What was lost of the episode that was read last, in words: damaged parts of a file, messages of no use."""
+        ...
+
 
 @dataclass(frozen=True)
 class SourceSpec:

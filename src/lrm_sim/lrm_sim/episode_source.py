@@ -55,6 +55,10 @@ class SimEpisodes:
         """The simulator announces nothing."""
         return Declared()
 
+    def losses(self) -> list[str]:
+        """Nothing is lost in a simulator."""
+        return []
+
     def frames(self, episode: Episode) -> Iterator[Frame]:
         """The frames of one run."""
         from lrm_sim.collect import run_episode

@@ -36,6 +36,7 @@ PROBLEMS = {
     "nothing moves": True,
     "unknown outcome": True,
     "broken frames": False,
+    "damaged recording": False,
     "frames missing": False,
     "variable rate": False,
     "rate disagrees": False,

@@ -19,7 +19,7 @@ from lrm_reward_node.data.duplicates import Duplicates
 from lrm_reward_node.data.episode import Facts, Problem
 from lrm_reward_node.data.index import SampleIndex
 from lrm_reward_node.data.manifest import Manifest, asked_splits
-from lrm_reward_node.data.summary import MOST_PROBLEMS, Summary, read_summary, write_summary
+from lrm_reward_node.data.summary import MOST_PROBLEMS, VERSION, Summary, read_summary, write_summary
 from lrm_reward_node.data.tasks import TaskTable
 
 Progress = Callable[[str, int, int], None]
@@ -32,7 +32,8 @@ def make_index(
     """The index over episode files that are there, (number of source, key) each. Memory grows with the episodes alone,
     and by some hundred bytes each.
     """
-    name = f"index-{hashlib.sha256(json.dumps([manifest.fingerprint(), keys]).encode()).hexdigest()[:16]}"
+    made_of = json.dumps([VERSION, manifest.fingerprint(), keys])
+    name = f"index-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
     if (out / name).is_dir():
         try:
             known = read_summary(out)
@@ -73,6 +74,7 @@ class _Making:
         self.tasks = TaskTable()
         self._forced: dict[str, str] = {}
         self._found: dict[str, Problem] = {}
+        self._unmet = set(splits.assigned(manifest.splits))
         self._survey()
 
     def write(self, folder: Path, name: str) -> Summary:
@@ -101,16 +103,26 @@ class _Making:
         duplicates = Duplicates(lambda key: store.read_facts(store.path_of(self.out, key)))
         for done, (number, key) in enumerate(self.keys, 1):
             facts = self._facts(key)
+            self._unmet.discard(splits.key_of(facts, self.manifest.splits.by))
             self.progress("looking for duplicates", done, len(self.keys))
             if not (self._wanted(facts, number) and facts.usable):
                 continue
             problem = self._unplaced(facts, number) or _duplicate(duplicates.earlier(key, facts))
             if problem is not None:
                 self._found[key] = problem
+        self._check_assigned()
         for number, key in self.keys:
             facts = self._facts(key)
             if self._wanted(facts, number) and facts.usable:
                 self.tasks.add(self._split(facts, number), facts.episode.task)
+
+    def _check_assigned(self) -> None:
+        """A key that is written wrong would leave what it means in the split that its hash says."""
+        if self._unmet:
+            by = self.manifest.splits.by
+            example = splits.key_of(self._facts(self.keys[0][1]), by)
+            allowed = f"keys that an episode has; splits go by {by}, the first one is {example!r}"
+            raise BadInput("splits.assign", sorted(self._unmet)[0], allowed)
 
     def _facts(self, key: str) -> Facts:
         facts = store.read_facts(store.path_of(self.out, key))

@@ -16,6 +16,8 @@ from lrm_reward_node.data.manifest import Frames, SourceEntry
 
 _NS = 1e9
 _ESTIMATE = 0.02
+_LOSSES = 1000
+"""Characters that tell of damage."""
 RATE_TOLERANCE = 0.1
 """A rate this far from the declared one disagrees with it."""
 JITTER = 3.0
@@ -55,7 +57,10 @@ def read_episode(
         facts.problems.append(Problem("unreadable", str(error)))
         return facts, []
     _fewer(kept, settings.max_frames)
-    return _facts(kept, declared, entry, episode), kept.pictures
+    facts = _facts(kept, declared, entry, episode)
+    if lost := source.losses():
+        facts.problems.append(Problem("damaged recording", "; ".join(lost)[:_LOSSES]))
+    return facts, kept.pictures
 
 
 @dataclass

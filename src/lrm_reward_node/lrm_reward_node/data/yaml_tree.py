@@ -129,22 +129,43 @@ class Checked:
         before = len(self.found)
         good = {name: value for name, value in values.items() if name in fields}
         for name, value in good.items():
-            self._one(cls, node.child(name), name, value, fields[name].metadata)
+            self._one(cls, node.child(name), value, fields[name])
         return from_mapping(cls, good) if len(self.found) == before else None
 
-    def _one(self, cls: type, node: Node, name: str, value: Any, metadata: Mapping[str, Any]) -> None:
-        choices = metadata.get("values" if isinstance(value, dict) else "choices")
-        words = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
-        wrong = [word for word in words if choices is not None and word not in choices]
+    def _one(self, cls: type, node: Node, value: Any, known: dataclasses.Field[Any]) -> None:
+        choices = known.metadata.get("values" if isinstance(value, dict) else "choices")
+        elements = _elements(value)
+        kind = _element_type(known)
+        wrong = [element for element in elements if kind is not None and type(element) is not kind]
+        if wrong:
+            self.note(node, f"{node.path} holds {wrong[0]!r}: expected elements of type {kind.__name__}.")  # type: ignore[union-attr]
+            return
+        keys = [key for key in value if not isinstance(key, str)] if isinstance(value, dict) else []
+        if keys:  # YAML takes yes, no, on and numbers for something else than words
+            self.note(node, f"{node.path} has the key {keys[0]!r}: expected text; put it in quotes.")
+            return
+        wrong = [element for element in elements if choices is not None and element not in choices]
         if wrong:
             self.choice(node, wrong[0], choices or ())
             return
         try:
-            from_mapping(cls, {name: value})
+            from_mapping(cls, {known.name: value})
         except BadInput as error:
             self.note(node, f"{node.path} is {error.value!r}: expected {error.allowed}.")
-        except TypeError:  # an element of a list cannot be compared with its range
-            self.note(node, f"{node.path} is {value!r}: expected numbers.")
+
+
+def _elements(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [*value.values()]
+    return value if isinstance(value, list) else [value]
+
+
+def _element_type(known: dataclasses.Field[Any]) -> type | None:
+    """What the elements of a list or the values of a mapping have to be; None for a single value."""
+    if known.default_factory is dataclasses.MISSING:
+        return None
+    default = known.default_factory()
+    return type(default[0]) if isinstance(default, list) and default else str
 
 
 def _near(value: object, names: Iterable[str]) -> str:

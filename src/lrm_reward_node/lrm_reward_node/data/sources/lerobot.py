@@ -68,6 +68,10 @@ class LeRobotEpisodes:
         row = self._dataset.meta.episodes[int(episode.place)]
         return Declared(int(row["length"]), float(self._dataset.meta.fps))
 
+    def losses(self) -> list[str]:
+        """Nothing beyond frames that cannot be decoded."""
+        return []
+
     def frames(self, episode: Episode) -> Iterator[Frame]:
         """Its frames; a picture is decoded when it is asked for."""
         row = self._dataset.meta.episodes[int(episode.place)]
