@@ -220,7 +220,7 @@ def _report(run: Run, results: dict[str, Any], seconds: float) -> None:
     table = Table(*(FIGURE_HEADER[i] for i in used), title="held-out figures, 95 % intervals by episode", box=SIMPLE)
     for row in rows:
         table.add_row(*(row[i] for i in used))
-    console = Console(stderr=True)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
     console.print(table if rows else "nothing was held out: there are no figures")
     console.print(f"{seconds:.0f} s", highlight=False)
     missing = [head.value for head in MODEL_HEADS if not (run.out / head.value).exists()]
