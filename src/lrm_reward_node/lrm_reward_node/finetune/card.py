@@ -40,24 +40,25 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def figure_rows(results: Mapping[str, Any]) -> list[list[str]]:
-    """Head, figure, samples / episodes, and its value at every stage that was measured, with interval."""
+def figure_table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows: head, figure, samples / episodes, and its value with interval at every stage that was measured.
+
+    Both are empty where nothing was held out.
+    """
+    measured = {
+        head: {stage: one for stage in STAGES if (one := result.get(stage))} for head, result in results.items()
+    }
+    stages = [stage for stage in STAGES if any(stage in known for known in measured.values())]
     rows = []
-    for head, result in results.items():
-        measured = {stage: result.get(stage) or {} for stage in STAGES}
-        known = next((one for one in measured.values() if one), None)
-        for name in known["figures"] if known else ():
-            values = [_value(one, name) for one in measured.values()]
-            rows.append([head, name, f"{known['samples']} / {known['episodes']}", *values])  # type: ignore[index]
-    return rows
-
-
-FIGURE_HEADER = ["head", "figure", "samples / episodes", *STAGES.values()]
+    for head, known in measured.items():
+        one = next(iter(known.values()), None)
+        for name in one["figures"] if one else ():
+            values = [_value(known[stage], name) if stage in known else "" for stage in stages]
+            rows.append([head, name, f"{one['samples']} / {one['episodes']}", *values])  # type: ignore[index]
+    return ["head", "figure", "samples / episodes", *(STAGES[stage] for stage in stages)] if rows else [], rows
 
 
 def _value(measured: Mapping[str, Any], name: str) -> str:
-    if not measured:
-        return ""
     value = measured["figures"][name]
     low, high = measured["intervals"][name]
     if math.isnan(value):
@@ -83,12 +84,12 @@ def _about(run: Mapping[str, Any], results: Mapping[str, Any]) -> str:
 
 
 def _figures(results: Mapping[str, Any]) -> str:
-    rows = figure_rows(results)
+    header, rows = figure_table(results)
     if not rows:
         return "## Figures\n\nNothing was held out: there are none.\n"
     text = "## Figures\n\nHeld-out samples, read as the reward node reads them; 95 % intervals by episode.\n"
     text += "`nats`: mean negative log-likelihood of the right answer; lower is better, as with `mae`.\n\n"
-    return text + table(FIGURE_HEADER, rows)
+    return text + table(header, rows)
 
 
 def _data(run: Mapping[str, Any], samples: list[dict[str, Any]]) -> str:

@@ -25,7 +25,7 @@ from lrm_reward_node.data.samples import open_samples
 from lrm_reward_node.data.summary import Summary, read_summary
 from lrm_reward_node.finetune import plan as planning
 from lrm_reward_node.finetune.adapter import Start
-from lrm_reward_node.finetune.card import FIGURE_HEADER, METRICS, figure_rows, write_card
+from lrm_reward_node.finetune.card import METRICS, figure_table, write_card
 from lrm_reward_node.finetune.config import TrainConfig, load
 from lrm_reward_node.finetune.disk import room, write_json
 from lrm_reward_node.finetune.few_shot import FewShot, choose
@@ -215,11 +215,10 @@ def _report(run: Run, results: dict[str, Any], seconds: float) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    rows = figure_rows(results)
-    used = [i for i in range(len(FIGURE_HEADER)) if any(row[i] for row in rows)]
-    table = Table(*(FIGURE_HEADER[i] for i in used), title="held-out figures, 95 % intervals by episode", box=SIMPLE)
+    header, rows = figure_table(results)
+    table = Table(*header, title="held-out figures, 95 % intervals by episode", box=SIMPLE)
     for row in rows:
-        table.add_row(*(row[i] for i in used))
+        table.add_row(*row)
     console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
     console.print(table if rows else "nothing was held out: there are no figures")
     console.print(f"{seconds:.0f} s", highlight=False)
