@@ -16,26 +16,48 @@ SPLITS = {
     "calibration": (REWARD_HELD_OUT_SEEDS + SEED_RANGE // 4, tasks.TRAIN_PAIRS),
     "hack": (REWARD_HELD_OUT_SEEDS + 3 * SEED_RANGE // 4, tasks.TRAIN_PAIRS),
 }
-"""Split -> first scene seed and the (object, container) pairs in it."""
+"""Split of the demo's twelve tasks -> first scene seed and the (object, container) pairs in it."""
+FAMILY_OF = {"train": "family", "held_out_seeds": "family_seeds", "calibration": "family_calibration"}
+"""Split of the family that takes the place of one of the demo's tasks; the others stay as they are."""
 
 
 def reward_episodes(
-    split: str, episodes: int, workers: int, every: int = 5, kinds: Sequence[str] = ()
+    split: str, episodes: int, workers: int, every: int = 5, kinds: Sequence[str] = (), first: int = 0
 ) -> Iterator[EpisodeRecord]:
     """Episodes of one split, the same ones every time.
 
     Args:
-        split: a name in :data:`SPLITS`.
+        split: a name in :data:`SPLITS` or in :data:`lrm_sim.family.splits.SPLITS`.
         episodes: how many.
         workers: processes that simulate.
         every: keep each n-th control step; 5 makes two frames per reward query.
         kinds: what the expert sets out to do, in turn; empty: half successes and failures of all kinds.
+        first: how many of the split's episodes are left out at its start.
 
     Raises:
         BadInput: there is no such split or kind.
     """
     if split not in SPLITS:
-        raise BadInput("split", split, f"one of {list(SPLITS)}")
+        return _family_episodes(split, episodes, workers, every, kinds, first)
     first_seed, pairs = SPLITS[split]
-    specs = kind_specs(episodes, kinds, first_seed, pairs) if kinds else reward_specs(episodes, first_seed, pairs)
-    return collect(specs, workers, every)
+    n = first + episodes
+    specs = kind_specs(n, kinds, first_seed, pairs) if kinds else reward_specs(n, first_seed, pairs)
+    return collect(specs[first:], workers, every)
+
+
+def family_episodes(
+    split: str, episodes: int, workers: int, every: int = 5, kinds: Sequence[str] = (), first: int = 0
+) -> Iterator[EpisodeRecord]:
+    """As :func:`reward_episodes`, the training and calibration splits being those of the widened family."""
+    return reward_episodes(FAMILY_OF.get(split, split), episodes, workers, every, kinds, first)
+
+
+def _family_episodes(
+    split: str, episodes: int, workers: int, every: int, kinds: Sequence[str], first: int
+) -> Iterator[EpisodeRecord]:
+    from lrm_sim.family import episodes as family
+    from lrm_sim.family import splits
+
+    if split not in splits.SPLITS:
+        raise BadInput("split", split, f"one of {[*SPLITS, *splits.SPLITS]}")
+    return family.collect(splits.SPLITS[split].specs(episodes, kinds, first), workers, every)
