@@ -163,7 +163,7 @@ any_facts = st.builds(
         tcp=tcp, object_position=thing, object_speed_m_per_s=speed, held=held, touched=held or touched
     ),
     places,
-    st.one_of(places, st.builds(lambda x, y: START + (x, y, 0.0), st.floats(-0.1, 0.1), st.floats(-0.25, 0.1))),
+    st.one_of(places, st.builds(lambda x, y: np.add(START, (x, y, 0.0)), st.floats(-0.1, 0.1), st.floats(-0.25, 0.1))),
     st.sampled_from((0.0, 0.2)),
     st.booleans(),
     st.booleans(),
@@ -179,7 +179,7 @@ def test_progress_is_a_share_and_one_exactly_at_success(verb, at):
 
 
 def moved(x: float = 0.0, y: float = 0.0, z: float = 0.0, **changes) -> Facts:
-    return facts(object_position=START + (x, y, z), **changes)
+    return facts(object_position=np.add(START, (x, y, z)), **changes)
 
 
 @pytest.mark.parametrize(
