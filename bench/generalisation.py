@@ -13,10 +13,11 @@ import argparse
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +25,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench.generalisation_parts import Parts
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput, LrmError
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.evaluation.episodes import ScoredEpisode, score_episode
-from lrm_reward_node.evaluation.quality import quality
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_reward_node.vlm.qwen import load
 
@@ -49,8 +50,9 @@ COLUMNS = {
 }
 """Figures of a row, by the names of ``lrm_reward_node.evaluation.quality``, and their headings."""
 
-Figures = dict[str, tuple[float, float, float]]
-"""Value, and the two ends of its interval; NaN where one is not defined."""
+Figure3 = tuple[float | None, float | None, float | None]
+Figures = dict[str, Figure3]
+"""Per column: value, and the two ends of its interval; None where they are not defined."""
 
 
 @dataclass(frozen=True)
@@ -93,45 +95,59 @@ def _metaworld(task: str, n: int, workers: int) -> Iterable[EpisodeRecord]:
     return metaworld_episodes(task, n, workers, EVERY)
 
 
-def figures(scored: list[ScoredEpisode]) -> dict[str, float]:
-    """The columns of one row."""
-    found = quality(scored)
-    asked = sum(4 * (len(e.frames) - 1) for e in scored)  # three heads and their fusion, from the second query on
-    return {**{name: found[name] for name in COLUMNS if name in found}, "unknown_share": found["unknown"] / asked}
-
-
 def with_intervals(scored: list[ScoredEpisode], resamples: int, seed: int = 0) -> Figures:
     """The columns of one row, each with its 95 % interval from whole episodes drawn again."""
-    rng, values = np.random.default_rng(seed), figures(scored)
-    drawn = [figures([scored[i] for i in rng.integers(len(scored), size=len(scored))]) for _ in range(resamples)]
-    return {name: (value, *_interval(np.array([one[name] for one in drawn]))) for name, value in values.items()}
+    rng, parts, everything = np.random.default_rng(seed), Parts.of(scored), np.arange(len(scored))
+    drawn = [parts.figures(rng.choice(everything, len(everything))) for _ in range(resamples)]
+    return {
+        name: _figure(value, np.array([one[name] for one in drawn]))
+        for name, value in parts.figures(everything).items()
+    }
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return math.nan, math.nan
+def _figure(value: float, drawn: np.ndarray) -> Figure3:
+    known = drawn[~np.isnan(drawn)]
+    if math.isnan(value) or not len(known):
+        return None, None, None
     low, high = np.quantile(known, (0.025, 0.975))
-    return float(low), float(high)
+    return round(value, 4), round(float(low), 4), round(float(high), 4)
 
 
-def main() -> int:
-    """Measure, print, write; returns the exit code."""
-    args = _arguments()
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, write; returns the exit code. Rows that the JSON file already has are not measured again."""
+    args = _arguments(argv)
     torch.set_num_threads(args.threads)
-    chosen = _chosen(args.row)
+    chosen, path = _chosen(args.row), args.json or args.out / "generalisation.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     models = {name: RewardPipeline(load(name, device=args.device)) for name in args.model}
-    result: dict[str, dict[str, Figures]] = {}
-    args.out.mkdir(parents=True, exist_ok=True)
-    for row in track(chosen, "rows", console=Console(stderr=True)):
-        result[row.name] = _measure(row, models, args)
+    about = {"episodes_per_row": args.episodes, "resamples": args.resamples}
+    about["models"] = {name: pipeline.model.fingerprint for name, pipeline in models.items()}
+    done: dict[str, dict[str, Figures]] = {} if args.overwrite else _measured(path, about)
+    for row in track([row for row in chosen if row.name not in done], "rows", console=Console(stderr=True)):
+        done[row.name] = _measure(row, models, args)
+        _write(path, {**about, "rows": done})
     console = Console(width=max(Console().width, WIDTH))
     for model in models:
-        console.print(_table(model, chosen, result, args.episodes))
-    path = args.json or args.out / "generalisation.json"
-    path.write_text(json.dumps(_as_json(result, args), indent=2) + "\n", encoding="utf-8")
+        console.print(_table(model, chosen, done, args.episodes))
     print(f"{path}\nfilm strips: {args.out / 'strips'}")
     return 0
+
+
+def _measured(path: Path, about: dict[str, Any]) -> dict[str, dict[str, Figures]]:
+    """Rows of an earlier call with the same models, episodes and resamples."""
+    if not path.is_file():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if any(found.get(name) != value for name, value in about.items()):
+        raise BadInput("--out", str(path), "rows of the same models, episodes and resamples", "Or give --overwrite.")
+    rows: dict[str, dict[str, Figures]] = found["rows"]
+    return rows
+
+
+def _write(path: Path, result: dict[str, Any]) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
 
 
 def _measure(row: Row, models: dict[str, RewardPipeline], args: argparse.Namespace) -> dict[str, Figures]:
@@ -178,23 +194,7 @@ def _table(model: str, chosen: list[Row], result: dict[str, dict[str, Figures]],
 def _cells(found: Figures) -> Iterator[str]:
     for name in COLUMNS:
         value, low, high = found[name]
-        yield "–" if math.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
-
-
-def _as_json(result: dict[str, dict[str, Figures]], args: argparse.Namespace) -> dict[str, object]:
-    def known(value: float) -> float | None:
-        return None if math.isnan(value) else round(value, 4)
-
-    listed = {
-        row: {
-            model: {
-                name: dict(zip(("value", "low", "high"), map(known, three), strict=True)) for name, three in f.items()
-            }
-            for model, f in by_model.items()
-        }
-        for row, by_model in result.items()
-    }
-    return {"episodes_per_row": args.episodes, "resamples": args.resamples, "rows": listed}
+        yield "–" if value is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _chosen(names: list[str]) -> list[Row]:
@@ -205,7 +205,7 @@ def _chosen(names: list[str]) -> list[Row]:
     return [row for row in every if not names or row.name in names or row.group in names]
 
 
-def _arguments() -> argparse.Namespace:
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--model", action="append", help="folder or hub name; several are judged on the same episodes")
@@ -218,7 +218,8 @@ def _arguments() -> argparse.Namespace:
     add("--strips", type=int, default=1, help="film strips per row (default %(default)s)")
     add("--out", type=Path, default=Path("out/generalisation"), help="folder of the JSON file and the film strips")
     add("--json", type=Path, help="the JSON file elsewhere")
-    args = parser.parse_args()
+    add("--overwrite", action="store_true", help="measure rows again that the JSON file already has")
+    args = parser.parse_args(argv)
     args.model = args.model or ["models/lrm-tiny"]
     if args.episodes < 2:
         raise BadInput("--episodes", args.episodes, "at least 2")
