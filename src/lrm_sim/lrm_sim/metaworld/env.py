@@ -70,7 +70,7 @@ class MetaWorldEnv:
 
     def picture(self) -> np.ndarray:
         """(image_size, image_size, 3) uint8 RGB. This camera of MetaWorld hangs upside down, so it is turned."""
-        renderer = self._env.mujoco_renderer
+        renderer: Any = self._env.mujoco_renderer
         if renderer.viewer is None:
             self._env.render()
             # Without shadows, as in our own scenes: in software they take most of the time.

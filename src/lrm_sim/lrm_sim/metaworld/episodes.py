@@ -119,7 +119,8 @@ class _Taken:
 def _actor(env: MetaWorldEnv, spec: MetaWorldSpec) -> Callable[[np.ndarray, int], np.ndarray]:
     """Function of observation and step that gives the action (4,) of a kind."""
     expert, rng = env.expert(), np.random.default_rng(spec.seed)
-    stop, walk = int(rng.integers(8, 36)), np.zeros(4)
+    stop = int(rng.integers(8, 36))
+    walk: np.ndarray = np.zeros(4)
 
     def act(observation: np.ndarray, step: int) -> np.ndarray:
         nonlocal walk
