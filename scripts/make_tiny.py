@@ -73,8 +73,11 @@ class Run:
         settings, started = dataclasses.asdict(self.plan), time.monotonic()
         settings.pop("minutes")
         key = key_of(json.dumps(settings, sort_keys=True), str(self.scale))
+        self._claim(key)
+        again = False
         for number, (name, stage) in enumerate(self.stages.items(), 1):
-            done = self.stamps.done(name, key)
+            done = not again and self.stamps.done(name, key)
+            again = not done
             left = sum(self.plan.minutes.get(later, 0.0) for later in list(self.stages)[number - 1 :])
             spent = (time.monotonic() - started) / 60.0
             state = "done before" if done else f"{spent:.0f} min so far, about {left:.0f} min left at scale 1"
@@ -82,7 +85,17 @@ class Run:
             if not done:
                 with self.stamps.running(name, key):
                     stage()
-        print(f"make tiny: {self.model}, {self.out / METRICS}, {(time.monotonic() - started) / 60.0:.1f} min")
+        print(f"make tiny: {self.model} and {self.out / METRICS}, {(time.monotonic() - started) / 60.0:.1f} min")
+
+    def _claim(self, key: str) -> None:
+        """Raise BadInput when the folder holds a run of another configuration, whose episodes must not be mixed in."""
+        from lrm_core.errors import BadInput
+
+        owner = self.out / "configuration"
+        if owner.is_file() and owner.read_text() != key:
+            raise BadInput("--out", str(self.out), "a new folder, or a run with this configuration and scale")
+        self.out.mkdir(parents=True, exist_ok=True)
+        owner.write_text(key)
 
     def episodes(self) -> None:
         """Simulate what the training needs; episodes that are on the disk stay."""
@@ -108,7 +121,7 @@ class Run:
         return number
 
     def train(self) -> None:
-        """Backbone and adapters, and their figures on held-out episodes; of another configuration nothing is kept."""
+        """Backbone and adapters, and their figures on held-out episodes."""
         self._lrm(
             "train", "reward-model", "--out", self.model, "--work", self.work, "--preset", self.plan.preset,
             "--scale", self.scale, "--seed", self.plan.seed, "--threads", self.plan.threads, "--device", "cpu",

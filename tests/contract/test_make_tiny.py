@@ -64,6 +64,8 @@ def test_an_interrupted_run_ends_with_the_metrics_of_an_unbroken_one(
     Run(plan, tmp_path / "broken", 1.0).run()
 
     assert json.loads((tmp_path / "broken" / "metrics.json").read_text()) == whole
+    with pytest.raises(BadInput, match="--out"):
+        Run(plan, tmp_path / "broken", 0.5).run()
     assert set(whole["quality"]) == {"held_out_seeds", "held_out_pairs"} and len(whole["sha256"]) == 4
     model = tmp_path / "broken" / "model"
     assert json.loads((model / "golden.json").read_text())["cases"]

@@ -37,7 +37,6 @@ class MetaWorldEnv:
 
     Attributes:
         task: what is done.
-        steps_max: MetaWorld ends an episode after so many steps.
     """
 
     def __init__(self, task: Task, image_size: int = 128) -> None:
@@ -51,7 +50,7 @@ class MetaWorldEnv:
         self._env._partially_observable = False
         self._env.__dict__.pop("sawyer_observation_space", None)
         self._env._freeze_rand_vec, self._env.seeded_rand_vec, self._env._set_task_called = False, True, True
-        self.steps_max: int = self._env.max_path_length
+        self._without_shadows = False
 
     def reset(self, seed: int) -> tuple[np.ndarray, dict[str, Any]]:
         """Start the episode of a seed; ``info`` as :meth:`step`."""
@@ -70,11 +69,11 @@ class MetaWorldEnv:
 
     def picture(self) -> np.ndarray:
         """(image_size, image_size, 3) uint8 RGB. This camera of MetaWorld hangs upside down, so it is turned."""
-        renderer: Any = self._env.mujoco_renderer
-        if renderer.viewer is None:
+        if not self._without_shadows:
             self._env.render()
-            # Without shadows, as in our own scenes: in software they take most of the time.
-            flags = renderer.viewer.scn.flags
+            # As in our own scenes: in software they take most of the time.
+            flags = self._env.mujoco_renderer.viewer.scn.flags
+            self._without_shadows = True
             flags[mujoco.mjtRndFlag.mjRND_SHADOW] = flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         return np.ascontiguousarray(self._env.render()[::-1, ::-1])
 
