@@ -90,7 +90,7 @@ class Discovery:
 
     def _subscribe(self, name: str, type_name: str, offered: list[rclpy.qos.QoSProfile]) -> None:
         try:
-            message_class = _message_class(type_name)
+            kind = message_class(type_name)
         except (ImportError, AttributeError, ValueError) as error:
             self._subscriptions[name] = None
             self._on_unknown(name, f"type {type_name} is not installed ({error})")
@@ -106,7 +106,7 @@ class Discovery:
         # The default callbacks would only warn, and cost the executor two more things to look after per topic.
         events = SubscriptionEventCallbacks(message_lost=self._on_lost, use_default_callbacks=False)
         self._subscriptions[name] = self._node.create_subscription(
-            message_class, name, on_message, profile, raw=True, event_callbacks=events
+            kind, name, on_message, profile, raw=True, event_callbacks=events
         )
 
     def _take_waiting(self, topic: Topic) -> None:
@@ -124,7 +124,8 @@ class Discovery:
         self.lost += info.total_count_change
 
 
-def _message_class(type_name: str) -> Any:
+def message_class(type_name: str) -> Any:
+    """The class of ``package/msg/Name``; raises ImportError or AttributeError where it is not installed."""
     package, kind, name = type_name.split("/")
     return getattr(importlib.import_module(f"{package}.{kind}"), name)
 
