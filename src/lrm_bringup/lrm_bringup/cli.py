@@ -109,6 +109,12 @@ COMMANDS = (
         "run_train",
     ),
     Command(
+        ("train", "reward"),
+        "fine-tune the reward heads (LoRA) on a training set, or adapt them to a new task from a few episodes",
+        "lrm train reward --data out/data --out out/mine --config config/train/tiny.yaml",
+        "lrm_reward_node.finetune.command",
+    ),
+    Command(
         ("train", "policy"),
         "train the base policy on demonstrations: bags, a LeRobotDataset, a function",
         "lrm train policy --from-bags out/demo/latest/bags --out out/my-policy --trainer lerobot -- --num_workers=2",

@@ -45,8 +45,12 @@ class Node:
             yield Node(value, self.lines.get(path, self.line), path, self.lines)
 
 
-def parse(path: Path) -> Node:
+def parse(path: Path, what: str = "manifest", keys: str = "sources, frames, splits and sampling") -> Node:
     """The whole file.
+
+    Args:
+        what: the file is, in an error.
+        keys: that it may have, in an error.
 
     Raises:
         BadInput: it cannot be read, is no YAML, or holds no keys.
@@ -55,13 +59,13 @@ def parse(path: Path) -> Node:
         text = path.read_text(encoding="utf-8")
         tree, value = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput("manifest", str(path), "a YAML file that can be read", str(error)) from error
+        raise BadInput(what, str(path), "a YAML file that can be read", str(error)) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}: " if mark else ""
-        raise BadInput("manifest", str(path), "valid YAML", f"{place}{getattr(error, 'problem', error)}") from error
+        raise BadInput(what, str(path), "valid YAML", f"{place}{getattr(error, 'problem', error)}") from error
     if not isinstance(value, dict):
-        raise BadInput("manifest", str(path), "keys such as sources, frames, splits and sampling")
+        raise BadInput(what, str(path), f"keys such as {keys}")
     return Node(value, 1, "", dict(_lines(tree, "")))
 
 
