@@ -57,7 +57,7 @@ class BridgePlacer:
         """Ask for it; the future ends with the answer."""
         kind = self._messages.Entity
         entity = kind(name=description.link_name(thing), type=kind.MODEL)
-        return self._client.call_async(self._srv.Request(entity=entity, pose=_pose(pose)))
+        return self._client.call_async(self._srv.Request(entity=entity, pose=pose_message(pose)))
 
     def refusal(self, answer: Any) -> str:
         """Why the answer says no; empty when it says yes."""
@@ -84,7 +84,7 @@ class InterfacesPlacer:
     def place(self, thing: str, pose: description.Pose) -> Future:
         """Ask for it; the future ends with the answer."""
         request = self._srv.Request(entity=description.link_name(thing))
-        request.state.pose = _pose(pose)
+        request.state.pose = pose_message(pose)
         for flag in ("set_pose", "set_twist"):  # newer than simulation_interfaces 2.0.0, where both are always set
             if hasattr(request, flag):
                 setattr(request, flag, True)
@@ -133,7 +133,8 @@ def _messages(package: str) -> ModuleType:
     return importlib.import_module(f"{package}.msg")
 
 
-def _pose(pose: description.Pose) -> Pose:
+def pose_message(pose: description.Pose) -> Pose:
+    """A place as a message."""
     quat = np.empty(4)
     mujoco.mju_mat2Quat(quat, np.ascontiguousarray(pose.rotation).ravel())
     x, y, z = (float(v) for v in pose.position)
