@@ -97,12 +97,11 @@ def compared(raw: Sequence[Row], coded: Sequence[Row]) -> dict[str, Any]:
         pairs = [(a, b) for a, b in zip(raw, coded, strict=True) if a.head == head.value]
         known = [(a, b) for a, b in pairs if a.status == b.status == RewardStatus.OK.name]
         gaps = [abs(a.value - b.value) for a, b in known]
+        answers = [a.raw_text == b.raw_text for a, b in known if a.raw_text]  # a fused value has no answer of its own
         heads[head.value] = {
             "rewards": len(pairs),
             "other_status": sum(a.status != b.status for a, b in pairs),
-            "same_answer": _share([a.raw_text == b.raw_text for a, b in known])
-            if known and known[0][0].raw_text
-            else None,
+            "same_answer": round(sum(answers) / len(answers), 4) if answers else None,
             "mean_difference": round(math.fsum(gaps) / len(gaps), 5) if gaps else None,
             "largest_difference": round(max(gaps), 5) if gaps else None,
         }
@@ -139,10 +138,6 @@ def measure(paths: Sequence[Path], args: argparse.Namespace) -> list[dict[str, A
             "heads": compared(reference, list(rows.values())),
         })  # fmt: skip
     return results
-
-
-def _share(values: Sequence[bool]) -> float:
-    return round(sum(values) / len(values), 4) if values else math.nan
 
 
 def show(results: Sequence[dict[str, Any]]) -> None:

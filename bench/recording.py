@@ -53,15 +53,15 @@ def publish(folder: Path, seconds: float) -> None:
             raise SystemExit("the recorder does not listen")
         rclpy.spin_once(node, timeout_sec=0.05)
     status.publish(EpisodeStatus(state=EpisodeStatus.RUNNING, episode_id="bench", task="none", seed=-1))
-    frames = _frames()
+    frames = {name: _frames(seed) for seed, name in enumerate(CAMERAS)}
     sent: dict[str, list[int]] = {name: [] for name in (*(f"{c}/image_raw" for c in CAMERAS), "joint_states")}
     start_s, late_s = time.monotonic(), 0.0
     for index in range(round(seconds * RATE_HZ)):
         due_s = start_s + index / RATE_HZ
         time.sleep(max(0.0, due_s - time.monotonic()))
         late_s = max(late_s, time.monotonic() - due_s)
-        for number, (name, publisher) in enumerate(cameras.items()):
-            sent[f"{name}/image_raw"].append(_send(publisher, frames[(index + number) % len(frames)]))
+        for name, publisher in cameras.items():
+            sent[f"{name}/image_raw"].append(_send(publisher, frames[name][index % len(frames[name])]))
         for _ in range(JOINTS_PER_FRAME):
             sent["joint_states"].append(_send(joints, _joints()))
     status.publish(EpisodeStatus(state=EpisodeStatus.ENDED, episode_id="bench", termination_reason="max_steps"))
@@ -71,14 +71,14 @@ def publish(folder: Path, seconds: float) -> None:
         rclpy.spin_once(node, timeout_sec=0.1)
 
 
-def _frames() -> list[bytearray]:
-    """Serialized pictures with sensor noise; publishing them costs no conversion, as in a driver."""
+def _frames(seed: int) -> list[bytearray]:
+    """Serialized pictures with sensor noise, of which no two are alike; publishing them costs no conversion."""
     import array
 
     from rclpy.serialization import serialize_message
     from sensor_msgs.msg import Image
 
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     across = np.linspace(0.0, 200.0, WIDTH)[None, :, None] + np.linspace(0.0, 40.0, HEIGHT)[:, None, None]
     found = []
     for _ in range(8):
@@ -197,9 +197,13 @@ def _result(folder: Path, cores: float, peak_bytes: int, episodes: int) -> dict[
         full = f"/{NAMESPACE}/{name}"
         lost = set(stamps) - (found.get(full, set()) | found.get(f"{full}/compressed", set()))
         topics[name] = {"published": len(stamps), "lost": len(lost)}
+    counters: dict[str, int] = {}
+    for _, diagnostics in bag.decoded([topic for topic in bag.topics if topic.name == "/diagnostics"]):
+        for status in (status for status in diagnostics.status if "recorder: recording" in status.name):
+            counters = {v.key: int(v.value) for v in status.values if v.key in ("dropped", "lost")}
     size = sum(path.stat().st_size for path in bag.path.iterdir())
     return {
-        "topics": topics, "lost": sum(topic["lost"] for topic in topics.values()),
+        "topics": topics, "lost": sum(topic["lost"] for topic in topics.values()), "recorder_counted": counters,
         "published_hz": round(topics["joint_states"]["published"] / JOINTS_PER_FRAME / published["took_s"], 2),
         "publisher_late_s": round(published["late_s"], 4), "recorder_cores": round(cores, 3),
         "recorder_peak_mb": round(peak_bytes / 1e6, 1), "bag_mb": round(size / 1e6, 1),

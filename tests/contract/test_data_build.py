@@ -203,24 +203,13 @@ def test_bad_files_are_named_and_the_rest_is_used(tmp_path: Path, capsys: pytest
         clips / "again.mp4", [np.clip(rgb.astype(int) + 1, 0, 255).astype(np.uint8) for rgb in pictures(21, 2, 0)]
     )
     write_video(clips / "still.mp4", [pictures(1, seed=53)[0]] * 20)
-    names = [f"good-{i}" for i in range(9)] + [
-        "empty",
-        "cut",
-        "short",
-        "uneven",
-        "again",
-        "still",
-        "gone",
-        "untold",
-        "whole",
+    rows = [(f"good-{i}.mp4", TASKS[i % 3], "failure" if i in (0, 4) else "success") for i in range(9)]
+    rows += [
+        (f"{name}.mp4", TASKS[0], "success") for name in ("empty", "cut", "short", "uneven", "again", "still", "gone")
     ]
+    rows += [("./good-8.mp4", "", "success"), ("whole.mp4", TASKS[0], "half way")]
     with (clips / "index.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["file", "task", "outcome"])
-        for index, name in enumerate(names):
-            task = "" if name == "untold" else TASKS[index % 3]
-            outcome = "half way" if name == "whole" else ("failure" if index in (0, 4) else "success")
-            table.writerow([f"{'good-8' if name == 'untold' else name}.mp4", task, outcome] if name != "untold" else ["./good-8.mp4", "", "success"])  # fmt: skip  # noqa: E501
+        csv.writer(file).writerows([("file", "task", "outcome"), *rows])
     manifest = manifest_with(tmp_path, "sources:\n  - {kind: videos, path: clips}\n")
     assert main(["data", "build", str(manifest), "--out", str(tmp_path / "out")]) == 0
     found = {(row["episode"], row["kind"]) for row in read_summary(tmp_path / "out").problems}
@@ -275,9 +264,32 @@ def test_wrong_usage_is_one_line_and_code_2(
     assert said in error and error.count("\n") == 1
 
 
+def test_a_key_that_is_assigned_and_that_no_episode_has_is_refused(tmp_path: Path) -> None:
+    text = video_folder(tmp_path, 3, frames=5).read_text()
+    wrong = text.replace("{train", '{by: task, assign: {"put the red cub in the blue bowl": test}, train')
+    with pytest.raises(BadInput, match="red cub in"):
+        build(load(manifest_with(tmp_path, wrong)), tmp_path / "out")
+    summary = build(load(manifest_with(tmp_path, wrong.replace("cub in", "Cube in"))), tmp_path / "out")
+    assert {row["split"] for row in summary.episodes if row["outcome"] == "failure"} == {"test"}
+
+
 def test_check_lists_what_a_manifest_would_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = video_folder(tmp_path, 6, frames=3)
     assert main(["data", "check", str(manifest)]) == 0
     assert f"1 × {TASKS[0]}" not in (said := capsys.readouterr().out) and f"2 × {TASKS[0]} (failure)" in said
     text = manifest.read_text().replace("path: clips", "path: clips\n    filter: {tasks: [something else]}")
     assert main(["data", "check", str(manifest_with(tmp_path, text))]) == 1
+
+
+def test_a_damaged_episode_file_is_named_and_made_anew_when_it_is_removed(tmp_path: Path) -> None:
+    manifest = load(video_folder(tmp_path, 3, frames=5))
+    build(manifest, tmp_path / "out")
+    whole = content(tmp_path / "out")
+    (tmp_path / "out" / "data.json").unlink()
+    file = next((tmp_path / "out").glob("episodes/*/*.zip"))
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(BadInput, match=file.stem):
+        build(manifest, tmp_path / "out")
+    file.unlink()
+    build(manifest, tmp_path / "out")
+    assert content(tmp_path / "out") == whole

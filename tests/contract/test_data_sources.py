@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,8 +21,10 @@ from lrm_reward_node.data.manifest import load
 from lrm_reward_node.data.samples import open_samples
 from lrm_reward_node.data.summary import Summary, read_summary
 from reward_episodes import synthetic_episode
+from source_tree import ROOT
 
 CAMERA = "observation.images.front"
+CLIPS = Path(os.environ.get("LRM_REAL_DATA", ROOT.parent / "shared" / "data")) / "real_arm_clips"
 
 
 def opened(kind: str, base: Path, **options: object) -> EpisodeSource:
@@ -241,7 +244,16 @@ def test_a_bag_without_episodes_is_one_and_a_broken_one_is_named(tmp_path: Path)
     (tmp_path / "bags" / "run-2" / "run-2.mcap").write_bytes(b"no bag at all")
     assert whole.is_dir()
     summary = built(tmp_path, "sources:\n  - {kind: bags, path: bags}\nsplits: {train: 1.0, validation: 0.0}\n")
-    assert summary.problem_counts == {"unreadable": 1} and read_summary(tmp_path / "out").count("progress", "train")
+    assert summary.problem_counts == {"unreadable": 1}, summary.problems
+    assert read_summary(tmp_path / "out").count("progress", "train")
+
+
+def test_what_a_damaged_bag_lost_is_named_and_the_rest_is_used(tmp_path: Path) -> None:
+    file = write_bag(tmp_path / "bags", "run-1", 900) / "run-1.mcap"
+    data = bytearray(file.read_bytes())
+    file.write_bytes(data[: len(data) * 2 // 3])
+    summary = built(tmp_path, "sources:\n  - {kind: bags, path: bags}\nsplits: {train: 1.0, validation: 0.0}\n")
+    assert "damaged recording" in summary.problem_counts and summary.count("progress", "train") > 4
 
 
 def test_a_bag_of_anyone_is_one_episode_with_the_task_of_the_manifest(tmp_path: Path) -> None:
@@ -291,3 +303,17 @@ def test_an_entry_point_that_is_no_source_is_refused(monkeypatch: pytest.MonkeyP
         registry.spec("mine")
     with pytest.raises(BadInput, match="can be imported"):
         registry.spec("absent")
+
+
+@pytest.mark.real_data
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="no recorded data: set LRM_REAL_DATA")
+def test_clips_of_real_arms_make_samples_of_successes_and_failures(tmp_path: Path) -> None:
+    source = f"sources:\n  - {{kind: videos, path: {CLIPS}, outcomes: {{suboptimal: failure}}}}\n"
+    summary = built(tmp_path, source + "frames: {rate_hz: 30}\nsplits: {train: 1.0, validation: 0.0}\n")
+    assert summary.problem_counts == {} and sum(row["count"] for row in summary.episodes) == 11
+    samples = open_samples(tmp_path / "out", "completion", "train")
+    found = [samples[i] for i in range(len(samples))]
+    assert {s.origin["episode"] for s in found if s.target == 1.0} == {
+        path.name for path in CLIPS.glob("*_success.mp4")
+    }
+    assert {s.origin["made"] for s in found if "failure" in s.origin["episode"]} == {"recorded_failure"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,14 +11,21 @@ import cv2
 import numpy as np
 import pyarrow.parquet
 import pytest
+from rosbags.highlevel import AnyReader
 
 import lrm_reward_node.options
+from data_videos import pictures as moving_square
+from data_videos import write_video
 from lrm_bringup.cli import main
 from lrm_bringup.replay.events import EpisodeSeen, FrameSeen
 from lrm_bringup.replay.run import ReplayOptions, open_recording
 from lrm_core.errors import BadInput
+from lrm_core.resources import model_path
+from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus
 from lrm_reward_node.camera_check import NO_LIMITS
 from lrm_reward_node.contract import FakeRewardModel
+from lrm_reward_node.modes import registry
+from lrm_reward_node.modes.mode import Window
 from lrm_reward_node.pipeline import RewardPipeline
 
 TASK = ["--task", "put the red cube in the blue bowl"]
@@ -77,6 +85,12 @@ def test_a_video_has_the_stamps_of_its_frames(video: Path) -> None:
     assert len(found) == 35
     assert np.diff([one.frame.stamp_ns for one in found]).tolist() == pytest.approx([1e8] * 34, abs=1e3)
     assert [int(one.frame.rgb.mean()) for one in found[::10]] == pytest.approx([20, 70, 120, 170], abs=4)
+
+
+def test_frames_of_a_video_without_a_fixed_rate_keep_their_times(tmp_path: Path) -> None:
+    times_ms = [0, 100, 200, 300, 400, 1400, 2400, 3400]
+    found = frames(write_video(tmp_path / "uneven.mp4", moving_square(8), times_ms))
+    assert [(seen.frame.stamp_ns - found[0].frame.stamp_ns) // 10**6 for seen in found] == times_ms
 
 
 def test_a_file_that_is_no_video_is_refused(tmp_path: Path) -> None:
@@ -142,9 +156,74 @@ def test_several_models_stand_side_by_side(video: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_fake_model")
+def test_several_tasks_stand_side_by_side_and_the_page_says_which(video: Path, tmp_path: Path) -> None:
+    other = ["--task", "empty the blue bowl"]
+    assert main(["replay", str(video), *TASK, *other, "--mode", "tri", "--out", str(tmp_path / "o")]) == 0
+    table = pyarrow.parquet.read_table(tmp_path / "o" / "run" / "rewards.parquet").to_pylist()
+    assert {(row["task"], row["mode"], row["head"]) for row in table} == {
+        (TASK[1], "tri", "fused"),
+        (other[1], "tri", "fused"),
+    }
+    page = (tmp_path / "o" / "run" / "replay.html").read_text()
+    assert f"task 2: “{other[1]}”" in page
+    assert page.count("<svg") == 2
+
+
+def test_a_mode_with_a_model_of_its_own_stands_beside_the_heads(video: Path, tmp_path: Path) -> None:
+    modes = ["--mode", "progress", "--mode", f"topreward={model_path('lrm-tiny')}", "--no-camera-check"]
+    assert main(["replay", str(video), *TASK, *modes, "--out", str(tmp_path / "o")]) == 0
+    table = pyarrow.parquet.read_table(tmp_path / "o" / "run" / "rewards.parquet").to_pylist()
+    assert {(row["model"], row["mode"]) for row in table} == {
+        ("lrm-tiny", "progress"),
+        ("topreward lrm-tiny", "topreward"),
+    }
+    assert {row["status"] for row in table} == {"OK"}
+    with AnyReader([tmp_path / "o" / "run" / "run"]) as reader:
+        counts = {connection.topic: connection.msgcount for connection in reader.connections}
+    assert counts == {"/replay/lrm_tiny/reward/progress": 5, "/replay/topreward_lrm_tiny/reward/progress": 5}
+    summary = json.loads((tmp_path / "o" / "run" / "replay.json").read_text())
+    assert summary["cameras"]["video"] == {
+        "frames": 35, "rate_hz": 10.0, "gaps": 0, "missing": 0, "repeated": 0, "backwards": 0, "first_gaps": [],
+    }  # fmt: skip
+
+
+def test_a_video_mode_sees_no_frame_of_another_input_or_task(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both videos have an episode of the same name, and frames with the same stamps."""
+    seen: list[tuple[str, int]] = []
+
+    class Watching:
+        fingerprint = "w"
+
+        def __init__(self) -> None:
+            self.spec = registry.spec("topreward")
+
+        def score(self, window: Window) -> RewardEstimate:
+            seen.append((window.task, len(window.video)))
+            return RewardEstimate(RewardHead.PROGRESS, 0.5, RewardStatus.OK, stamp_ns=window.current.stamp_ns)
+
+    monkeypatch.setattr(registry, "open_mode", lambda name, options: Watching())
+    other = shutil.copy(video, tmp_path / "other.mp4")
+    words = [*TASK, "--task", "another", "--mode", "topreward", "--no-camera-check", "--batch", "2"]
+    assert main(["replay", str(video), str(other), *words, "--out", str(tmp_path / "o")]) == 0
+    for task in (TASK[1], "another"):
+        assert [frames for asked, frames in seen if asked == task] == [1, 2, 3, 4, 5] * 2
+
+
+def test_the_help_names_every_option_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["replay", "--help"])
+    assert capsys.readouterr().out.count("\n  --model MODEL ") == 1
+
+
+@pytest.mark.usefixtures("_fake_model")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        ([*TASK, *TASK], "--task"),
+        ([*TASK, "--task", "another", "--merged"], "--merged"),
+        ([*TASK, "--mode", "robometre"], "reward mode"),
         ([], "--task"),
         ([*TASK, "--batch", "0"], "--batch"),
         ([*TASK, "--query-rate-hz", "nan"], "--query-rate-hz"),

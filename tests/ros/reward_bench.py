@@ -130,11 +130,11 @@ class BrokenModel(FakeRewardModel):
 
 @contextmanager
 def in_process(
-    bench: Bench, model: Callable[[], RewardModel] = FakeRewardModel, **parameters: Any
+    bench: Bench, load: Callable[[], RewardModel] = FakeRewardModel, **parameters: Any
 ) -> Iterator[RewardNode]:
     """A real reward node in this process, configured and active, beside ``bench``."""
     overrides = {"lockstep": True, "state_dir": "", **ANY_PICTURE, **parameters}
-    node = RewardNode(lambda _: model(), parameter_overrides=[Parameter(k, value=v) for k, v in overrides.items()])
+    node = RewardNode(lambda _: load(), parameter_overrides=[Parameter(k, value=v) for k, v in overrides.items()])
     bench.executor.add_node(node)
     try:
         assert node.start(), node.failure

@@ -24,6 +24,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 
 from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.recorder.ros.graph_parameters import GraphParameters
 from lrm_bringup.replay.events import FrameSeen
 from lrm_bringup.replay.ros.bag_events import BagEvents
 from lrm_core.ros import images, qos, stamps
@@ -176,6 +177,27 @@ def test_a_bag_holds_the_parameters_of_the_nodes_beside_it_as_they_were_last(rob
     assert (facts["confirmed_success"], facts["ros_distro"]) == ("true", "jazzy")
 
 
+def test_asking_for_parameters_leaves_no_client_behind(robot: Robot) -> None:
+    asker = rclpy.create_node("asker")
+    robot.executor.add_node(asker)
+    parameters = GraphParameters(asker)
+    most = 0
+
+    def both_answered() -> bool:
+        nonlocal most
+        parameters.look()
+        most = max(most, len(list(asker.clients)))
+        return len(parameters.values) == 2
+
+    robot.until(both_answered, "both nodes answered")
+    parameters.look()
+    assert most <= 2 * 2, "one client per node and service, however often it is looked"
+    assert not list(asker.clients)
+    parameters.destroy()
+    robot.executor.remove_node(asker)
+    asker.destroy_node()
+
+
 def test_images_are_recorded_compressed_where_that_is_asked_for_and_others_stay_as_they_are(
     robot: Robot, tmp_path: Path
 ) -> None:
@@ -231,6 +253,12 @@ def test_kill_9_leaves_a_bag_that_the_next_recorder_saves_and_the_episode_goes_o
             steps += 10
         node.send(signal.SIGKILL)
         node.wait()
+    cut = RecordedBag(partial)  # nobody has mended it
+    (front,) = [topic for topic in cut.topics if topic.name == "/front/image_raw"]
+    heard = [message.data for message in cut.messages([front])]
+    assert heard == robot.sent["/front/image_raw"][: len(heard)]
+    assert len(heard) > 10
+    assert cut.facts["episode_id"] == "e"
     with node_process(start, tmp_path / "log2", ENVIRONMENT) as node:
         robot.until(lambda: (tmp_path / "e").is_dir(), "the first bag is saved")
         robot.wait_for_recorder()

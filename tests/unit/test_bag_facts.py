@@ -11,39 +11,15 @@ from mcap.reader import make_reader
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from lrm_bringup.bags.bag import RecordedBag
-from lrm_bringup.recorder.bag import FACTS, PARTIAL, Topic
-from lrm_bringup.recorder.definitions import MessageDefinitions
+from lrm_bringup.recorder.bag import FACTS, PARTIAL
 from lrm_bringup.recorder.events import Mark, Message, Phase
 from lrm_bringup.recorder.mending import mend_all, note_mended
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
+from serialized import DEFINITIONS, message, std_header
 
-DEFINITIONS = MessageDefinitions()
 TASK = "put the red cube in the blue bowl"
 ABOUT = {"parameters": json.dumps({"/reward": {"cameras": ["front"]}}), "revision": "abc"}
-
-
-def message(topic: str, msgtype: str, **fields: object) -> Message:
-    """A serialized message; fields that are not given are zero."""
-    DEFINITIONS.of(msgtype)
-    store = DEFINITIONS.typestore
-    blank = {name: _blank(kind) for name, kind in store.fielddefs[msgtype][1]}
-    made = store.types[msgtype](**{**blank, **fields})
-    return Message(Topic(topic, msgtype), 1, bytes(store.serialize_cdr(made, msgtype)))
-
-
-def _blank(kind: object) -> object:
-    types, (_, inner) = DEFINITIONS.typestore.types, kind
-    if inner == "std_msgs/msg/Header":
-        return header(0)
-    if inner == "builtin_interfaces/msg/Time":
-        return types[inner](0, 0)
-    return "" if inner == ("string", 0) else 0
-
-
-def header(stamp_s: int) -> object:
-    types = DEFINITIONS.typestore.types
-    return types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](stamp_s, 0), "")
 
 
 def recording(out_dir: Path) -> Recording:
@@ -54,7 +30,7 @@ def recording(out_dir: Path) -> Recording:
 
 
 def audit(stamp_s: int, success: bool) -> Message:
-    return message("/audit", "lrm_msgs/msg/SimAudit", header=header(stamp_s), success=success)
+    return message("/audit", "lrm_msgs/msg/SimAudit", header=std_header(stamp_s), success=success)
 
 
 def finished(out_dir: Path) -> Path:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lrm_core.errors import BadInput
 from lrm_core.resources import share_dir
@@ -40,6 +45,9 @@ def test_every_kind_of_source_can_be_loaded() -> None:
         ("sources:\n  - kind: videos\nsplits: {by: rooms}", 3, ["splits.by is 'rooms'", "'episode'"]),
         ("sources:\n  - kind: videos\nsplits: {train: 0.9, validation: 0.2}", 3, ["1.1", "expected 1"]),
         ("sources:\n  - kind: videos\nsampling:\n  gaps: [1, x]", 4, ["sampling.gaps"]),
+        ("sources:\n  - kind: videos\n    filter: {tasks: [7]}", 3, ["filter.tasks holds 7", "str"]),
+        ("sources:\n  - kind: videos\n    outcomes: {yes: success}", 3, ["the key True", "in quotes"]),
+        ("sources:\n  - kind: videos\n    outcomes: {half: 1}", 3, ["outcomes holds 1", "str"]),
         ("sources:\n  - kind: videos\nsampling:\n  gaps: [0]", 4, ["sampling.gaps is 0", "at least 1"]),
         ("sources:\n  - kind: videos\nsampling:\n  negatives: [rewind]", 4, ["'rewind'", "Did you mean 'rewound'"]),
         ("sources:\n  - kind: videos\nframes: fast", 3, ["frames is 'fast'"]),
@@ -82,3 +90,31 @@ def test_a_comment_does_not_change_a_manifest_and_a_value_does(tmp_path: Path) -
     plain = load(written(tmp_path, "sources:\n  - kind: sim\n")).fingerprint()
     assert load(written(tmp_path, "# words\nsources:\n  - kind: sim\n")).fingerprint() == plain
     assert load(written(tmp_path, "sources:\n  - {kind: sim, episodes: 7}\n")).fingerprint() != plain
+
+
+ODD = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.dates()),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
+    max_leaves=5,
+)
+PLACES = [
+    ("sources",), ("sources", 0), ("frames",), ("splits",), ("sampling",), ("splits", "assign"), ("splits", "by"),
+    ("sampling", "gaps"), ("sampling", "negatives"), ("frames", "rate_hz"), ("sources", 0, "kind"),
+    ("sources", 0, "filter"), ("sources", 0, "outcomes"), ("sources", 0, "weight"), ("sources", 0, "path"),
+    ("sources", 0, "split"), ("sources", 0, "filter", "tasks"),
+]  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(st.sampled_from(PLACES), ODD)
+def test_no_value_at_any_place_is_more_than_a_named_problem(
+    tmp_path_factory: pytest.TempPathFactory, place: tuple[str | int, ...], odd: object
+) -> None:
+    values: Any = {"sources": [{"kind": "videos", "filter": {}}], "frames": {}, "splits": {}, "sampling": {}}
+    target = values
+    for step in place[:-1]:
+        target = target[step]
+    target[place[-1]] = odd
+    path = written(tmp_path_factory.getbasetemp(), yaml.safe_dump(values))
+    with suppress(BadManifest):
+        assert load(path).sources

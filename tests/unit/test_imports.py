@@ -93,6 +93,13 @@ def test_the_command_line_starts_without_heavy_libraries() -> None:
     assert set(done.stdout.split()).isdisjoint(HEAVY | {"rclpy"})
 
 
+def test_a_training_set_is_made_and_opened_without_model_libraries() -> None:
+    modules = "lrm_reward_node.data.build, lrm_reward_node.data.samples, lrm_reward_node.data.command"
+    code = f"import sys, {modules}; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert set(done.stdout.split()).isdisjoint(HEAVY | {"rclpy", "cv2"})
+
+
 def test_a_node_that_only_talks_to_servers_loads_no_model_library() -> None:
     code = "import sys, lrm_reward_node.remote.model; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)

@@ -19,6 +19,7 @@ from lrm_bringup.recorder.events import Mark, Message, Phase
 from lrm_bringup.recorder.mending import mend_all
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
+from lrm_bringup.recorder.worker import Worker
 from lrm_core.errors import BadInput
 from small_disk import small_disk
 
@@ -123,6 +124,34 @@ def joint_stamps_s(bag: Path) -> list[int]:
     return sorted(read)
 
 
+def test_a_bag_stays_open_while_what_arrived_before_its_end_is_still_being_taken(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, linger_s=0.5)
+    recorded.start("a", at_s=10.0)
+    recorded.recording.mark(Mark(Phase.OVER, "a", "max_steps", stamp_ns=11 * 10**9), 20.0)
+    for number in range(3):
+        recorded.say(f"late {number}", at_s=10.5)
+        recorded.recording.tick(20.4 + 0.4 * number)
+    recorded.recording.tick(21.8)
+    recorded.say("between the episodes", at_s=15.0)
+    recorded.recording.tick(22.0)
+    assert texts(tmp_path / "a") == {"/talk": ["late 0", "late 1", "late 2"]}
+
+
+def test_what_a_busy_executor_takes_topic_by_topic_is_recorded_in_the_order_of_arrival(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path)
+    worker = Worker(recorded.recording, 10_000)
+    other = Topic("/other", "std_msgs/msg/String")
+    for topic in (TALK, other):
+        for at_s in (1.0, 2.0, 3.0):
+            worker.message(text(f"{at_s:g}", topic, at_s))
+    worker.mark(Mark(Phase.RUNS, "a", stamp_ns=10**9))
+    worker.start()
+    worker.stop()
+    with Reader(tmp_path / "a") as reader:
+        read = [(stamp_ns // 10**9, c.topic) for c, stamp_ns, _ in reader.messages()]
+    assert sorted(read) == [(second, name) for second in (1, 2, 3) for name in ("/other", "/talk")]
+
+
 def test_latched_messages_open_every_bag_at_the_time_of_the_bag(tmp_path: Path) -> None:
     recorded = Recorded(tmp_path, preroll_s=1.0)
     recorded.say("m1", "m2", topic=MAP, at_s=1.0)
@@ -205,6 +234,20 @@ def _fill_and_go_on(disk: Path) -> None:
     recorded.recording.close()
     assert texts(disk / "c") == {"/talk": ["room again"]}
     assert recorded.recording.error == ""
+
+
+def test_a_disk_budget_deletes_the_oldest_failures_while_it_records(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path, compression="none", disk_budget_gb=0.001)
+    filling = "x" * 200_000
+    for episode, outcome in (("a", "success_confirmed"), ("b", "max_steps"), ("c", "max_steps"), ("d", "max_steps")):
+        recorded.start(episode)
+        recorded.say(filling, filling)
+        recorded.end(episode, outcome=outcome)
+        recorded.recording.tick(10.0)
+    left = sorted(path.name for path in tmp_path.iterdir() if path.is_dir() and path.name != PARTIAL)
+    assert left == ["a", "d"]
+    assert [line["bag"] for line in recorded.index if line.get("deleted")] == ["b", "c"]
+    assert recorded.recording.budget.deleted == 2
 
 
 def test_a_bag_of_a_killed_recorder_is_mended_to_its_last_whole_chunk(tmp_path: Path) -> None:

@@ -13,15 +13,20 @@ from hypothesis import strategies as st
 
 from lrm_bringup.replay.agreement import compare
 from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen, RewardRecorded
+from lrm_bringup.replay.models import choices
 from lrm_bringup.replay.page import Film
 from lrm_bringup.replay.rows import Row, rows_of
 from lrm_bringup.replay.schedule import ReplaySchedule
 from lrm_bringup.replay.scoring import Decoded, queries, replay
-from lrm_bringup.replay.series import NamedPipeline
-from lrm_core.rewards import RewardEstimate, RewardHead
+from lrm_bringup.replay.series import MAX_KEPT, NamedMode, NamedPipeline, Series, Videos
+from lrm_bringup.replay.timing import CameraTiming
+from lrm_bringup.replay.timing import problems as timing_problems
+from lrm_core.errors import BadInput
+from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus
 from lrm_reward_node.camera_check import NO_LIMITS
 from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.model import RewardQuery
+from lrm_reward_node.modes.mode import ModelOptions, ModeSpec, Needs, Window
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_reward_node.schedule import ArrivedFrame, EpisodePlan, Query
 
@@ -191,6 +196,152 @@ def test_what_decoding_raises_reaches_the_caller() -> None:
     pipelines = fake()
     with pytest.raises(OSError, match="input/output"):
         list(replay(queries(Torn(episode(30)), ReplaySchedule(("front",)), Decoded()), pipelines, 2))
+
+
+class Watching:
+    """A mode that remembers its windows; the value is the number of frames of the video."""
+
+    def __init__(self, video_frames: int = 8, **needs: bool) -> None:
+        self.spec = ModeSpec(
+            "watching",
+            RewardHead.PROGRESS,
+            0.0,
+            1000.0,
+            Needs(video_frames=video_frames, **needs),
+            "",
+            "",
+            open_nothing,
+        )
+        self.fingerprint, self.windows = "w", list[Window]()
+
+    def score(self, window: Window) -> RewardEstimate:
+        self.windows.append(window)
+        return RewardEstimate(
+            RewardHead.PROGRESS, float(len(window.video)), RewardStatus.OK, stamp_ns=window.current.stamp_ns
+        )
+
+
+def open_nothing(spec: ModeSpec, options: ModelOptions) -> Watching:
+    raise NotImplementedError
+
+
+def of_series(events: Iterable[Event], *series: Series, cameras: tuple[str, ...] = ("front",)) -> list[Row]:
+    found = replay(queries(Recorded(events, cameras), ReplaySchedule(cameras), Decoded()), series, 4)
+    return list({(row.model, row.camera, row.key): row for one in found for row in rows_of(one, series)}.values())
+
+
+def test_a_mode_sees_the_frames_of_the_queries_so_far_of_its_episode_and_no_others() -> None:
+    mode = Watching()
+    later = [frame(200), said(200, episode="e2", start=200), frame(210), said(210, True, "e2", 200)]
+    found = of_series([*episode(25), *later], NamedMode("watching", mode))
+    assert [[(f.stamp_ns - START_NS) // PERIOD_NS for f in window.video] for window in mode.windows] == [
+        [0], [0, 10], [0, 10, 20], [0, 10, 20, 25], [200], [200, 210],
+    ]  # fmt: skip
+    assert {(row.model, row.mode, row.head) for row in found} == {("watching", "watching", "progress")}
+    assert [row.value for row in found] == [1, 2, 3, 4, 1, 2]
+
+
+def test_a_mode_whose_reference_never_arrived_is_lost_and_so_is_a_missing_frame() -> None:
+    events = [e for e in episode(30) if not (isinstance(e, FrameSeen) and e.frame.stamp_ns == stamp(10))]
+    found = of_series(events, NamedMode("m", Watching(previous=True)))
+    assert {row.query: row.status for row in found} == {0: "OK", 1: "LOST", 2: "LOST", 3: "OK"}
+
+
+def test_a_mode_scores_every_camera_and_the_verdict_is_their_mean() -> None:
+    both = [frame(step, camera) for step in range(11) for camera in ("front", "wrist")]
+    found = of_series([*both[:2], said(0), *both[2:]], NamedMode("m", Watching()), cameras=("front", "wrist"))
+    assert {(row.query, row.camera): row.value for row in found} == {
+        (q, camera): q + 1.0 for q in (0, 1) for camera in ("", "front", "wrist")
+    }
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 5 * MAX_KEPT))
+def test_the_video_of_a_long_episode_is_bounded_and_holds_its_first_and_newest_frame(length: int) -> None:
+    videos = Videos()
+    for step in range(length):
+        shown = videos.window("e", "front", frame(step).frame)
+        assert len(shown) <= MAX_KEPT + 1
+        assert (shown[0].stamp_ns, shown[-1].stamp_ns) == (stamp(0), stamp(step))
+    steps_between = np.diff([f.stamp_ns for f in shown[:-1]])
+    assert len(set(steps_between)) <= 1
+    again = videos.window("e", "front", frame(length - 1).frame)
+    assert [f.stamp_ns for f in again] == [f.stamp_ns for f in shown], "a window that is asked again is the same"
+
+
+def test_heads_and_tasks_stand_side_by_side_and_each_row_says_its_own() -> None:
+    (named,) = fake()
+    heads = (RewardHead.CONTRASTIVE, RewardHead.FUSED)
+    found = of_series(
+        episode(25), replace(named, label="a", heads=heads), replace(named, label="b", task="another task")
+    )
+    assert {(row.head, row.mode) for row in found if row.model == "a"} == {("contrastive",) * 2, ("fused", "tri")}
+    assert {(row.model, row.task) for row in found} == {("a", TASK), ("b", "another task")}
+    live = {row.key: recorded(row) for row in rows(episode(25))}
+    assert compare([row for row in found if row.model == "a"], live, heads).recorded == 3 + 3
+
+
+@pytest.mark.parametrize(
+    ("models", "modes", "labels"),
+    [
+        ([], [], ["lrm-tiny"]),
+        (["a", "b"], ["progress", "tri"], ["a", "b"]),
+        ([], ["progress", "robometer"], ["lrm-tiny", "robometer"]),
+        (["a"], ["contrastive=x/c", "topreward=x/t"], ["c", "topreward t"]),
+    ],
+)
+def test_heads_of_one_model_are_one_series_and_other_modes_are_their_own(
+    models: list[str], modes: list[str], labels: list[str]
+) -> None:
+    assert [choice.label for choice in choices(models, modes)] == labels
+
+
+def test_a_mode_that_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(BadInput, match="robometer"):
+        choices([], ["robometre"])
+
+
+def timing(steps: Iterable[float]) -> CameraTiming:
+    found = CameraTiming()
+    for step in steps:
+        found.add(round(START_NS + step * PERIOD_NS))
+    return found
+
+
+def test_gaps_are_counted_with_where_they_are_and_jitter_is_none() -> None:
+    found = timing([0, 1, 2.1, 2.9, 4, 8, 9, 10, 12, 13])
+    assert found.rate_hz == pytest.approx(10.0)
+    assert found.gaps() == [(pytest.approx(0.4), pytest.approx(0.4)), (pytest.approx(1.0), pytest.approx(0.2))]
+    assert found.missing() == 4
+    (line,) = timing_problems({"front": found})
+    assert "2 gaps" in line
+    assert "0.40 s at 0.40 s" in line
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(8, 80), st.data())
+def test_what_is_taken_out_between_is_what_is_missing(length: int, data: st.DataObject) -> None:
+    inner = st.integers(1, length - 2)
+    out = data.draw(st.sets(inner, max_size=length // 8))
+    found = timing(step for step in range(length) if step not in out)
+    assert found.missing() == len(out)
+    assert found.frames == length - len(out)
+
+
+def test_the_time_between_two_episodes_is_no_gap_and_a_clock_that_goes_back_is_counted() -> None:
+    found = timing(range(5))
+    found.pause()
+    for step in (100, 101, 102, 50, 51):
+        found.add(stamp(step))
+    assert found.gaps() == []
+    assert found.backwards == 1
+    assert timing([0, 1, 1, 2]).repeated == 1
+
+
+def test_cameras_of_different_rates_are_named() -> None:
+    fast, slow = timing(x / 3 for x in range(30)), timing(range(10))
+    assert "front 30 Hz, wrist 10 Hz" in timing_problems({"front": fast, "wrist": slow})[0]
+    assert timing_problems({"front": slow, "wrist": timing(range(10))}) == []
 
 
 def recorded(row: Row) -> RewardRecorded:

@@ -47,6 +47,13 @@ def test_what_the_command_says_holds_and_another_model_takes_no_adapters_from_th
     assert (found.model, found.adapters, found.fusion, found.swap) == (["other"], "", "code", False)
 
 
+def test_a_server_of_the_node_is_asked_again_and_takes_no_weights() -> None:
+    node = recorded(backend="openai", server_urls=["http://gpu:8000"], dtype="bfloat16", readout="generate")
+    found = filled(arguments(), node)
+    assert (found.server, found.model, found.dtype, found.readout) == (["http://gpu:8000"], [], "", "generate")
+    assert filled(arguments(model=["other"]), node).server is None
+
+
 def test_a_bag_without_parameters_leaves_the_defaults() -> None:
     assert params_of({}) is None
     assert params_of({"parameters": json.dumps({"/somebody": {"a": 1}})}) is None

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from lrm_bringup import cli
+from lrm_bringup.recorder import index
 from lrm_bringup.report.check import check_run
 from lrm_bringup.report.examples import examples
 from lrm_bringup.report.journal import AFTER, BEFORE, read_run
@@ -128,3 +130,14 @@ def test_the_command_renders_again_and_checks(tmp_path: Path, capsys: pytest.Cap
 def test_a_folder_that_is_no_run_is_one_clear_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["report", str(tmp_path)]) == 2
     assert "expected a folder with journal.jsonl" in capsys.readouterr().err
+
+
+def test_a_bag_that_gave_way_to_the_disk_budget_is_not_missed_and_any_other_is(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", evaluations=2, refined=2)
+    gone, lost = (episode.episode_id for episode in read_run(folder).episodes[:2])
+    for name in (gone, lost):
+        shutil.rmtree(folder / "bags" / name)
+    index.append(folder / "bags", {"episode_id": gone, "bag": gone})
+    index.append(folder / "bags", {"bag": gone, "deleted": True})
+    write_report(folder)
+    assert check_run(folder) == [f"1 of {len(read_run(folder).episodes)} episodes have no bag, first {lost}"]

@@ -109,12 +109,22 @@ COMMANDS = (
         "run_train",
     ),
     Command(
+        ("train", "reward"),
+        "fine-tune the reward heads (LoRA) on a training set, or adapt them to a new task from a few episodes",
+        "lrm train reward --data out/data --out out/mine --config config/train/tiny.yaml",
+        "lrm_reward_node.finetune.command",
+    ),
+    Command(
         ("train", "policy"),
-        "train the base policy on recorded demonstrations",
-        "lrm train policy --dataset out/demos --out models/act-mine",
-        "lrm_policy_node.cli",
-        "configure_train",
-        "run_train",
+        "train the base policy on demonstrations: bags, a LeRobotDataset, a function",
+        "lrm train policy --from-bags out/demo/latest/bags --out out/my-policy --trainer lerobot -- --num_workers=2",
+        "lrm_bringup.commands.train_policy",
+    ),
+    Command(
+        ("train", "critic"),
+        "fit the learner's critics to recorded bags, for a warm start",
+        "lrm train critic --from-bags out/demo/latest/bags --out out/warm-start",
+        "lrm_bringup.commands.train_critic",
     ),
     Command(
         ("model", "check"),
@@ -177,10 +187,22 @@ COMMANDS = (
         "lrm_bringup.commands.import_dataset",
     ),
     Command(
+        ("eval", "reward"),
+        "say how good reward models are on recordings: every figure, plots, the worst errors",
+        "lrm eval reward out/demo/latest --model models/lrm-tiny --mode aligned --out out/eval",
+        "lrm_bringup.commands.eval_reward",
+    ),
+    Command(
         ("report",),
         "write the report of a finished run again, or check it",
         "lrm report out/demo/latest --check",
         "lrm_bringup.commands.report",
+    ),
+    Command(
+        ("diff",),
+        "what changed between two runs: success, rewards, latency, parameters",
+        "lrm diff out/demo/20260105-101500 out/demo/latest --html out/diff.html",
+        "lrm_bringup.commands.diff",
     ),
     Command(("doctor",), "check what this machine has and lacks", "lrm doctor", "lrm_bringup.commands.doctor"),
     Command(
@@ -192,7 +214,8 @@ COMMANDS = (
 )
 GROUPS = {
     "data": "make and look at training sets",
-    "train": "train the reward model or the base policy",
+    "eval": "measure models on recordings",
+    "train": "train the reward model, the base policy, the critics",
     "export": "write bags in another format",
     "import": "write bags from another format",
     "model": "check a reward model's checkpoint, or merge an adapter into its base",

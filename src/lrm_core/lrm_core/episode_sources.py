@@ -25,7 +25,8 @@ class Episode:
         outcome: a word of the recording, ``success`` and ``failure`` where it says so; ``unknown`` where it does not.
         scene: where it took place; empty where nobody says.
         camera: name of the camera.
-        group: what it is a recording of. Cameras of one run share it, and never part in a split; empty: ``id``.
+        group: what it is a recording of. Cameras of one run share it, in any source, and never part in a split; empty:
+            this episode of this source alone.
         place: how its source finds it again, for example a file name.
         version: changes when the recording changes, for example size and time of its file.
     """
@@ -86,6 +87,10 @@ class EpisodeSource(Protocol):
 
     def frames(self, episode: Episode) -> Iterator[Frame]:
         """Every frame, in order of time; raises ``BadInput`` when the episode cannot be read."""
+        ...
+
+    def losses(self) -> list[str]:
+        """What was lost of the episode that was read last, in words: damaged parts of a file, messages of no use."""
         ...
 
 

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from lrm_policy_node.lerobot.vision import KeypointVisionStep
 
 
-def configure_train(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``lrm train policy``."""
+TRAINERS = ("lrm", "lerobot")
+
+
+def configure_train(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    """Add the options of ``lrm train policy``; returns the group of those that say where demonstrations come from."""
     data = parser.add_mutually_exclusive_group(required=True)
     data.add_argument("--dataset", type=Path, help="LeRobotDataset folder (lrm record-demos writes one)")
     data.add_argument("--source", metavar="MODULE:FUNCTION", help="function that gives lrm_core.episodes.EpisodeRecord")
@@ -46,6 +49,15 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--learning-rate", type=float, default=3e-4, help="of AdamW; 1e-3 suits --scenes")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument(
+        "--trainer",
+        choices=TRAINERS,
+        default="lrm",
+        help="lrm: ACT on frames in memory; lerobot: lerobot-train on the dataset, ACT unless -- --policy.type=... says"
+        " otherwise (default lrm)",
+    )
+    parser.add_argument("arguments", nargs="*", metavar="-- ARGUMENT", help="handed on to lerobot-train")
+    return data
 
 
 def run_train(args: argparse.Namespace) -> int:
@@ -57,6 +69,10 @@ def run_train(args: argparse.Namespace) -> int:
     name = args.device if args.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
     if args.steps < 1 or args.batch < 1:
         raise BadInput("--steps, --batch", (args.steps, args.batch), "at least 1")
+    if args.trainer == "lerobot":
+        return _run_lerobot(args, name)
+    if args.arguments:
+        raise BadInput("arguments", " ".join(args.arguments), "none without --trainer lerobot")
     settings = TrainSettings(
         steps=args.steps,
         batch_size=args.batch,
@@ -70,6 +86,20 @@ def run_train(args: argparse.Namespace) -> int:
     loss = train(data, args.out, settings, torch.device(name), vision=vision, about=_about(args))
     print(f"{args.out}: L1 of normalised actions {loss:.4f}")
     return 0
+
+
+def _run_lerobot(args: argparse.Namespace, device: str) -> int:
+    """Train with ``lerobot-train``; 1 when the policy node cannot run what came out."""
+    from lrm_policy_node.lerobot.lerobot_train import LerobotTraining, misfit
+
+    if args.dataset is None or args.scenes:
+        raise BadInput("--trainer", "lerobot", "with --dataset or --from-bags, and without --scenes")
+    args.out.mkdir(parents=True, exist_ok=True)
+    arguments = tuple(args.arguments)
+    LerobotTraining(args.dataset, args.out, args.steps, args.batch, args.seed, device, arguments).run()
+    why = misfit(args.out)
+    print(f"{args.out}: trained by lerobot-train{f'; not for the policy node: {why}' if why else ''}")
+    return int(bool(why))
 
 
 def _vision(args: argparse.Namespace, device: torch.device) -> KeypointVisionStep:

@@ -44,6 +44,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     add("--model", help="reward model: a folder or a hub name")
     add("--policy", help="base policy: a LeRobot folder, a name in models/, or a hub name")
+    add(
+        "--warm-start",
+        type=Path,
+        metavar="DIR",
+        help="the learner also starts from the transitions of recorded runs (lrm train critic writes them)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -54,6 +60,6 @@ def run(args: argparse.Namespace) -> int:
     return run_demo(
         DemoOptions(
             size, args.seed, args.task, args.reward, args.out, args.speed, args.live, args.model, args.policy,
-            tuple(shlex.quote(word) for word in sys.argv[1:]),
+            tuple(shlex.quote(word) for word in sys.argv[1:]), args.warm_start,
         )
     )  # fmt: skip

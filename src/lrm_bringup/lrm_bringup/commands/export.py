@@ -24,10 +24,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add("bags", nargs="+", type=Path, metavar="BAG", help="bag (folder, .mcap, .db3) or folder of bags")
     add("--out", type=Path, required=True, metavar="DIR", help="folder of the new dataset; it appears when it is whole")
     configure_selection(parser)
+    add("--images", action="store_true", help="cameras as PNG (exact) in place of H.264 video (small, lossy)")
     add("--overwrite", action="store_true", help="replace a dataset that is there")
 
 
-def configure_selection(parser: argparse.ArgumentParser) -> None:
+def configure_selection(parser: argparse._ActionsContainer) -> None:
     """Options that say what of a bag becomes what of a dataset."""
     add = parser.add_argument
     add("--task", default="", help="task sentence; replaces the recorded one, needed where none is recorded")
@@ -47,8 +48,7 @@ def configure_selection(parser: argparse.ArgumentParser) -> None:
         help="whose score becomes next.reward (default fused)")  # fmt: skip
     add("--success-from", choices=("status", "audit"), default="status",
         help="who says what succeeded: the reward model, or the simulator's truth (default status)")  # fmt: skip
-    add("--keep", choices=("all", "successful"), default="all", help="which episodes (default all)")
-    add("--images", action="store_true", help="cameras as PNG (exact) in place of H.264 video (small, lossy)")
+    add("--keep", choices=("all", "successful"), default="all", help="which episodes (default %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -82,7 +82,7 @@ def options_of(args: argparse.Namespace) -> ExportOptions:
     names = TopicNames(tuple(args.camera), args.joints, args.commands, args.rewards)
     return ExportOptions(
         names, args.fps, args.tolerance_s, args.task, args.log_time, args.reward_head, args.success_from, args.keep,
-        args.min_frames, not args.images, getattr(args, "overwrite", False),
+        args.min_frames, not getattr(args, "images", False), getattr(args, "overwrite", False),
     )  # fmt: skip
 
 

@@ -98,10 +98,9 @@ class Exporter:
         Raises:
             BadInput: the folder exists, or no bag gave an episode.
         """
-        from lrm_sim.lerobot_folder import check_new, new_dataset
+        from lrm_sim.lerobot_folder import new_dataset
 
-        if not self._options.overwrite:
-            check_new(self._out)
+        self._check_out()
         rows = self._rows(bags)
         first = next(rows, None)
         if first is None and len(bags) == 1 and self._refusal is not None:
@@ -109,6 +108,7 @@ class Exporter:
         if first is None:
             raise BadInput("bags", [path.name for path in bags], "one with an episode to export", self._why())
         target = self._out if not self._out.exists() else self._out.with_name(f"{self._out.name}.new")
+        shutil.rmtree(target, ignore_errors=True)
         shape = columns.features(self._shapes, *self._joints, self._options.use_videos)
         with new_dataset(target, self._fps, shape, "ros2", use_videos=self._options.use_videos) as self._dataset:
             self._add(first)
@@ -119,6 +119,15 @@ class Exporter:
             shutil.rmtree(self._out)
             target.rename(self._out)
         return self.result
+
+    def _check_out(self) -> None:
+        """Nothing but a dataset is ever replaced, and that only where it is asked."""
+        from lrm_sim.lerobot_folder import check_new
+
+        if not self._options.overwrite:
+            check_new(self._out)
+        elif self._out.exists() and not (self._out / "meta" / "info.json").is_file():
+            raise BadInput("--out", str(self._out), "a new folder, or a LeRobotDataset that is replaced")
 
     def _add(self, row: dict[str, Any] | None) -> None:
         """One row, or None for the end of a piece."""

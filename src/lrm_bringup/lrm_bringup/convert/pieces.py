@@ -62,6 +62,7 @@ class PictureStream:
     def __init__(self, bag: RobotBag, episodes: list[Aligned]) -> None:
         self._pictures = bag.pictures([slot for one in episodes for slot in _frames_of(one)])
         self.shapes: Shapes = {}
+        self._faults = bag.bag.faults
         seen: list[Pictures] = []
         for pictures in self._pictures:
             seen.append(pictures)
@@ -83,7 +84,11 @@ class PictureStream:
 
     def _whole(self, pictures: Pictures) -> dict[str, np.ndarray] | None:
         there = {camera: rgb for camera, rgb in pictures.items() if rgb is not None}
-        return there if {camera: rgb.shape for camera, rgb in there.items()} == self.shapes else None
+        for camera, rgb in there.items():
+            if self.shapes and rgb.shape != self.shapes[camera]:
+                text = f"a picture of the size {rgb.shape}, the first one has {self.shapes[camera]}"
+                self._faults.lose(f"camera {camera}", "size", text)
+        return there if there and {camera: rgb.shape for camera, rgb in there.items()} == self.shapes else None
 
 
 def _frames_of(one: Aligned) -> Iterator[dict[str, int]]:

@@ -41,6 +41,7 @@ class BagEpisodes:
             raise BadInput("path", str(path), "an existing bag, or a folder of bags")
         self.options, self._root = options, path
         self._bags = expand([path])
+        self._read: BagOfEpisodes | None = None
 
     def episodes(self) -> Iterator[Episode]:
         """In the order of the bags' names. A bag that cannot be opened is an episode that cannot be read."""
@@ -70,8 +71,13 @@ class BagEpisodes:
         """The frames of its camera topic."""
         path, _, name = episode.place.partition("\n")
         bag = self._open(Path(path))
+        self._read = bag
         found = next((one for one in bag.episodes() if one.name == name), None)
         return bag.frames(found, self.options.truth)
+
+    def losses(self) -> list[str]:
+        """Faults of the bag and of the topics that were read."""
+        return self._read.losses if self._read else []
 
     def _open(self, path: Path) -> BagOfEpisodes:
         from lrm_bringup.data.ros.bag_episodes import BagOfEpisodes

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
+from lrm_bringup.pages.markup import card, chips, page, table, tag
 from lrm_bringup.pages.pictures import data_uri
-from lrm_bringup.report.markup import card, chips, page, table, tag
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.data.episode import PROBLEMS
 from lrm_reward_node.data.examples import examples

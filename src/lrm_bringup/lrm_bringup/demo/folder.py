@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from pathlib import Path
 
 from lrm_core.errors import LrmError
+from lrm_policy_node.learner.files import TRANSITIONS, WEIGHTS
+
+CHECKPOINTS = "checkpoints"
+"""Below a run's folder: what its learner resumes from."""
 
 
 def new_run_folder(out: Path) -> Path:
@@ -17,7 +22,7 @@ def new_run_folder(out: Path) -> Path:
     """
     folder = out.resolve() / time.strftime("%Y%m%d-%H%M%S")
     try:
-        for name in ("bags", "checkpoints", "logs"):
+        for name in ("bags", CHECKPOINTS, "logs"):
             (folder / name).mkdir(parents=True)
         link = folder.parent / f".latest-{os.getpid()}"
         link.symlink_to(folder.name)
@@ -25,6 +30,20 @@ def new_run_folder(out: Path) -> Path:
     except OSError as error:
         raise LrmError(f"cannot write the run folder {folder}: {error.strerror}") from error
     return folder
+
+
+def seed_learner(run_folder: Path, warm_start: Path) -> None:
+    """Copy journal and weights of ``warm_start`` to where the learner of a run resumes from.
+
+    Raises:
+        LrmError: they cannot be copied.
+    """
+    try:
+        for name in (TRANSITIONS, WEIGHTS):
+            if (warm_start / name).is_file():
+                shutil.copyfile(warm_start / name, run_folder / CHECKPOINTS / name)
+    except OSError as error:
+        raise LrmError(f"cannot copy the warm start {warm_start}: {error.strerror}") from error
 
 
 def shown(path: Path) -> str:

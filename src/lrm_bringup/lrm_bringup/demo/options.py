@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lrm_bringup.demo.plan import MAX_SCENES, DemoSize
 from lrm_core.errors import BadInput
+from lrm_policy_node.learner.files import TRANSITIONS
 from lrm_sim import tasks
 
 REWARDS = ("lrm", "privileged", "sparse")
@@ -29,6 +30,7 @@ class DemoOptions:
         live: show one live screen where the output is a terminal.
         model: reward model, folder or hub name; None: the one in the parameter file.
         policy: base policy; None: the one in the parameter file.
+        warm_start: folder of ``lrm train critic`` that the learner starts from; None: from demonstrations alone.
         command: words after ``lrm`` that ask for the same again.
     """
 
@@ -42,6 +44,7 @@ class DemoOptions:
     model: str | None
     policy: str | None
     command: tuple[str, ...]
+    warm_start: Path | None = None
 
     def check(self) -> None:
         """Raise :class:`BadInput` for what cannot be run."""
@@ -58,3 +61,6 @@ class DemoOptions:
         if not self.task.strip():
             raise BadInput("--task", self.task, "a task sentence")
         tasks.parse(self.task)
+        if self.warm_start is not None and not (self.warm_start / TRANSITIONS).is_file():
+            fix = "lrm train critic writes one."
+            raise BadInput("--warm-start", str(self.warm_start), f"a folder with {TRANSITIONS}", fix)

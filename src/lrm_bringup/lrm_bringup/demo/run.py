@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrm_bringup.demo.collector import Collector
-from lrm_bringup.demo.folder import new_run_folder, shown
+from lrm_bringup.demo.folder import new_run_folder, seed_learner, shown
 from lrm_bringup.demo.identity import fingerprints
 from lrm_bringup.demo.nodes import demo_specs, learner_spec, success_threshold
 from lrm_bringup.demo.options import DemoOptions
@@ -47,6 +47,8 @@ def run_demo(options: DemoOptions) -> int:
     """Run the demo; returns the exit code: 0, 1 when it could not go on, 130 when it was interrupted."""
     options.check()
     folder = new_run_folder(options.out)
+    if options.warm_start is not None:
+        seed_learner(folder, options.warm_start)
     claim = DomainClaim()
     env = run_environment(claim.domain_id) | {"ROS_LOG_DIR": str(folder / "logs" / "ros")}
     os.environ.update(env)  # the driver node lives in this process

@@ -9,13 +9,12 @@ from typing import Protocol
 from lrm_bringup.pages.chart import Chart, ticks
 from lrm_core.rewards import RewardHead, RewardStatus
 
-TRUTH, PREDICTED, FUSED = "--truth", "--predicted", "--accent"
+TRUTH, PREDICTED, FUSED = "--truth", "--predicted", "--text"
 PROGRESS, COMPLETION, CONTRASTIVE, UNKNOWN = "--progress", "--completion", "--contrastive", "--bad"
 HEAD_KEYS = (
     (PROGRESS, "progress"),
     (COMPLETION, "completion"),
     (CONTRASTIVE, "contrastive"),
-    (FUSED, "fused, where it stands alone"),
     (UNKNOWN, "✕ UNKNOWN"),
 )
 """Keys of :func:`heads_chart` for :func:`lrm_bringup.pages.markup.legend`."""

@@ -25,7 +25,13 @@ class RecorderParams:
     linger_s: float = param(
         0.5, "A bag stays open this long after its episode, for what is still under way.", unit="s", low=0.0, high=60.0
     )
-    queue_mb: int = param(256, "Messages that wait for the disk, at most.", unit="MB", low=1, high=65536)
+    queue_mb: int = param(
+        256,
+        "Messages that wait for the disk, and messages kept from before an episode, at most.",
+        unit="MB",
+        low=1,
+        high=65536,
+    )
     reserve_mb: int = param(
         8, "Room kept free on the disk so that a full one still lets the bag be closed.", unit="MB", low=1, high=1024
     )

@@ -21,7 +21,6 @@ from lrm_core.errors import LrmError
 
 OF_ONE_EPISODE = ("lrm_msgs/msg/EpisodeStatus", "lrm_msgs/msg/Reward", "lrm_msgs/msg/Transition")
 """Latched types that belong to their episode and are not repeated in the next bag."""
-_PREROLL_BYTES = 64_000_000
 _BUDGET_PERIOD_S = 5.0
 _OVERTAKING_NS = 500_000_000
 """Topics overtake each other: an observation may be here this long before the status of its episode."""
@@ -64,12 +63,15 @@ class Recording:
         self._bag: Bag | None = None
         self._episode = Mark(Phase.OVER, "")
         self._close_at_s: float | None = None
+        self._more_waits = False
         self._refused: set[str] = set()
         self.error = ""
         self.dropped = self.bags = self.written = 0
 
     def message(self, message: Message) -> None:
         """Put one message where it belongs."""
+        # What arrived before the end and is taken only now says that more of it may wait.
+        self._more_waits |= self._close_at_s is not None and message.stamp_ns <= self._episode.stamp_ns
         if message.topic.msgtype in self._refused:
             self.dropped += self._running
             return
@@ -100,8 +102,11 @@ class Recording:
 
     def tick(self, now_s: float) -> None:
         """Close the bag of an episode that has ended long enough ago; keep the disk budget now and then."""
-        if self._close_at_s is not None and now_s >= self._close_at_s:
+        if self._close_at_s is not None and self._more_waits:
+            self._close_at_s = max(self._close_at_s, now_s + self._params.linger_s)
+        elif self._close_at_s is not None and now_s >= self._close_at_s:
             self.close()
+        self._more_waits = False
         if now_s >= self._budget_at_s:
             self._budget_at_s = now_s + _BUDGET_PERIOD_S
             self._keep_budget()
@@ -202,7 +207,8 @@ class Recording:
         self._preroll.append(message)
         self._preroll_bytes += len(message.data)
         oldest_ns = message.stamp_ns - round(self._params.preroll_s * 1e9)
-        while self._preroll and (self._preroll[0].stamp_ns < oldest_ns or self._preroll_bytes > _PREROLL_BYTES):
+        most_bytes = self._params.queue_mb * 1_000_000
+        while self._preroll and (self._preroll[0].stamp_ns < oldest_ns or self._preroll_bytes > most_bytes):
             self._preroll_bytes -= len(self._preroll.popleft().data)
 
     def _fail(self, text: str) -> None:

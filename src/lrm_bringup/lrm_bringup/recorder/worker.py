@@ -70,7 +70,8 @@ class Worker:
                 self._changed.wait_for(lambda: self._items or self._stopping, _TICK_S)
                 items, self._items, self._bytes = self._items, deque(), 0
                 last = self._stopping
-            for item in items:
+            # Topics are taken one after the other: in the order of arrival the bag tells what happened when.
+            for item in sorted(items, key=lambda item: item.stamp_ns):
                 if isinstance(item, Mark):
                     self._recording.mark(item, time.monotonic())
                 else:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import heapq
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrm_bringup.bags.bag import IMAGE_TYPES, RecordedBag
 from lrm_bringup.bags.decoding import ros2_type
-from lrm_bringup.bags.types import RecordedTopic
+from lrm_bringup.bags.types import RecordedMessage, RecordedTopic
 from lrm_bringup.recorder.bag import PARTIAL, Bag, Topic
 from lrm_bringup.recorder.definitions import MessageDefinitions
 from lrm_core.errors import BadInput
@@ -35,6 +36,7 @@ def write_bag(
     reward_type: str,
     source: RecordedBag | None = None,
     images: bool = True,
+    replaced: Collection[RecordedTopic] = (),
 ) -> list[str]:
     """Write ``<folder>/<name>/<name>.mcap`` with the messages of ``source`` and the rewards, in the order of log time.
 
@@ -45,6 +47,7 @@ def write_bag(
         reward_type: their message type.
         source: the bag to copy; None writes the rewards alone.
         images: copy the camera topics too.
+        replaced: topics that are left out; a reward on the name of one has its quality of service.
 
     Returns:
         One line for every topic that could not be copied.
@@ -53,32 +56,27 @@ def write_bag(
         OSError: the disk is full or gone.
     """
     problems: list[str] = []
-    topics, recorded = _copied(source, images, problems) if source else ({}, {})
+    topics, recorded = _copied(source, images, replaced, problems) if source else ({}, {})
     bag = Bag(folder, name, _Definitions(recorded), compressed=True, reserve_bytes=0)
-    waiting = iter(rewards)
-    following = next(waiting, None)
-    for message in source.messages(topics) if source else ():
-        while following is not None and following.log_ns < message.log_ns:
-            bag.write(Topic(following.topic, reward_type), following.log_ns, following.data)
-            following = next(waiting, None)
-        bag.write(topics[message.topic], message.log_ns, message.data)
-    while following is not None:
-        bag.write(Topic(following.topic, reward_type), following.log_ns, following.data)
-        following = next(waiting, None)
+    outgoing = {topic.name: _topic(topic) for topic in replaced}
+    copied = ((message.log_ns, topics[message.topic], message.data) for message in _messages(source, topics))
+    ours = ((r.log_ns, outgoing.get(r.topic) or Topic(r.topic, reward_type), r.data) for r in rewards)
+    for log_ns, topic, data in heapq.merge(copied, ours, key=lambda message: message[0]):
+        bag.write(topic, log_ns, data)
     bag.close(source.facts if source else None)
     (folder / PARTIAL).rmdir()
     return problems
 
 
 def _copied(
-    source: RecordedBag, images: bool, problems: list[str]
+    source: RecordedBag, images: bool, replaced: Collection[RecordedTopic], problems: list[str]
 ) -> tuple[dict[RecordedTopic, Topic], dict[str, tuple[str, str]]]:
     """Topics to copy, as they are written, and the definitions of their types."""
     topics: dict[RecordedTopic, Topic] = {}
     definitions: dict[str, tuple[str, str]] = {}
     for topic in source.topics:
         msgtype = ros2_type(topic.msgtype)
-        if not images and msgtype in IMAGE_TYPES:
+        if topic in replaced or (not images and msgtype in IMAGE_TYPES):
             continue
         try:
             if why := source.decoder.refusal(topic):
@@ -89,9 +87,18 @@ def _copied(
         except BadInput as error:
             problems.append(f"{topic.name} is not copied: {error}")
             continue
-        qos = tuple(_profiles(topic))
-        topics[topic] = Topic(topic.name, msgtype, any(one.durability.name == "TRANSIENT_LOCAL" for one in qos), qos)
+        topics[topic] = _topic(topic)
     return topics, definitions
+
+
+def _messages(source: RecordedBag | None, topics: Collection[RecordedTopic]) -> Iterator[RecordedMessage]:
+    yield from source.messages(topics) if source else ()
+
+
+def _topic(topic: RecordedTopic) -> Topic:
+    qos = tuple(_profiles(topic))
+    latched = any(one.durability.name == "TRANSIENT_LOCAL" for one in qos)
+    return Topic(topic.name, ros2_type(topic.msgtype), latched, qos)
 
 
 def _profiles(topic: RecordedTopic) -> Iterator:  # type: ignore[type-arg]

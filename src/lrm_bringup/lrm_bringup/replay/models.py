@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrm_bringup.replay.recorded import as_recorded, filled
-from lrm_bringup.replay.series import ALL_HEADS, NamedMode, NamedPipeline, Series
+from lrm_bringup.replay.series import ALL_HEADS, NamedMode, NamedPipeline, Series, Videos
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 
@@ -79,7 +79,7 @@ class OpenedSeries:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self._args, self._key = args, ""
-        self._loaded: list[Series] = []
+        self._loaded: list[NamedPipeline | NamedMode] = []
 
     def __call__(self, recorded: RewardParams | None) -> list[Series]:
         """The series for a recording made with the reward node's parameters ``recorded``.
@@ -93,13 +93,13 @@ class OpenedSeries:
             self._loaded, self._key = list(_for_each_task(_open(self._args, wanted), self._args.task)), repr(wanted)
         return [self._as_recorded(series, recorded) for series in self._loaded]
 
-    def _as_recorded(self, series: Series, recorded: RewardParams | None) -> Series:
-        if not isinstance(series, NamedPipeline):
-            return series
+    def _as_recorded(self, series: NamedPipeline | NamedMode, recorded: RewardParams | None) -> Series:
+        if isinstance(series, NamedMode):
+            return replace(series, videos=Videos())  # episodes of two recordings may have the same name
         return replace(series, pipeline=as_recorded(series.pipeline, self._args, recorded))
 
 
-def _open(given: argparse.Namespace, wanted: argparse.Namespace) -> Iterator[Series]:
+def _open(given: argparse.Namespace, wanted: argparse.Namespace) -> Iterator[NamedPipeline | NamedMode]:
     """Models of the heads are ``wanted``, as the bag names them; those of other modes as they were given."""
     from lrm_reward_node import options
 
@@ -135,10 +135,12 @@ def _limits(wanted: argparse.Namespace) -> CameraLimits:
     return CameraLimits() if wanted.camera_check else NO_LIMITS
 
 
-def _for_each_task(opened: Iterator[Series], tasks: Sequence[str]) -> Iterator[Series]:
+def _for_each_task(
+    opened: Iterator[NamedPipeline | NamedMode], tasks: Sequence[str]
+) -> Iterator[NamedPipeline | NamedMode]:
     """Every series with every task; a single task is that of the recording already."""
     for series in opened:
         if len(tasks) < 2:
             yield series
         for number, task in enumerate(tasks if len(tasks) > 1 else (), start=1):
-            yield replace(series, label=f"{series.label}, task {number}", task=task)  # type: ignore[type-var]
+            yield replace(series, label=f"{series.label}, task {number}", task=task)

@@ -9,7 +9,7 @@ from html import escape
 from lrm_bringup.pages import markup
 from lrm_bringup.pages.markup import card, chips, film, page, table
 from lrm_bringup.pages.numbers import number
-from lrm_bringup.pages.rewards import HEAD_KEYS, Scored, heads_chart
+from lrm_bringup.pages.rewards import FUSED, HEAD_KEYS, Scored, heads_chart
 from lrm_bringup.replay.agreement import Agreement
 from lrm_bringup.replay.events import RewardRecorded
 from lrm_bringup.replay.rows import Row
@@ -161,6 +161,8 @@ def _episode(contents: Contents, name: str, rows: Sequence[Row]) -> str:
         markup.episode(title, heads_chart(rewards, start_ns, end_ns, f"{title}: rewards of {name}"))
         for title, rewards in series.items()
     ]
+    alone = any({one.head for one in rewards} == {RewardHead.FUSED.value} for rewards in series.values())
+    keys = (*HEAD_KEYS, (FUSED, "fused")) if alone else HEAD_KEYS
     tasks = " · ".join(f"“{escape(task)}”" for task in dict.fromkeys(row.task for row in rows))
     note = f"{tasks}, {(end_ns - start_ns) / 1e9:.1f} s, {max(row.query for row in rows) + 1} queries"
-    return card(name, film(contents.film.of(name), start_ns) + markup.episodes(charts, HEAD_KEYS), note)
+    return card(name, film(contents.film.of(name), start_ns) + markup.episodes(charts, keys), note)

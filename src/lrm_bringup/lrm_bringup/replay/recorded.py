@@ -25,6 +25,8 @@ _ANSWERS = {
     "quantization": "quantization",
 }  # fmt: skip
 """Options of the command -> parameters of the node that decide about its answers. Where it runs is the reader's."""
+_WEIGHTS = ("adapters", "dtype", "quantization")
+"""Options that belong to one model, and are a server's own matter."""
 DEFAULTS: dict[str, Any] = {
     "adapters": "", "readout": "logits", "parsing": "strict", "fusion": "code", "calibration": "auto", "swap": False,
     "camera_check": True, "quantization": "none",
@@ -66,18 +68,25 @@ def params_of(facts: Mapping[str, str]) -> RewardParams | None:
 def filled(args: argparse.Namespace, recorded: RewardParams | None) -> argparse.Namespace:
     """``args`` with what nobody gave (None, or empty) as the node had it, else as :data:`DEFAULTS`."""
     values = dict(vars(args))
-    for option, parameter in _ANSWERS.items() if recorded is not None else ():
-        foreign = option in ("adapters", "dtype", "quantization") and (values["model"] or values["server"])
-        if values[option] in (None, "") and not foreign:
-            values[option] = getattr(recorded, parameter)
-    if recorded is not None and not (values["model"] or values["server"]):
-        remote = recorded.backend == "openai"
-        values["server"] = list(recorded.server_urls) if remote else None
-        values["model"] = [recorded.model] if recorded.model and not remote else []
-    if recorded is not None and recorded.goal_image and values["goal"] is None:
-        values["goal"] = Path(recorded.goal_image).expanduser()
+    if recorded is not None:
+        _fill_model(values, recorded)
+        if recorded.goal_image and values["goal"] is None:
+            values["goal"] = Path(recorded.goal_image).expanduser()
     values |= {name: default for name, default in DEFAULTS.items() if values[name] is None}
     return argparse.Namespace(**values)
+
+
+def _fill_model(values: dict[str, Any], recorded: RewardParams) -> None:
+    """The node's model, and how it answers; of another model that was given only how."""
+    foreign = bool(values["model"] or values["server"])
+    remote = foreign or recorded.backend == "openai"
+    if not foreign and remote:
+        values["server"] = list(recorded.server_urls)
+    elif not foreign and recorded.model:
+        values["model"] = [recorded.model]
+    for option, parameter in _ANSWERS.items():
+        if values[option] in (None, "") and not (remote and option in _WEIGHTS):
+            values[option] = getattr(recorded, parameter)
 
 
 def as_recorded(pipeline: RewardPipeline, given: argparse.Namespace, recorded: RewardParams | None) -> RewardPipeline:

@@ -24,7 +24,7 @@ from lrm_bringup.replay.sources import PICTURES, VIDEOS, DatasetEpisodes, Pictur
 from lrm_core.errors import BadInput
 
 if TYPE_CHECKING:
-    from lrm_bringup.replay.ros.reward_messages import RewardMessage
+    from lrm_bringup.replay.ros.reward_messages import RewardMessage, RewardTopics
 
 TABLE, SUMMARY = "rewards.parquet", "replay.json"
 
@@ -42,6 +42,7 @@ class ReplayOptions:
         picture_rate_hz: pictures per second of a folder of pictures.
         quorum: cameras that have to know.
         images: copy camera topics into the new bag.
+        merged: rewards of the only series take the place of the recorded ones, under their names.
         batch: queries in one batch of a model.
         out: folder of the outputs; None writes nothing.
         overwrite: do inputs again that are done.
@@ -55,6 +56,7 @@ class ReplayOptions:
     picture_rate_hz: float = 1.0
     quorum: int = 0
     images: bool = True
+    merged: bool = False
     batch: int = 8
     out: Path | None = None
     overwrite: bool = False
@@ -133,8 +135,11 @@ def replay_one(
     """Score one recording.
 
     Raises:
-        BadInput: no task is known.
+        BadInput: no task is known, or rewards of several series would have one name.
     """
+    if options.merged and len(series) > 1:
+        labels = [named.label for named in series]
+        raise BadInput("--merged", labels, "one model, mode and task", "Several rewards cannot have one name.")
     has_episodes = getattr(recording, "has_episodes", isinstance(recording, DatasetEpisodes))
     task = options.task if has_episodes else options.task or options.task_without_policy
     if not task and not has_episodes:
@@ -151,7 +156,7 @@ def replay_one(
         if options.out is not None:
             from lrm_bringup.replay.ros.reward_messages import reward_messages
 
-            found = list(reward_messages(one, series))
+            found = list(reward_messages(one, series, _reward_topics(recording) if options.merged else None))
             # A query that turned out final comes again: the newer message replaces the older, in its place.
             messages |= {(m.topic, *one.asked.query.key): m for m in found}
     if not rows:
@@ -179,6 +184,7 @@ def settings(path: Path, series: Sequence[Series], options: ReplayOptions) -> di
         "task": options.task or options.task_without_policy, "topics": list(options.topics),
         "log_time": options.log_time, "query_rate_hz": options.query_rate_hz,
         "picture_rate_hz": options.picture_rate_hz, "quorum": options.quorum, "images": options.images,
+        "merged": options.merged,
     }  # fmt: skip
 
 
@@ -209,7 +215,10 @@ def write(replayed: Replayed, folder: Path, made_with: dict[str, Any], options: 
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     source = getattr(replayed.recording, "bag", None)
-    replayed.problems += write_bag(partial, folder.name, replayed.messages, REWARD_TYPE, source, options.images)
+    replaced = _reward_topics(replayed.recording).recorded if options.merged else ()
+    replayed.problems += write_bag(
+        partial, folder.name, replayed.messages, REWARD_TYPE, source, options.images, replaced
+    )
     write_table(partial / TABLE, replayed.rows)
     recorded = list(replayed.decoded.recorded.values())
     contents = Contents(
@@ -223,6 +232,12 @@ def write(replayed: Replayed, folder: Path, made_with: dict[str, Any], options: 
     partial.rename(folder)
     if not any(partial.parent.iterdir()):
         partial.parent.rmdir()
+
+
+def _reward_topics(recording: Recording) -> RewardTopics:
+    from lrm_bringup.replay.ros.reward_messages import RewardTopics
+
+    return getattr(recording, "reward_topics", RewardTopics())
 
 
 def _summary(replayed: Replayed, made_with: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -72,12 +73,13 @@ class NamedPipeline:
 
     def about(self) -> dict[str, Any]:
         """Model, fusion and checks."""
-        fusion = self.pipeline.fusion
+        fusion, goal = self.pipeline.fusion, self.pipeline.goal
         return {
             "fingerprint": self.fingerprint, "task": self.task, "heads": [head.value for head in self.heads],
             "fusion": fusion.form,
             "weights": {head.value: share for head, share in fusion.weights.items()},
             "min_confidence": self.pipeline.min_confidence, "camera_check": str(self.pipeline.limits),
+            "goal": None if goal is None else hashlib.sha256(goal.tobytes()).hexdigest(),
         }  # fmt: skip
 
     def score(self, queries: Sequence[Query], quorum: int) -> list[ScoredQuery]:
@@ -87,13 +89,16 @@ class NamedPipeline:
 
 @dataclass(frozen=True, eq=False)
 class NamedMode:
-    """A reward mode with a model of its own; see :class:`Series`. Pictures are checked as before any other model."""
+    """A reward mode with a model of its own, for one recording; see :class:`Series`.
+
+    Pictures are checked as before any other model.
+    """
 
     label: str
     mode: RewardMode
     task: str = ""
     limits: CameraLimits = NO_LIMITS
-    _videos: Videos = field(default_factory=lambda: Videos())
+    videos: Videos = field(default_factory=lambda: Videos())
 
     @property
     def heads(self) -> tuple[RewardHead, ...]:
@@ -130,7 +135,7 @@ class NamedMode:
         spec, current = self.mode.spec, view.current
         if current is None:
             return _lost(spec.head, query.stamp_ns, "the frame never arrived")
-        video = self._videos.window(query.plan.episode_id, view.camera, current)
+        video = self.videos.window(query.plan.episode_id, view.camera, current)
         wanted = {"initial": view.initial, "previous": view.previous}
         if query.index and any(getattr(spec.needs, name) and frame is None for name, frame in wanted.items()):
             return _lost(spec.head, current.stamp_ns, "the reference frame never arrived")
@@ -150,21 +155,26 @@ class Videos:
     _kept: dict[str, list[CameraFrame]] = field(default_factory=dict)
     _stride: dict[str, int] = field(default_factory=dict)
     _seen: dict[str, int] = field(default_factory=dict)
+    _newest_ns: dict[str, int] = field(default_factory=dict)
 
     def window(self, episode: str, camera: str, current: CameraFrame) -> tuple[CameraFrame, ...]:
         """Frames of the episode up to ``current``, oldest first, the first one and ``current`` always among them."""
         if episode != self._episode:
-            self._episode, self._kept, self._stride, self._seen = episode, {}, {}, {}
-        kept, stride = self._kept.setdefault(camera, []), self._stride.setdefault(camera, 1)
-        before = tuple(frame for frame in kept if frame.stamp_ns < current.stamp_ns)
-        if len(before) == len(kept):  # not one that was seen already
-            if self._seen.setdefault(camera, 0) % stride == 0:
-                kept.append(current)
-            self._seen[camera] += 1
-            if len(kept) > MAX_KEPT:
-                del kept[1::2]
-                self._stride[camera] = 2 * stride
-        return (*before, current)
+            self._episode, self._kept, self._stride, self._seen, self._newest_ns = episode, {}, {}, {}, {}
+        kept = self._kept.setdefault(camera, [])
+        if current.stamp_ns > self._newest_ns.get(camera, -1):  # not one that is asked again
+            self._newest_ns[camera] = current.stamp_ns
+            self._take(camera, kept, current)
+        return (*(frame for frame in kept if frame.stamp_ns < current.stamp_ns), current)
+
+    def _take(self, camera: str, kept: list[CameraFrame], frame: CameraFrame) -> None:
+        number, stride = self._seen.get(camera, 0), self._stride.get(camera, 1)
+        self._seen[camera] = number + 1
+        if number % stride == 0:
+            kept.append(frame)
+        if len(kept) > MAX_KEPT:
+            del kept[1::2]
+            self._stride[camera] = 2 * stride
 
 
 def only(heads: Sequence[RewardHead], scored: ScoredQuery) -> ScoredQuery:

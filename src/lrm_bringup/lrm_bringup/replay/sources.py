@@ -11,9 +11,10 @@ import numpy as np
 
 from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen
 from lrm_core.errors import BadInput
+from lrm_reward_node.data.video_file import VIDEOS as VIDEOS
+from lrm_reward_node.data.video_file import declared_frames, video_frames
 from lrm_reward_node.schedule import ArrivedFrame, EpisodePlan
 
-VIDEOS = (".mp4", ".mkv", ".avi", ".mov", ".webm")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _NS = 1_000_000_000
 _START_NS = _NS
@@ -30,15 +31,10 @@ class VideoFile:
     cameras: tuple[str, ...] = ("video",)
 
     def __init__(self, path: Path) -> None:
-        import cv2
-
         self.path, self.name = path, path.stem
-        video = cv2.VideoCapture(str(path))
-        self.rate_hz = float(video.get(cv2.CAP_PROP_FPS))
-        self.frames = max(0, int(video.get(cv2.CAP_PROP_FRAME_COUNT)))
-        readable, _ = video.read()
-        video.release()
-        if not readable:
+        declared = declared_frames(path)
+        self.frames, self.rate_hz = declared.frames, declared.rate_hz
+        if next(video_frames(path), None) is None:
             raise BadInput("video", str(path), "a video file that can be decoded")
         self._read = self.frames
 
@@ -50,23 +46,10 @@ class VideoFile:
 
     def events(self) -> Iterator[Event]:
         """Its frames."""
-        import cv2
-
-        video = cv2.VideoCapture(str(self.path))
-        self._read, newest_ns = 0, 0
-        try:
-            while True:
-                stamp_ns = _START_NS + round(video.get(cv2.CAP_PROP_POS_MSEC) * 1e6)
-                readable, bgr = video.read()
-                if not readable:
-                    return
-                if self._read and stamp_ns <= newest_ns:  # a container without times
-                    stamp_ns = newest_ns + round(_NS / (self.rate_hz or 30.0))
-                newest_ns = stamp_ns
-                self._read += 1
-                yield _frame(np.ascontiguousarray(bgr[..., ::-1]), stamp_ns, "video")
-        finally:
-            video.release()
+        self._read = 0
+        for frame in video_frames(self.path):
+            self._read += 1
+            yield _frame(frame.picture(), _START_NS + frame.stamp_ns, "video")
 
 
 class PictureFolder:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from lrm_bringup.recorder import index
 from lrm_bringup.report.journal import Run, read_run
 from lrm_bringup.report.page import REPORT
 from lrm_bringup.report.strips import find_bag
@@ -69,7 +70,10 @@ def _bag_problems(run: Run, summary: dict[str, Any]) -> list[str]:
         count = _messages(run.folder / name)
         if count <= 0:
             problems.append(f"bag {name} " + ("holds no messages" if count == 0 else "cannot be read"))
-    missing = [e.episode_id for e in run.episodes if find_bag(summary.get("bags", []), e.episode_id) is None]
+    lines = index.read(run.folder / "bags").values()
+    deleted = {line.get("episode_id") for line in lines if line.get("deleted")}  # to keep the disk budget
+    names = [e.episode_id for e in run.episodes if e.episode_id not in deleted]
+    missing = [name for name in names if find_bag(summary.get("bags", []), name) is None]
     if missing:
         problems.append(f"{len(missing)} of {len(run.episodes)} episodes have no bag, first {missing[0]}")
     return problems

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 _Z95 = 1.959963984540054
+MIN_GROUPS = 5
+"""A bootstrap over fewer groups says too little: its intervals come out far too narrow."""
 
 
 def wilson(successes: int, n: int, z: float = _Z95) -> tuple[float, float]:
@@ -57,6 +59,84 @@ def paired_difference(before: Sequence[bool], after: Sequence[bool]) -> tuple[fl
     low = difference - spread(second - low2, high1 - first)
     high = difference + spread(high2 - second, first - low1)
     return difference, max(-1.0, low), min(1.0, high)
+
+
+def independent_difference(successes: tuple[int, int], trials: tuple[int, int]) -> tuple[float, float, float]:
+    """Difference second - first of two success rates measured on different scenes, with its 95 % interval.
+
+    Interval: Newcombe's square-and-add of the two Wilson intervals (Newcombe 1998, method 10 of his paper on
+    independent proportions).
+
+    Returns:
+        (difference, low, high) in [-1, 1]; NaN where one of them has no trials.
+    """
+    if not all(trials):
+        return math.nan, math.nan, math.nan
+    (low1, high1), (low2, high2) = (wilson(k, n) for k, n in zip(successes, trials, strict=True))
+    first, second = (k / n for k, n in zip(successes, trials, strict=True))
+    difference = second - first
+    return (
+        difference,
+        difference - math.hypot(second - low2, high1 - first),
+        difference + math.hypot(high2 - second, first - low1),
+    )
+
+
+def mcnemar(before: Sequence[bool], after: Sequence[bool]) -> float:
+    """Two-sided p-value of the exact test of McNemar: is one of two paired rates higher? 1 where no pair differs."""
+    won = sum(b and not a for a, b in zip(before, after, strict=True))
+    lost = sum(a and not b for a, b in zip(before, after, strict=True))
+    tail = sum(math.comb(won + lost, k) for k in range(min(won, lost) + 1))
+    return min(1.0, 2 * tail / 2 ** (won + lost))
+
+
+def bootstrap_difference(
+    first: Sequence[Sequence[float]],
+    second: Sequence[Sequence[float]],
+    q: float | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float, float]:
+    """Difference second - first of the mean, or of a quantile, with its 95 % interval, where values come in groups.
+
+    Whole groups (episodes) are drawn again, since the values within one depend on each other (cluster bootstrap,
+    percentiles).
+
+    Args:
+        first, second: groups of finite values; empty ones are left out.
+        q: the quantile, [0, 1]; None: the mean.
+        resamples: how often groups are drawn.
+        seed: of the draws.
+
+    Returns:
+        (difference, low, high); NaN where one side has no values. The interval is NaN where one side has fewer than
+        ``MIN_GROUPS`` groups, and where no draw differs from another: that is no certainty.
+    """
+    sides = [[np.asarray(group, float) for group in side if len(group)] for side in (first, second)]
+    if not all(sides):
+        return math.nan, math.nan, math.nan
+    a, b = (float(_of_groups(side, np.ones((1, len(side)), int), q)[0]) for side in sides)
+    if min(map(len, sides)) < MIN_GROUPS:
+        return b - a, math.nan, math.nan
+    rng = np.random.default_rng(seed)
+    drawn = [
+        _of_groups(side, rng.multinomial(len(side), np.full(len(side), 1.0 / len(side)), resamples), q)
+        for side in sides
+    ]  # fmt: skip
+    low, high = np.quantile(drawn[1] - drawn[0], (0.025, 0.975))
+    return (b - a, float(low), float(high)) if low < high else (b - a, math.nan, math.nan)
+
+
+def _of_groups(groups: Sequence[np.ndarray], times: np.ndarray, q: float | None) -> np.ndarray:
+    """Mean or quantile of the values of all groups, each taken so many ``times`` (resamples, groups); (resamples,)."""
+    if q is None:
+        sums, counts = np.array([group.sum() for group in groups]), np.array([len(group) for group in groups])
+        return np.asarray((times @ sums) / (times @ counts))
+    values = np.concatenate(groups)
+    order = np.argsort(values)
+    group_of = np.repeat(np.arange(len(groups)), [len(group) for group in groups])[order]
+    reached = np.cumsum(times[:, group_of], axis=1)
+    return np.asarray(values[order][(reached >= q * reached[:, -1:]).argmax(axis=1)])
 
 
 def bootstrap_mean(values: Sequence[float], resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:

@@ -10,6 +10,7 @@ from lrm_core.credit import RewardCredit
 from lrm_core.delivery import RewardDelivery
 from lrm_core.rewards import RewardEstimate, RewardHead
 from lrm_core.transitions import CreditedTransition, Transition
+from lrm_policy_node.learner.files import TRANSITIONS, WEIGHTS
 from lrm_policy_node.learner.journal import Journal
 from lrm_policy_node.learner.params import LearnerParams
 from lrm_policy_node.rl import demos
@@ -44,8 +45,8 @@ class Learner:
         self.stale = False
         self._episodes: set[str] = set()
         self._unwritten: list[CreditedTransition] = []
-        self._journal = Journal(folder / "transitions.jsonl")
-        self._weights = folder / "weights.safetensors"
+        self._journal = Journal(folder / TRANSITIONS)
+        self._weights = folder / WEIGHTS
         for credited in self._journal.read():
             self.credit.forget(credited.transition.key)
             self._store(credited)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lrm_core.errors import BadInput
-from lrm_reward_node.data.build import Progress
+from lrm_reward_node.data.indexing import Progress
 
 
 def configure_build(parser: argparse.ArgumentParser) -> None:

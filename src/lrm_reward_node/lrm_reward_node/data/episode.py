@@ -36,6 +36,7 @@ PROBLEMS = {
     "nothing moves": True,
     "unknown outcome": True,
     "broken frames": False,
+    "damaged recording": False,
     "frames missing": False,
     "variable rate": False,
     "rate disagrees": False,
@@ -81,5 +82,5 @@ class Facts:
 
     @property
     def group(self) -> str:
-        """What never parts in a split by episode."""
-        return self.episode.group or self.episode.id
+        """What never parts in a split by episode; names of episodes say nothing beyond their source."""
+        return self.episode.group or f"{self.source}/{self.episode.id}"

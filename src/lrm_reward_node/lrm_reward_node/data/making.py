@@ -18,7 +18,8 @@ from lrm_reward_node.readout import ANSWERS
 
 HEADS = (RewardHead.CONTRASTIVE, RewardHead.PROGRESS, RewardHead.COMPLETION)
 TIE = 0.03
-"""Frames whose progress differs by less are not compared: nobody could tell which is closer."""
+"""Frames whose true progress differs by less are not compared: nobody could tell which is closer. By the clock the
+later one always is."""
 NOT_DONE = 0.8
 """Up to this share of its time a success is certainly not done; what comes later is not asked by the clock."""
 
@@ -108,10 +109,11 @@ def _progress(
 
 def _contrastive(facts: Facts, progress: np.ndarray, how: str, sampling: Sampling) -> Iterator[Question]:
     """Pairs in both orders: a model that always says the newer one must be wrong half of the time."""
+    least = TIE if how == "truth" else np.finfo(float).tiny
     for gap in sampling.gaps:
         for newer in range(gap, len(progress)):
             gain = progress[newer] - progress[newer - gap]
-            if not abs(gain) >= TIE:  # also where one of them is unknown
+            if not abs(gain) >= least:  # also where one of them is unknown
                 continue
             for frames, sign in (((newer - gap, newer), gain), ((newer, newer - gap), -gain)):
                 made = how if frames[0] < frames[1] else "rewound"

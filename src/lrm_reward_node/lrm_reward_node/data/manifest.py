@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lrm_core.episode_sources import OUTCOMES, EpisodeSource
-from lrm_core.errors import LrmError
+from lrm_core.errors import BadInput, LrmError
 from lrm_core.params import param
 from lrm_reward_node.data import registry
 from lrm_reward_node.data.yaml_tree import Checked, Node, parse
@@ -91,7 +91,10 @@ class SourceEntry:
 
     def open(self) -> EpisodeSource:
         """The source; raises :class:`BadInput` when there is nothing to read."""
-        return registry.spec(self.kind).open(self.options, self.folder)
+        try:
+            return registry.spec(self.kind).open(self.options, self.folder)
+        except BadInput as error:
+            raise BadInput(f"{error.field} of source {self.name}", error.value, error.allowed, error.fix) from error
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def load(path: Path) -> Manifest:
     """Read and check a manifest.
 
     Raises:
-        lrm_core.errors.BadInput: the file cannot be read, or is no YAML.
+        BadInput: the file cannot be read, or is no YAML.
         BadManifest: it says something that cannot be; all of it is named, with line, value and what is allowed.
     """
     root, checked = parse(path), Checked()

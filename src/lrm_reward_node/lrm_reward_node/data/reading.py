@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +16,8 @@ from lrm_reward_node.data.manifest import Frames, SourceEntry
 
 _NS = 1e9
 _ESTIMATE = 0.02
+_LOSSES = 1000
+"""Characters that tell of damage."""
 RATE_TOLERANCE = 0.1
 """A rate this far from the declared one disagrees with it."""
 JITTER = 3.0
@@ -44,20 +46,35 @@ def read_episode(
     kept, declared = _Kept(), Declared()
     try:
         declared = source.declared(episode)
-        for frame in thinned(_noted(source.frames(episode), kept), round(_NS / settings.rate_hz)):
+        pace = Pace(round(_NS / settings.rate_hz))
+        for frame in thinned(_noted(source.frames(episode), kept), pace):
             _keep(kept, frame, settings)
+            if len(kept.stamps_ns) >= 2 * settings.max_frames:  # an hour of video must fit into memory too
+                _take(kept, sorted({0, *range(len(kept.stamps_ns) - 1, 0, -2)}))
+                pace.period_ns *= 2
     except BadInput as error:
         facts = Facts(entry.name, relabelled(episode, entry, None), recorded=len(kept.all_stamps_ns))
         facts.problems.append(Problem("unreadable", str(error)))
         return facts, []
     _fewer(kept, settings.max_frames)
-    return _facts(kept, declared, entry, episode), kept.pictures
+    facts = _facts(kept, declared, entry, episode)
+    if lost := source.losses():
+        facts.problems.append(Problem("damaged recording", "; ".join(lost)[:_LOSSES]))
+    return facts, kept.pictures
 
 
-def thinned(frames: Iterable[Frame], period_ns: int) -> Iterator[Frame]:
-    """The first frame, then each that is due at the next multiple of ``period_ns``, and the last one."""
+@dataclass
+class Pace:
+    """How often a frame is kept; it may be slowed down on the way."""
+
+    period_ns: int
+
+
+def thinned(frames: Iterable[Frame], pace: Pace) -> Iterator[Frame]:
+    """The first frame, then each that is due at the next multiple of the period, and the last one."""
     last, due_ns, taken = None, None, True
     for frame in frames:
+        period_ns = pace.period_ns
         if due_ns is None:
             due_ns = frame.stamp_ns
         taken = frame.stamp_ns >= due_ns - period_ns // 20  # clocks that tick in whole frames come a little early
@@ -103,10 +120,14 @@ def _keep(kept: _Kept, frame: Frame, settings: Frames) -> None:
 
 
 def _fewer(kept: _Kept, most: int) -> None:
-    """Thin to ``most`` frames, evenly, first and last included."""
-    if len(kept.stamps_ns) <= most:
-        return
-    index = np.round(np.linspace(0, len(kept.stamps_ns) - 1, most)).astype(int)
+    """Thin to at most ``most`` frames, those next to even times, first and last included."""
+    if len(kept.stamps_ns) > most:
+        stamps = np.array(kept.stamps_ns)
+        wanted = np.linspace(stamps[0], stamps[-1], most)
+        _take(kept, np.unique(np.abs(stamps - wanted[:, None]).argmin(axis=1)).tolist())
+
+
+def _take(kept: _Kept, index: Sequence[int]) -> None:
     for name in ("stamps_ns", "pictures", "thumbnails", "pixels", "states", "progress", "success"):
         column = getattr(kept, name)
         setattr(kept, name, [column[i] for i in index])
@@ -138,9 +159,8 @@ def _trim(facts: Facts, kept: _Kept, thumbnails: np.ndarray) -> None:
     if states and not finite:
         text = "some states are missing, not finite or of another length; motion is read off the pictures"
         facts.problems.append(Problem("bad states", text))
-    pictures = trimming.motion_of_pictures(thumbnails)
-    motion = trimming.motion_of_states(np.stack(states)) if finite else pictures
-    span = trimming.active_span(motion)
+    span = trimming.active_span(trimming.motion_of_states(np.stack(states))) if finite else None
+    span = span or trimming.active_span(trimming.motion_of_pictures(thumbnails))  # some write zeros for states
     if span is not None:
         facts.start, facts.end = span
     elif facts.episode.outcome == "success":

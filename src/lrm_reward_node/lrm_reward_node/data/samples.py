@@ -26,8 +26,8 @@ from lrm_reward_node.data.manifest import SPLIT_NAMES
 from lrm_reward_node.data.summary import Summary, read_summary
 from lrm_reward_node.readout import ANSWERS
 
-CACHED_GROUPS = 32
-"""Row groups of the index in memory: half a million samples; others are read again."""
+CACHED_GROUPS = 64
+"""Row groups of the index in memory: a million samples; others are read again."""
 CACHED_PICTURE_BYTES = 256 * 2**20
 """Decoded pictures in memory, per process."""
 
@@ -92,7 +92,7 @@ class Samples:
         origin = {
             "source": row["source"], "episode": episode["id"], "split": self.split, "frames": row["frames"],
             "stamps_ns": [episode["stamps_ns"][frame] for frame in row["frames"]],
-            "file": str(path.relative_to(self.folder)), "made": row["made"],
+            "file": store.name_of(episode["key"]), "made": row["made"],
         }  # fmt: skip
         answer, weight = ANSWERS[self.head].texts[row["answer"]], float(self._weight(row["source"], row["answer"]))
         return Sample(

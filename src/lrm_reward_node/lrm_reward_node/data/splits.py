@@ -20,14 +20,19 @@ def key_of(facts: Facts, by: str) -> str:
 
 def normal(task: str) -> str:
     """A task sentence without what does not change its meaning: letter case, blanks, the full stop."""
-    return " ".join(task.lower().split()).rstrip(".")
+    return " ".join(task.lower().split()).rstrip(". ")
+
+
+def assigned(splits: Splits) -> dict[str, str]:
+    """Key -> split of what is put there by hand."""
+    return {normal(key) if splits.by == "task" else key: split for key, split in splits.assign.items()}
 
 
 def split_of(key: str, splits: Splits) -> str:
     """The split of a key: as assigned by hand, else by its hash."""
-    assigned = splits.assign.get(key)
-    if assigned:
-        return assigned
+    by_hand = assigned(splits)
+    if key in by_hand:
+        return by_hand[key]
     digest = hashlib.sha256(f"{splits.seed}:{splits.by}:{key}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     for name in SPLIT_NAMES:

@@ -24,19 +24,26 @@ from lrm_core.errors import BadInput
 from lrm_reward_node.data.episode import Facts, Problem
 
 FACTS = "episode.json"
+VERSION = 1
+"""Another one where episodes are read or kept in another way: files of the old way are made anew."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _QUALITY = 95
 
 
 def key_of(source: str, episode: Episode, settings: str) -> str:
     """Name of the file of an episode: changes with the recording and with the settings it is kept by."""
-    text = json.dumps([source, dataclasses.asdict(episode), settings], sort_keys=True)
+    text = json.dumps([VERSION, source, dataclasses.asdict(episode), settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def path_of(folder: Path, key: str) -> Path:
-    """Where the file of ``key`` lies: 256 folders keep any one of them short."""
-    return folder / "episodes" / key[:2] / f"{key}.zip"
+    """Where the file of ``key`` lies in a training set."""
+    return folder / name_of(key)
+
+
+def name_of(key: str) -> str:
+    """The same, relative to the training set: 256 folders keep any one of them short."""
+    return f"episodes/{key[:2]}/{key}.zip"
 
 
 def encode(rgb: np.ndarray, kind: str, max_side_px: int) -> bytes:
@@ -131,7 +138,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, IndexError) as error:
-        fix = f"({error}) Start lrm data build again: what is missing is made anew."
+        fix = f"({error}) Remove it and start lrm data build again: what is missing is made anew."
         raise BadInput("episode file", str(path), "a whole file of lrm data build", fix) from error
 
 

@@ -13,6 +13,7 @@ from lrm_reward_node.data import store
 
 SUMMARY = "data.json"
 VERSION = 1
+"""Another one where samples are made or stored in another way: an index of the old way is made anew."""
 
 
 @dataclass

@@ -8,8 +8,10 @@ SHARE = 0.1
 """A step counts as motion when it is at least this share of a brisk step of the same episode (its 90th percentile)."""
 STATE_FLOOR = 1e-4
 """Steps below this are noise of the encoders, rad or m."""
-PICTURE_FLOOR = 0.004
-"""Mean change of the 16x16 thumbnails below this share of full scale is noise of the camera, or its compression."""
+PICTURE_FLOOR = 3.0
+"""Change below so many grey levels, of 255, is noise of the camera, or its compression."""
+_CELLS = 4
+"""Cells of a 16x16 thumbnail whose change counts, the largest: the arm may be a small part of the picture."""
 
 
 def motion_of_states(states: np.ndarray) -> np.ndarray:
@@ -25,8 +27,9 @@ def motion_of_states(states: np.ndarray) -> np.ndarray:
 
 
 def motion_of_pictures(thumbnails: np.ndarray) -> np.ndarray:
-    """(K - 1,) mean change between neighbouring thumbnails (K, 16, 16) uint8; 0 where it is noise."""
-    change = np.abs(np.diff(thumbnails.astype(np.float32), axis=0)).mean(axis=(1, 2)) / 255.0
+    """(K - 1,) change between neighbouring thumbnails (K, 16, 16) uint8, in grey levels; 0 where it is noise."""
+    cells = np.abs(np.diff(thumbnails.astype(np.float32), axis=0)).reshape(len(thumbnails) - 1, -1)
+    change = np.sort(cells, axis=1)[:, -_CELLS:].mean(axis=1)
     return np.where(change < PICTURE_FLOOR, 0.0, change)
 
 

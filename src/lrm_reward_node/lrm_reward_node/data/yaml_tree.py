@@ -45,8 +45,12 @@ class Node:
             yield Node(value, self.lines.get(path, self.line), path, self.lines)
 
 
-def parse(path: Path) -> Node:
+def parse(path: Path, what: str = "manifest", keys: str = "sources, frames, splits and sampling") -> Node:
     """The whole file.
+
+    Args:
+        what: the file is, in an error.
+        keys: that it may have, in an error.
 
     Raises:
         BadInput: it cannot be read, is no YAML, or holds no keys.
@@ -55,13 +59,13 @@ def parse(path: Path) -> Node:
         text = path.read_text(encoding="utf-8")
         tree, value = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput("manifest", str(path), "a YAML file that can be read", str(error)) from error
+        raise BadInput(what, str(path), "a YAML file that can be read", str(error)) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}: " if mark else ""
-        raise BadInput("manifest", str(path), "valid YAML", f"{place}{getattr(error, 'problem', error)}") from error
+        raise BadInput(what, str(path), "valid YAML", f"{place}{getattr(error, 'problem', error)}") from error
     if not isinstance(value, dict):
-        raise BadInput("manifest", str(path), "keys such as sources, frames, splits and sampling")
+        raise BadInput(what, str(path), f"keys such as {keys}")
     return Node(value, 1, "", dict(_lines(tree, "")))
 
 
@@ -82,14 +86,19 @@ class Checked:
     """Gathers what is wrong.
 
     Attributes:
-        problems: one line each, with the line of the file.
+        found: line of the file and text of each problem.
     """
 
-    problems: list[str] = field(default_factory=list)
+    found: list[tuple[int, str]] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[str]:
+        """In the order of the file."""
+        return [f"line {line}: {text}" for line, text in sorted(self.found)]
 
     def note(self, node: Node, text: str) -> None:
         """Something is wrong at ``node``."""
-        self.problems.append(f"line {node.line}: {text}")
+        self.found.append((node.line, text))
 
     def choice(self, node: Node, value: object, allowed: Iterable[str]) -> None:
         """``value`` is none of ``allowed``."""
@@ -117,25 +126,46 @@ class Checked:
         fields = {one.name: one for one in dataclasses.fields(cls)}  # type: ignore[arg-type]
         if only is None:
             self.names(node, fields)
-        before = len(self.problems)
+        before = len(self.found)
         good = {name: value for name, value in values.items() if name in fields}
         for name, value in good.items():
-            self._one(cls, node.child(name), name, value, fields[name].metadata)
-        return from_mapping(cls, good) if len(self.problems) == before else None
+            self._one(cls, node.child(name), value, fields[name])
+        return from_mapping(cls, good) if len(self.found) == before else None
 
-    def _one(self, cls: type, node: Node, name: str, value: Any, metadata: Mapping[str, Any]) -> None:
-        choices = metadata.get("values" if isinstance(value, dict) else "choices")
-        words = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
-        wrong = [word for word in words if choices is not None and word not in choices]
+    def _one(self, cls: type, node: Node, value: Any, known: dataclasses.Field[Any]) -> None:
+        choices = known.metadata.get("values" if isinstance(value, dict) else "choices")
+        elements = _elements(value)
+        kind = _element_type(known)
+        wrong = [element for element in elements if kind is not None and type(element) is not kind]
+        if wrong:
+            self.note(node, f"{node.path} holds {wrong[0]!r}: expected elements of type {kind.__name__}.")  # type: ignore[union-attr]
+            return
+        keys = [key for key in value if not isinstance(key, str)] if isinstance(value, dict) else []
+        if keys:  # YAML takes yes, no, on and numbers for something else than words
+            self.note(node, f"{node.path} has the key {keys[0]!r}: expected text; put it in quotes.")
+            return
+        wrong = [element for element in elements if choices is not None and element not in choices]
         if wrong:
             self.choice(node, wrong[0], choices or ())
             return
         try:
-            from_mapping(cls, {name: value})
+            from_mapping(cls, {known.name: value})
         except BadInput as error:
             self.note(node, f"{node.path} is {error.value!r}: expected {error.allowed}.")
-        except TypeError:  # an element of a list cannot be compared with its range
-            self.note(node, f"{node.path} is {value!r}: expected numbers.")
+
+
+def _elements(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [*value.values()]
+    return value if isinstance(value, list) else [value]
+
+
+def _element_type(known: dataclasses.Field[Any]) -> type | None:
+    """What the elements of a list or the values of a mapping have to be; None for a single value."""
+    if known.default_factory is dataclasses.MISSING:
+        return None
+    default = known.default_factory()
+    return type(default[0]) if isinstance(default, list) and default else str
 
 
 def _near(value: object, names: Iterable[str]) -> str:

@@ -74,7 +74,7 @@ def controllers() -> dict[str, Any]:
                 "command_interfaces": ["position"],
                 "state_interfaces": ["position", "velocity"],
                 # A new target is reached from the last one, not from where the arm lags behind: as in MuJoCo.
-                "open_loop_control": True,
+                "interpolate_from_desired_state": True,
             }
         },
         f"{NAMESPACE}/{STATE_BROADCASTER}": {"ros__parameters": {"joints": list(CONTROLLED)}},

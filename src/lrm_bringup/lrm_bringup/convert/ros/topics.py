@@ -60,13 +60,13 @@ def robot_topics(bag: RecordedBag, names: TopicNames) -> RobotTopics:
     Raises:
         BadInput: a kind of topic is not there, or there are several and none is named.
     """
-    joints = _one(bag, "--joints", names.joints, _of_type(bag, JOINT_STATE), _is_joint_states)
-    targets = [*_of_type(bag, TRAJECTORY), *(t for t in _of_type(bag, JOINT_STATE) if t != joints and _is_command(t))]
+    joints = _one(bag, "--joints", names.joints, of_type(bag, JOINT_STATE), _is_joint_states)
+    targets = [*of_type(bag, TRAJECTORY), *(t for t in of_type(bag, JOINT_STATE) if t != joints and _is_command(t))]
     commands = _one(bag, "--commands", names.commands, targets, _is_usual_command)
     front = next(iter(cameras := _cameras(bag, names.cameras, joints)))
     here = cameras[front].name
-    status, audit = (nearest(_of_type(bag, kind), here) for kind in (STATUS, AUDIT))
-    return RobotTopics(cameras, joints, commands, tuple(_rewards(bag, names.rewards, here)), status, audit)
+    status, audit = (nearest(of_type(bag, kind), here) for kind in (STATUS, AUDIT))
+    return RobotTopics(cameras, joints, commands, tuple(reward_topics(bag, names.rewards, here)), status, audit)
 
 
 def _cameras(bag: RecordedBag, wanted: Sequence[str], joints: RecordedTopic) -> dict[str, RecordedTopic]:
@@ -90,8 +90,18 @@ def _short(camera: str, namespace: str) -> str:
     return inside.replace("/", "_").replace(".", "_")
 
 
-def _rewards(bag: RecordedBag, prefix: str, here: str) -> list[RecordedTopic]:
-    topics = _of_type(bag, REWARD)
+def reward_topics(bag: RecordedBag, prefix: str, here: str) -> list[RecordedTopic]:
+    """The reward topics of one robot, at most one per head.
+
+    Args:
+        bag: the bag.
+        prefix: see :attr:`TopicNames.rewards`.
+        here: a topic of the robot that is meant.
+
+    Raises:
+        BadInput: the bag has no rewards below ``prefix``.
+    """
+    topics = of_type(bag, REWARD)
     if prefix:
         inside = f"/{prefix.strip('/')}/"
         topics = [topic for topic in topics if inside in f"/{topic.name.strip('/')}"]
@@ -100,7 +110,7 @@ def _rewards(bag: RecordedBag, prefix: str, here: str) -> list[RecordedTopic]:
     heads = [[t for t in topics if t.name.endswith(f"/reward/{head.value}")] for head in RewardHead]
     found = [topic for head in heads if (topic := nearest(head, here)) is not None]
     if prefix and not found:
-        names = sorted({topic.name.split("/reward/")[0].strip("/") for topic in _of_type(bag, REWARD)} - {""})
+        names = sorted({topic.name.split("/reward/")[0].strip("/") for topic in of_type(bag, REWARD)} - {""})
         raise BadInput("--rewards", prefix, f"one of {names}" if names else "rewards; the bag has none")
     return found
 
@@ -138,7 +148,7 @@ def _is_command(topic: RecordedTopic) -> bool:
     return any(word in topic.name.lower() for word in _COMMAND_WORDS)
 
 
-def _of_type(bag: RecordedBag, msgtype: str) -> list[RecordedTopic]:
+def of_type(bag: RecordedBag, msgtype: str) -> list[RecordedTopic]:
     """Topics of a type that hold messages and can be decoded."""
     return [
         topic for topic in bag.topics

@@ -59,6 +59,11 @@ class BagOfEpisodes:
             found[name] = replace(known, end_ns=end_ns or known.end_ns, reason=reason or known.reason)
         return list(found.values())
 
+    @property
+    def losses(self) -> list[str]:
+        """What could not be read of it so far."""
+        return [str(fault) for fault in self._events.bag.faults.losses]
+
     def frames(self, episode: EpisodeInBag | None, truth: bool) -> Iterator[Frame]:
         """Frames of an episode, or of the whole bag; what is recorded with the same stamp is joined to them."""
         audits = dict(self._stamped("lrm_msgs/msg/SimAudit")) if truth else {}

@@ -10,10 +10,11 @@ from typing import Any
 
 from sensor_msgs.msg import CompressedImage
 
-from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.bags.bag import IMAGE_TYPES, RecordedBag
 from lrm_bringup.bags.decoding import ros2_type
 from lrm_bringup.bags.types import RecordedMessage, RecordedTopic
 from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen, RewardRecorded
+from lrm_bringup.replay.ros.reward_messages import REWARD_TYPE, RewardTopics
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead, RewardStatus
@@ -51,7 +52,8 @@ class BagEvents:
         self._cameras = {topic: camera_name(topic.name) for topic in chosen}
         self.cameras = tuple(self._cameras.values())
         self.frames = sum(self.bag.counts[topic] for topic in chosen)
-        self._status = nearest(self._of_type("lrm_msgs/msg/EpisodeStatus"), chosen[0].name)
+        self._camera_topic = chosen[0].name
+        self._status = self.topic_of("lrm_msgs/msg/EpisodeStatus")
         self._rewards = self._reward_topics(chosen[0].name)
         self._newest: dict[str, tuple[int, int]] = {}
         # A simulated clock is meant to differ from the wall clock of the log.
@@ -66,6 +68,18 @@ class BagEvents:
     def has_episodes(self) -> bool:
         """True when the bag says when episodes started and ended, and what their task was."""
         return self._status is not None and self.bag.counts[self._status] > 0
+
+    @property
+    def reward_topics(self) -> RewardTopics:
+        """Names of the live node's rewards in this bag, also of those that it does not hold."""
+        known = [*self._rewards, *([self._status] if self._status else [])]
+        namespace = known[0].name.partition("/reward/" if self._rewards else "/episode_status")[0] if known else ""
+        below = f"{namespace}/reward/"
+        return RewardTopics(namespace, tuple(t for t in self._of_type(REWARD_TYPE) if t.name.startswith(below)))
+
+    def topic_of(self, msgtype: str) -> RecordedTopic | None:
+        """The topic of this type that belongs to the robot of the camera; None: the bag has none."""
+        return nearest(self._of_type(msgtype), self._camera_topic)
 
     def events(self) -> Iterator[Event]:
         """Frames, episodes and recorded rewards, in the order of the bag."""
@@ -126,7 +140,7 @@ class BagEvents:
         return EpisodeSeen(str(fields.episode_id), plan, stamp_ns, end_ns, message.log_ns)
 
     def _reward_topics(self, camera_topic: str) -> list[RecordedTopic]:
-        topics = [topic for topic in self._of_type("lrm_msgs/msg/Reward") if REPLAY not in topic.name]
+        topics = [topic for topic in self._of_type(REWARD_TYPE) if REPLAY not in topic.name]
         found = (
             nearest([t for t in topics if t.name.endswith(f"/reward/{h.value}")], camera_topic) for h in RewardHead
         )
@@ -191,7 +205,8 @@ def _default(bag: RecordedBag) -> RecordedTopic:
     if len(fronts) == 1 or len(found) == 1:
         return (fronts or found)[0]
     if not found:
-        refused = "; ".join(f"{t.name}: {why}" for t in bag.topics if (why := bag.decoder.refusal(t)))
+        of_images = [topic for topic in bag.topics if ros2_type(topic.msgtype) in IMAGE_TYPES]
+        refused = "; ".join(f"{t.name}: {why}" for t in of_images if (why := bag.decoder.refusal(t)))
         text = f"({refused[:300] or 'no topic is of an image type'})"
         raise BadInput("bag", bag.path.name, "a bag with camera images that can be read", text)
     names = [f"{topic.name} ({bag.counts[topic]})" for topic in found]

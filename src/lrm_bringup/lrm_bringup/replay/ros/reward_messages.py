@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from rclpy.serialization import serialize_message
 
+from lrm_bringup.bags.types import RecordedTopic
 from lrm_bringup.replay.scoring import ReplayedQuery
 from lrm_bringup.replay.series import Series
 from lrm_reward_node.ros.messages import rewards_of
@@ -24,13 +25,42 @@ class RewardMessage:
     data: bytes
 
 
-def reward_messages(replayed: ReplayedQuery, series: Sequence[Series]) -> Iterator[RewardMessage]:
-    """All rewards of one query: ``/replay/<series>/reward/<head>``, with several cameras also those of each."""
+def reward_messages(
+    replayed: ReplayedQuery, series: Sequence[Series], merged: RewardTopics | None = None
+) -> Iterator[RewardMessage]:
+    """All rewards of one query: ``/replay/<series>/reward/<head>``, with several cameras also those of each.
+
+    Args:
+        replayed: the query.
+        series: who answered it.
+        merged: the names that the live node has, for the only series; None: names of their own.
+    """
     for named, scored in zip(series, replayed.answers, strict=True):
         for camera, msg in rewards_of(scored, math.nan, named.fingerprint):
-            below = f"{topic_name(camera)}/" if camera else ""
-            topic = f"/replay/{topic_name(named.label)}/reward/{below}{msg.head}"
+            if merged is not None:
+                topic = merged.name(camera, str(msg.head))
+            else:
+                below = f"{topic_name(camera)}/" if camera else ""
+                topic = f"/replay/{topic_name(named.label)}/reward/{below}{msg.head}"
             yield RewardMessage(topic, replayed.asked.log_ns, serialize_message(msg))
+
+
+@dataclass(frozen=True)
+class RewardTopics:
+    """The names of a live node's rewards.
+
+    Attributes:
+        namespace: of the robot, with a slash before it and none behind; empty: none.
+        recorded: topics of the bag that hold such rewards.
+    """
+
+    namespace: str = ""
+    recorded: tuple[RecordedTopic, ...] = ()
+
+    def name(self, camera: str, head: str) -> str:
+        """``<namespace>/reward/<head>``, of one of several cameras ``<namespace>/reward/<camera>/<head>``."""
+        inside = camera.removeprefix(f"{self.namespace.strip('/')}/") if self.namespace else camera
+        return f"{self.namespace}/reward/{inside}/{head}" if camera else f"{self.namespace}/reward/{head}"
 
 
 def topic_name(text: str) -> str:

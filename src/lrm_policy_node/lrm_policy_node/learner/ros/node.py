@@ -92,7 +92,7 @@ class LearnerNode(LrmLifecycleNode[LearnerParams]):
         )
 
     def _on_transition(self, message: TransitionMessage) -> None:
-        self._checked("transition", lambda: self._take_transition(_transition(message)))
+        self._checked("transition", lambda: self._take_transition(transition_of(message)))
 
     def _take_transition(self, transition: Transition) -> None:
         self._worker.add_transition(transition)
@@ -101,7 +101,7 @@ class LearnerNode(LrmLifecycleNode[LearnerParams]):
                 self._take_estimates(self._privileged.want(transition.episode_id, stamp_ns))
 
     def _on_reward(self, head: RewardHead, message: Reward) -> None:
-        self._checked("reward", lambda: self._worker.add_reward(message.episode_id, _estimate(head, message)))
+        self._checked("reward", lambda: self._worker.add_reward(message.episode_id, estimate_of(head, message)))
 
     def _on_audit(self, message: SimAudit) -> None:
         assert self._privileged is not None
@@ -154,7 +154,12 @@ class LearnerNode(LrmLifecycleNode[LearnerParams]):
         return report
 
 
-def _transition(message: TransitionMessage) -> Transition:
+def transition_of(message: TransitionMessage) -> Transition:
+    """The message as plain data.
+
+    Raises:
+        BadInput: its vectors are of another length than this learner's, or make no sense.
+    """
     shapes = len(message.observation), len(message.action)
     if shapes != (FEATURES, ACTIONS):
         fix = "Policy node and learner are of different versions."
@@ -173,7 +178,12 @@ def _transition(message: TransitionMessage) -> Transition:
     )
 
 
-def _estimate(head: RewardHead, message: Reward) -> RewardEstimate:
+def estimate_of(head: RewardHead, message: Reward) -> RewardEstimate:
+    """The message as plain data.
+
+    Raises:
+        ValueError: its status is unknown, or value and status contradict each other.
+    """
     status = RewardStatus(message.status)
     value = float(message.value) if status is RewardStatus.OK else math.nan
     return RewardEstimate(head, value, status, stamp_ns=stamps.to_ns(message.header.stamp))

@@ -48,6 +48,8 @@ class LeRobotEpisodes:
         columns = self._dataset.meta.features
         self._success = _column(columns, options.success_column, "success_column", SUCCESS)
         self._progress = _column(columns, options.progress_column, "progress_column", ())
+        changed = (Path(self._dataset.meta.root) / "meta" / "info.json").stat().st_mtime_ns if options.path else 0
+        self._version = f"{self._dataset.meta.revision}-{changed}-{self._success}-{self._progress}"
         wanted = ("timestamp", STATE, self._success, self._progress)
         self._table = self._dataset.hf_dataset.select_columns([name for name in wanted if name in columns])
 
@@ -58,13 +60,17 @@ class LeRobotEpisodes:
             row = meta.episodes[index]
             task = str(row["tasks"][0]) if row["tasks"] else ""
             name, camera = f"episode-{index:06d}", self._camera.split(".")[-1]
-            group, version = f"{self._name}/{index}", f"{meta.revision}-{row['length']}-{self._camera}"
+            group, version = f"{self._name}/{index}", f"{self._version}-{row['length']}-{self._camera}"
             yield Episode(name, task, camera=camera, group=group, place=str(index), version=version)
 
     def declared(self, episode: Episode) -> Declared:
         """Length and rate of ``meta/``."""
         row = self._dataset.meta.episodes[int(episode.place)]
         return Declared(int(row["length"]), float(self._dataset.meta.fps))
+
+    def losses(self) -> list[str]:
+        """Nothing beyond frames that cannot be decoded."""
+        return []
 
     def frames(self, episode: Episode) -> Iterator[Frame]:
         """Its frames; a picture is decoded when it is asked for."""

@@ -57,6 +57,10 @@ class VideoFolder:
         """Number and rate of the frames that the container announces."""
         return declared_frames(self.folder / episode.place)
 
+    def losses(self) -> list[str]:
+        """Nothing beyond frames that cannot be decoded."""
+        return []
+
     def frames(self, episode: Episode) -> Iterator[Frame]:
         """The frames of its file."""
         return video_frames(self.folder / episode.place)
