@@ -33,8 +33,6 @@ class NodeProcess:
 
 
 SIM = NodeProcess("sim", "lrm_sim", "lrm_sim_node", "lrm_sim.ros.node", "sim.yaml", ("lockstep",))
-GAZEBO = NodeProcess("sim", "lrm_sim", "lrm_gazebo_node", "lrm_sim.ros.gazebo_node", "gazebo.yaml")
-"""Takes the place of ``SIM`` where Gazebo simulates the robot."""
 SAFETY = NodeProcess(
     "safety", "lrm_policy_node", "lrm_safety_node", "lrm_policy_node.safety.ros.node", "safety.yaml",
     ("lockstep", "robot"),
@@ -60,12 +58,9 @@ GRAPHS: dict[str, tuple[NodeProcess, ...]] = {
 """Name of a launch file -> its processes."""
 
 
-def processes(graph: str, record: bool = False, gazebo: bool = False) -> tuple[NodeProcess, ...]:
-    """The processes of ``graph``, with the recorder in front when ``record`` is wanted and it is not in already.
-
-    With ``gazebo`` the node in front of Gazebo stands where the simulator is.
-    """
-    nodes = tuple(GAZEBO if gazebo and node is SIM else node for node in GRAPHS[graph])
+def processes(graph: str, record: bool = False) -> tuple[NodeProcess, ...]:
+    """The processes of ``graph``, with the recorder in front when ``record`` is wanted and it is not in already."""
+    nodes = GRAPHS[graph]
     return (RECORDER, *nodes) if record and RECORDER not in nodes else nodes
 
 

@@ -19,22 +19,17 @@ from lrm_core.errors import BadInput
 from lrm_core.resources import config_path
 
 RESPAWN_DELAY_S = 1.0
-SIMULATIONS = ("lockstep", "realtime", "gazebo")
-"""What computes the robot of the graph ``sim``, and whose time it keeps."""
 _AUTO = "auto"
 _COMMON = {
     "namespace": ("", "namespace of every node, for a second robot"),
     "record": ("false", "start the recorder too"),
     "autostart": ("true", "nodes configure and activate themselves"),
-    "use_sim_time": (_AUTO, "time comes from /clock; auto: in a lock-step simulation and in Gazebo"),
+    "use_sim_time": (_AUTO, "time comes from /clock; auto: in a lock-step simulation"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
     "params": ("", "a parameter file read after the shipped ones"),
 }
 _SPECIAL = {
-    "sim": (
-        "lockstep",
-        "MuJoCo that waits for the policy (lockstep) or follows the wall clock (realtime), or gazebo",
-    ),
+    "sim": ("lockstep", "simulated time waits for the policy (lockstep) or follows the wall clock (realtime)"),
     "robot": (_AUTO, "robot description: a name in config/robots or a YAML file"),
     "model": (_AUTO, "reward model: a folder or a hub name"),
     "policy": (_AUTO, "base policy: a LeRobot folder or a hub name"),
@@ -59,29 +54,22 @@ def launch_description(graph: str) -> LaunchDescription:
     return LaunchDescription([*declared, *variables, OpaqueFunction(function=_nodes, args=[graph])])
 
 
-def _nodes(context: LaunchContext, graph: str) -> list[Any]:
+def _nodes(context: LaunchContext, graph: str) -> list[Node]:
     given = {name: LaunchConfiguration(name).perform(context) for name in arguments(graph)}
     deployment = deployment_of(graph, given)
     record = _flag("record", given["record"])
-    gazebo = given.get("sim") == "gazebo"
-    nodes = [_node(process, deployment, given["params"]) for process in processes(graph, record, gazebo)]
-    if gazebo:
-        from lrm_bringup.gazebo_launch import gazebo_actions  # needs the simulator's package
-
-        return [*gazebo_actions(deployment.namespace, deployment.log_level), *nodes]
-    return nodes
+    return [_node(process, deployment, given["params"]) for process in processes(graph, record)]
 
 
 def deployment_of(graph: str, given: dict[str, str]) -> Deployment:
     """The deployment that launch arguments ask for; raises :class:`BadInput` for a value that makes no sense."""
-    if given.get("sim", "lockstep") not in SIMULATIONS:
-        raise BadInput("launch argument sim", given["sim"], f"one of {SIMULATIONS}")
+    if given.get("sim", "lockstep") not in ("lockstep", "realtime"):
+        raise BadInput("launch argument sim", given["sim"], "lockstep or realtime")
     lockstep = graph == "sim" and given["sim"] == "lockstep"
-    own_time = lockstep or given.get("sim") == "gazebo"
     sim_time = given["use_sim_time"]
     parameters: dict[str, Any] = {
         "autostart": _flag("autostart", given["autostart"]),
-        "use_sim_time": own_time if sim_time == _AUTO else _flag("use_sim_time", sim_time),
+        "use_sim_time": lockstep if sim_time == _AUTO else _flag("use_sim_time", sim_time),
         "lockstep": lockstep,
         "camera_noise": False if graph == "sim" else None,
     }
