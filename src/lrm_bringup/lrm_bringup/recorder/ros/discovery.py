@@ -127,7 +127,7 @@ class Discovery:
         # The default callbacks would only warn, and cost the executor two more things to look after per topic.
         events = SubscriptionEventCallbacks(message_lost=self._on_lost, use_default_callbacks=False)
         self._subscriptions[name] = self._node.create_subscription(
-            message_class, name, _never_called, profile, callback_group=self._group, event_callbacks=events, raw=True
+            kind, name, _never_called, profile, callback_group=self._group, event_callbacks=events, raw=True
         )
 
     def _poll(self) -> None:
