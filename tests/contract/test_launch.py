@@ -159,6 +159,20 @@ def test_the_launch_file_starts_gazebo_bridge_description_and_controllers() -> N
     assert (folder / "config/gazebo/controllers.yaml").is_file()  # as the world names it
 
 
+@pytest.mark.parametrize(("namespace", "prefix"), [("", ""), ("/left/", "left/")])
+def test_the_description_reaches_robot_state_publisher_as_text(namespace: str, prefix: str) -> None:
+    pytest.importorskip("launch.actions", reason="launch is not installed here: no wheel of it exists")
+    pytest.importorskip("launch_ros", reason="launch_ros is not installed here: no wheel of it exists")
+    from launch_ros.utilities import evaluate_parameters, normalize_parameters
+
+    from launch import LaunchContext
+    from lrm_bringup.gazebo_launch import description
+
+    (values,) = evaluate_parameters(LaunchContext(), normalize_parameters([description(namespace)]))
+    assert values["robot_description"] == config_path("gazebo/arm.urdf").read_text()
+    assert (values["frame_prefix"], values["use_sim_time"]) == (prefix, True)
+
+
 def test_a_replay_follows_the_clock_of_the_bag_and_starts_without_memory() -> None:
     wanted = plan("replay", {"bag": "some/bag", "rate": "0.5"})
     reward, player = (overrides(node, wanted.deployment) for node in wanted.nodes)

@@ -1,6 +1,6 @@
 """Gazebo's side of the graph without Gazebo: a process that publishes what the files in config/gazebo say.
 
-Topics and types come from ``bridge.yaml``, joints from ``controllers.yaml`` and ``arm.urdf``, sizes, rates and places
+Topics and types come from ``bridge.yaml``, joints from ``arm.urdf`` and ``controllers.yaml``, sizes, rates and places
 from the SDF. The arm goes to its targets linearly, objects stand where they are put. Argument: how they are put, by
 ``topic`` (standard types), ``ros_gz`` or ``simulation_interfaces``.
 """
@@ -24,7 +24,7 @@ from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from lrm_core.resources import config_path
-from lrm_core.ros import images, qos, stamps
+from lrm_core.ros import images, stamps
 from lrm_sim.gazebo import wiring
 
 PLACE_TOPIC = "/stand_in/place"
@@ -58,11 +58,11 @@ class GazeboSide(Node):
 
     def _read_controllers(self) -> None:
         parameters = yaml.safe_load(config_path("gazebo/controllers.yaml").read_text())
-        self.names = parameters["/gazebo/joint_state_broadcaster"]["ros__parameters"]["joints"]
         self.commanded = parameters["/gazebo/arm_controller"]["ros__parameters"]["joints"]
         control = ElementTree.parse(config_path("gazebo/arm.urdf")).getroot().find("ros2_control")
         assert control is not None
         start = {j.attrib["name"]: float(j.findtext("state_interface/param") or 0) for j in control.findall("joint")}
+        self.names = list(start)
         self.positions = np.array([start[name] for name in self.names])
         self.ramp = (0, self.positions, 1, self.positions)
 
@@ -71,7 +71,7 @@ class GazeboSide(Node):
         for entry in entries:
             package, _, kind = entry["ros_type_name"].split("/")
             message = getattr(importlib.import_module(f"{package}.msg"), kind)
-            profile = qos.CLOCK if entry["ros_topic_name"] == "/clock" else RELIABLE
+            profile = profile_of(entry["ros_topic_name"])
             self.out[entry["gz_topic_name"]] = self.create_publisher(message, entry["ros_topic_name"], profile)
         self.states = self.create_publisher(JointState, wiring.JOINT_STATES_TOPIC, RELIABLE)
         self.create_subscription(JointTrajectory, wiring.TRAJECTORY_TOPIC, self._on_trajectory, RELIABLE)
@@ -136,6 +136,14 @@ class GazeboSide(Node):
         image = images.bridge().cv2_to_imgmsg(shade, "rgb8")
         image.header.stamp, image.header.frame_id = stamp, "sim_arm::hand::camera"
         return image
+
+
+def profile_of(topic: str) -> QoSProfile:
+    """The bridge's profile of a topic, with the overrides that the launch file gives it."""
+    override = f"qos_overrides.{topic}.publisher."
+    given = {k.removeprefix(override): v for k, v in wiring.BRIDGE_QOS.items() if k.startswith(override)}
+    reliability = ReliabilityPolicy[str(given.get("reliability", "reliable")).upper()]
+    return QoSProfile(depth=int(given.get("depth", 10)), reliability=reliability)
 
 
 def _pose(text: str | None) -> Pose:

@@ -10,17 +10,13 @@ from typing import Any
 
 from launch.actions import ExecuteProcess, Shutdown
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
 
 from lrm_core.resources import config_path, share_dir
 from lrm_sim.gazebo import wiring
 
 WORLD = "pick_place"
 FOLDER = "gazebo"
-CLOCK_QOS = {
-    # As lrm_core.ros.qos.CLOCK; the bridge lets a publisher's profile be overridden (ros_gz_bridge/src/factory.hpp).
-    "qos_overrides./clock.publisher.reliability": "best_effort",
-    "qos_overrides./clock.publisher.depth": 1,
-}
 
 
 def gazebo_actions(namespace: str, log_level: str) -> list[Any]:
@@ -39,7 +35,7 @@ def gazebo_actions(namespace: str, log_level: str) -> list[Any]:
             executable="parameter_bridge",
             namespace=wiring.NAMESPACE,
             arguments=[f"{wiring.set_pose_service(WORLD)}@ros_gz_interfaces/srv/SetEntityPose", *arguments],
-            parameters=[{"config_file": str(config_path(f"{FOLDER}/bridge.yaml")), **CLOCK_QOS}],
+            parameters=[{"config_file": str(config_path(f"{FOLDER}/bridge.yaml")), **wiring.BRIDGE_QOS}],
             output="screen",
         ),
         Node(
@@ -47,7 +43,7 @@ def gazebo_actions(namespace: str, log_level: str) -> list[Any]:
             executable="robot_state_publisher",
             namespace=wiring.NAMESPACE,
             arguments=arguments,
-            parameters=[_description(namespace)],
+            parameters=[description(namespace)],
             output="screen",
         ),
         Node(
@@ -79,7 +75,10 @@ def _simulator() -> ExecuteProcess:
     )
 
 
-def _description(namespace: str) -> dict[str, Any]:
+def description(namespace: str) -> dict[str, Any]:
+    """Parameters of robot_state_publisher for a robot in ``namespace``."""
     prefix = f"{namespace.strip('/')}/" if namespace.strip("/") else ""
     text = config_path(f"{FOLDER}/arm.urdf").read_text(encoding="utf-8")
-    return {"robot_description": text, "frame_prefix": prefix, "use_sim_time": True}
+    # Typed as text, since launch_ros would read it as YAML, and an empty prefix as nothing.
+    texts = {"robot_description": text, "frame_prefix": prefix}
+    return {name: ParameterValue(value, value_type=str) for name, value in texts.items()} | {"use_sim_time": True}

@@ -24,6 +24,13 @@ POSE_RATE_HZ = 50
 POSITION_GAIN = 0.25
 """Of gz_ros2_control: speed = gain x controller rate x error, so 50 per second, as quick as MuJoCo's servos."""
 
+BRIDGE_QOS: dict[str, str | int] = {
+    "qos_overrides./clock.publisher.reliability": "best_effort",
+    "qos_overrides./clock.publisher.depth": 1,
+}
+"""Parameters of the bridge: ``/clock`` as lrm_core.ros.qos.CLOCK has it. All else keeps the bridge's own profile,
+reliable with a depth of 10 (ros_gz_bridge/src/factory.hpp)."""
+
 COMMANDED = tuple(name for name in CONTROLLED if name != FINGERS[1])
 """Joints with a command of their own; the right finger mimics the left one."""
 
@@ -59,7 +66,10 @@ def bridge() -> list[dict[str, Any]]:
 
 
 def controllers() -> dict[str, Any]:
-    """Parameters of the controller manager and its two controllers (ros2_controllers of Jazzy)."""
+    """Parameters of the controller manager and the arm's controller (ros2_controllers of Jazzy).
+
+    The broadcaster needs none: it publishes every joint that the URDF gives a state.
+    """
     return {
         f"{NAMESPACE}/controller_manager": {
             "ros__parameters": {
@@ -77,7 +87,6 @@ def controllers() -> dict[str, Any]:
                 "interpolate_from_desired_state": True,
             }
         },
-        f"{NAMESPACE}/{STATE_BROADCASTER}": {"ros__parameters": {"joints": list(CONTROLLED)}},
     }
 
 
