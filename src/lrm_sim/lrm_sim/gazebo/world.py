@@ -81,14 +81,14 @@ def _add_physics(world: Element) -> None:
 def _add_light(world: Element, description: Description) -> None:
     lamp, headlight = description.model.light("lamp"), description.model.vis.headlight
     scene = add(world, "scene")
-    add(scene, "ambient", numbers([*headlight.ambient, 1.0]))
+    add(scene, "ambient", numbers([*_colour(headlight.ambient), 1.0]))
     add(scene, "background", _BACKGROUND)
     add(scene, "shadows", False)
     light = add(world, "light", type="directional", name="lamp")
     add(light, "pose", f"{numbers(lamp.pos)} 0 0 0")
     add(light, "direction", numbers(lamp.dir))
     # MuJoCo's headlight shines from the camera; a lamp from above is all that a world file can have.
-    add(light, "diffuse", numbers([*(lamp.diffuse + headlight.diffuse), 1.0]))
+    add(light, "diffuse", numbers([*_colour(lamp.diffuse + headlight.diffuse), 1.0]))
     add(light, "specular", "0 0 0 1")
     add(light, "cast_shadows", False)
 
@@ -106,7 +106,7 @@ def _add_table(world: Element, description: Description) -> None:
         if tag == "collision":
             _add_friction(element, float(geom.friction[0]))
         else:
-            _add_material(element, tuple(geom.rgba))
+            _add_material(element, _colour(geom.rgba))
 
 
 def _add_thing(world: Element, description: Description, name: str) -> None:
@@ -193,6 +193,10 @@ def _add_material(visual: Element, rgba: tuple[float, ...]) -> None:
     for tag in ("ambient", "diffuse"):
         add(material, tag, numbers(rgba))
     add(material, "specular", "0 0 0 1")
+
+
+def _colour(values: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(value), 4) for value in values)  # MuJoCo keeps them in single precision
 
 
 def _add_joint(model: Element, joint: Joint) -> None:
