@@ -97,11 +97,18 @@ def overrides(node: NodeProcess, deployment: Deployment) -> dict[str, Any]:
     return given | dict(deployment.own.get(node.name, {}))
 
 
+def enclave(node: NodeProcess) -> str:
+    """Where the keys of a node lie in a keystore made from ``config/security/policy.xml``."""
+    return f"/lrm/{node.name}"
+
+
 def ros_arguments(
-    config_files: Sequence[Path], parameters: Mapping[str, Any], deployment: Deployment
+    config_files: Sequence[Path], parameters: Mapping[str, Any], deployment: Deployment, enclave: str = ""
 ) -> tuple[str, ...]:
     """The ``--ros-args`` of a node; later parameter files and ``parameters`` win."""
     arguments = ["--ros-args", "--log-level", deployment.log_level]
+    if enclave:
+        arguments += ["--enclave", enclave]
     if deployment.namespace:
         arguments += ["-r", f"__ns:=/{deployment.namespace.strip('/')}"]
     for path in config_files:

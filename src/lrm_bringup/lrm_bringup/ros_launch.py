@@ -9,7 +9,7 @@ from launch_ros.actions import Node
 from launch import Action, LaunchContext, LaunchDescription  # type: ignore[attr-defined]
 from lrm_bringup.arguments import ARGUMENTS, Plan, plan
 from lrm_bringup.environment import network_environment
-from lrm_bringup.graph import GAZEBO, NodeProcess, overrides
+from lrm_bringup.graph import GAZEBO, NodeProcess, enclave, overrides
 from lrm_core.resources import config_path
 
 RESPAWN_DELAY_S = 1.0
@@ -49,7 +49,7 @@ def _node(process: NodeProcess, wanted: Plan) -> Node:
         executable=process.executable,
         namespace=wanted.deployment.namespace,
         parameters=[str(config_path(process.config)), *map(str, wanted.files), overrides(process, wanted.deployment)],
-        arguments=["--ros-args", "--log-level", wanted.deployment.log_level],
+        arguments=["--ros-args", "--log-level", wanted.deployment.log_level, "--enclave", enclave(process)],
         output="screen",
         respawn=wanted.respawn,
         respawn_delay=RESPAWN_DELAY_S,

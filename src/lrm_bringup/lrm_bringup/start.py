@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lrm_bringup.graph import Deployment, NodeProcess, overrides, ros_arguments
+from lrm_bringup.graph import Deployment, NodeProcess, enclave, overrides, ros_arguments
 from lrm_bringup.processes import ProcessSpec
 from lrm_core.resources import config_path
 
@@ -32,4 +32,4 @@ def process_specs(
 
 def _arguments(node: NodeProcess, deployment: Deployment, extra_files: Sequence[Path]) -> tuple[str, ...]:
     files = [config_path(node.config), *extra_files]
-    return ros_arguments(files, overrides(node, deployment), deployment)
+    return ros_arguments(files, overrides(node, deployment), deployment, enclave(node))

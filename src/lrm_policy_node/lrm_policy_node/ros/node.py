@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from lrm_core.episode_machine import EpisodeMachine
 from lrm_core.errors import BadInput
 from lrm_core.protocols import Policy
-from lrm_core.ros.diagnostics import OK, Diagnostics, Report
+from lrm_core.ros.diagnostics import OK, Diagnostics, LatencyTask, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_msgs.srv import SetTask
 from lrm_policy_node.kinematics import ResidualKinematics
@@ -61,7 +64,9 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         self._diagnostics = Diagnostics(self, params.policy)
         # Before the policy is loaded: discovery and latched topics take their time meanwhile.
         self._inputs = Inputs(self, params, self._inbox, weights, self._diagnostics)
-        base = self._load_policy(params.policy, params.device)
+        latency = LatencyTask(math.inf if params.lockstep else 1.0 / params.control_rate_hz)
+        self._diagnostics.add("planning", latency)
+        base = _Timed(self._load_policy(params.policy, params.device), latency)
         planner = ChunkPlanner(base, ResidualPolicy(), kinematics, params.call_interval, params.max_steps)
         self._world = RobotWorld(self, params, robot.joint_names, self._inbox, weights)
         self._loop = EpisodeLoop(params, self._world, planner)
@@ -107,6 +112,23 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         machine = self._loop.machine
         values = {"episode": machine.episode_id, "step": machine.steps, "task": self._task}
         return Report(OK, machine.state.value, values)
+
+
+class _Timed:
+    """A base policy whose planning is measured."""
+
+    def __init__(self, base: Policy, latency: LatencyTask) -> None:
+        self._base, self._latency = base, latency
+        self.chunk_steps = base.chunk_steps
+
+    def reset(self) -> None:
+        """Forget the episode."""
+        self._base.reset()
+
+    def chunk(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(steps, joints) targets, as the base plans them."""
+        with self._latency.measured():
+            return self._base.chunk(observation)
 
 
 def main() -> int:
