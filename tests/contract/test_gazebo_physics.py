@@ -41,7 +41,7 @@ def expert_commands(task: str, seed: int) -> list[np.ndarray]:
 
 
 def arranged(mirror: Mirror, path: Path) -> Path:
-    """The world with everything where the scene of the mirror has it; the table is a box, since Drake 1.58 crashes on its plane."""
+    """The world with everything in its place; the table is a box, since Drake 1.58 crashes on its plane."""
     root = ElementTree.parse(config_path("gazebo/pick_place.sdf"))
     for model in root.iter("model"):
         name = model.attrib["name"]
