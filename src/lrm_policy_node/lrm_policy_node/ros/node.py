@@ -8,12 +8,12 @@ from typing import Any
 from lrm_core.episode_machine import EpisodeMachine
 from lrm_core.errors import BadInput
 from lrm_core.protocols import Policy
+from lrm_core.robot import load_robot
 from lrm_core.ros.diagnostics import OK, Diagnostics, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_msgs.srv import SetTask
 from lrm_policy_node.kinematics import ResidualKinematics
 from lrm_policy_node.rl.actor import ResidualPolicy
-from lrm_policy_node.robot import load_robot
 from lrm_policy_node.ros.inputs import Inputs
 from lrm_policy_node.ros.robot_world import RobotWorld
 from lrm_policy_node.ros.run_server import RunServer
@@ -52,7 +52,7 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         kinematics = ResidualKinematics(
             robot.model_path,
             robot.tcp_site,
-            robot.joint_names[: robot.arm_joints],
+            robot.arm_names,
             bound_m=params.residual_bound_m,
             ramp_steps=params.residual_ramp_steps,
         )

@@ -11,13 +11,13 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from lrm_core.robot import load_robot
 from lrm_core.ros import qos, stamps
 from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_core.safety import Cause, Decision, JointPositions, SafetyFilter, StageOptions, Verdict
 from lrm_core.safety.watch import NO_FAULT, Fault
 from lrm_msgs.msg import SafetyStatus
-from lrm_policy_node.robot import load_limits
 from lrm_policy_node.safety.params import SafetyParams
 from lrm_policy_node.safety.ros.watches import Watches
 from lrm_policy_node.safety.workspace import load_box
@@ -45,8 +45,8 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
 
     def configure_node(self, params: SafetyParams) -> None:
         """Read the limits and open the topics."""
-        limits = load_limits(params.robot)
-        self._filter = SafetyFilter(limits, options_of(params), load_box(params.robot, limits))
+        self._robot = load_robot(params.robot)
+        self._filter = SafetyFilter(self._robot.limits, options_of(params), load_box(self._robot))
         self._measured: JointPositions | None = None
         self._pending: JointTrajectory | None = None
         self._last_command_s: float | None = None

@@ -45,8 +45,12 @@ class Node:
             yield Node(value, self.lines.get(path, self.line), path, self.lines)
 
 
-def parse(path: Path) -> Node:
+def parse(path: Path, what: str, holds: str) -> Node:
     """The whole file.
+
+    Args:
+        what: what people call such a file.
+        holds: the keys that are expected at its top, in words.
 
     Raises:
         BadInput: it cannot be read, is no YAML, or holds no keys.
@@ -55,13 +59,13 @@ def parse(path: Path) -> Node:
         text = path.read_text(encoding="utf-8")
         tree, value = yaml.compose(text, yaml.SafeLoader), yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput("manifest", str(path), "a YAML file that can be read", str(error)) from error
+        raise BadInput(what, str(path), "a YAML file that can be read", str(error)) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"line {mark.line + 1}: " if mark else ""
-        raise BadInput("manifest", str(path), "valid YAML", f"{place}{getattr(error, 'problem', error)}") from error
+        raise BadInput(what, str(path), "valid YAML", f"{place}{getattr(error, 'problem', error)}") from error
     if not isinstance(value, dict):
-        raise BadInput("manifest", str(path), "keys such as sources, frames, splits and sampling")
+        raise BadInput(what, str(path), holds)
     return Node(value, 1, "", dict(_lines(tree, "")))
 
 
@@ -109,6 +113,13 @@ class Checked:
                 text = f"{child.path}: there is no such key; expected one of {list(allowed)}.{_near(key, allowed)}"
                 self.note(child, text)
 
+    def required(self, node: Node, names: Iterable[str]) -> None:
+        """Keys that are missing below ``node``."""
+        present = node.value if isinstance(node.value, dict) else {}
+        for name in names:
+            if present.get(name) is None:
+                self.note(node, f"{node.path or 'the file'} has no key {name!r}: add it.")
+
     def build(self, cls: type[T], node: Node, only: Iterable[str] | None = None) -> T | None:
         """An instance of ``cls`` from the keys below ``node``; None when one of them is wrong.
 
@@ -132,7 +143,7 @@ class Checked:
         choices = known.metadata.get("values" if isinstance(value, dict) else "choices")
         elements = _elements(value)
         kind = _element_type(known)
-        wrong = [element for element in elements if kind is not None and type(element) is not kind]
+        wrong = [element for element in elements if kind is not None and not _is(element, kind)]
         if wrong:
             self.note(node, f"{node.path} holds {wrong[0]!r}: expected elements of type {kind.__name__}.")  # type: ignore[union-attr]
             return
@@ -148,6 +159,11 @@ class Checked:
             from_mapping(cls, {known.name: value})
         except BadInput as error:
             self.note(node, f"{node.path} is {error.value!r}: expected {error.allowed}.")
+
+
+def _is(value: Any, kind: type) -> bool:
+    """As YAML reads numbers: 1 is a float too, where one is wanted; yes and no are no numbers."""
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def _elements(value: Any) -> list[Any]:
