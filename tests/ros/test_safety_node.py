@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -36,6 +36,8 @@ reset: {kind: service}
 class Bench(Watcher):
     """Plays the robot and the policy around the safety stage."""
 
+    names: Sequence[str] = tuple(NAMES)
+
     def __init__(self, domain: int) -> None:
         super().__init__(domain)
         self.joints = self.node.create_publisher(JointState, "joint_states", qos.JOINT_STATES)
@@ -56,12 +58,12 @@ class Bench(Watcher):
         return int(self.node.get_clock().now().nanoseconds)
 
     def measure(self, position: tuple[float, ...], stamp_ns: int) -> None:
-        message = JointState(name=NAMES, position=list(position))
+        message = JointState(name=list(self.names), position=list(position))
         message.header.stamp = stamps.from_ns(stamp_ns)
         self.joints.publish(message)
 
-    def propose(self, position: tuple[float, ...], stamp_ns: int, names: list[str] = NAMES) -> None:
-        message = JointTrajectory(joint_names=names, points=[JointTrajectoryPoint(positions=list(position))])
+    def propose(self, position: tuple[float, ...], stamp_ns: int) -> None:
+        message = JointTrajectory(joint_names=list(self.names), points=[JointTrajectoryPoint(positions=list(position))])
         message.header.stamp = stamps.from_ns(stamp_ns)
         self.proposals.publish(message)
 
