@@ -62,6 +62,7 @@ class FakeWorld:
         self.events: list[str] = []
         self.cut_at: dict[str, EpisodeCut] = {}
         self.lag_periods: dict[int, int] = {}
+        self.held_once = False
 
     def _event(self, name: str) -> None:
         self.events.append(name)
@@ -87,6 +88,10 @@ class FakeWorld:
     def command(self, positions: np.ndarray, stamp_ns: int) -> None:
         self.commands.append((stamp_ns, positions))
         self.joints = np.asarray(positions, dtype=np.float32)
+
+    def held(self) -> bool:
+        held, self.held_once = self.held_once, False
+        return held
 
     def hold(self) -> None:
         self.events.append("hold")

@@ -57,6 +57,10 @@ class ChunkPlanner:
         self._base.reset()
         self.residual.begin_episode(rng)
 
+    def first_target(self, observation: Observation) -> np.ndarray:
+        """Where the base policy wants the joints (J,) next; decides nothing."""
+        return np.asarray(self._base.chunk(observation.for_policy())[0], dtype=np.float64)
+
     def plan(self, observation: Observation, step: int, explore: bool) -> tuple[np.ndarray, Transition | None]:
         """Decide from ``observation``: the next (K, J) targets, and the transition that ended here, if one did."""
         base_chunk, features = self._look(observation, step)
