@@ -45,7 +45,7 @@ class ActPolicy:
         self._policy.reset()
 
     def chunk(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
-        """(K, 6) float32 joint targets from ``front``, ``wrist`` (H, W, 3) uint8 RGB and ``state`` (6,) float32."""
+        """(K, J) float32 joint targets from ``front``, ``wrist`` (H, W, 3) uint8 RGB and ``state`` (J,) float32."""
         import torch
 
         batch = {STATE_KEY: torch.from_numpy(self._checked(observation, "state", (self.joints,)).astype(np.float32))}

@@ -8,7 +8,7 @@ from typing import Any
 from lrm_core.episode_machine import EpisodeMachine
 from lrm_core.errors import BadInput
 from lrm_core.protocols import Policy
-from lrm_core.robot import load_robot
+from lrm_core.robot import RobotContract, load_robot
 from lrm_core.ros.diagnostics import OK, Diagnostics, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_msgs.srv import SetTask
@@ -62,6 +62,7 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         # Before the policy is loaded: discovery and latched topics take their time meanwhile.
         self._inputs = Inputs(self, params, robot, self._inbox, weights, self._diagnostics)
         base = self._load_policy(params.policy, params.device)
+        _check_fit(robot, base)
         planner = ChunkPlanner(base, ResidualPolicy(), kinematics, params.call_interval, params.max_steps)
         self._world = RobotWorld(self, params, robot, self._inbox, weights)
         self._loop = EpisodeLoop(params, self._world, planner, None if params.lockstep else self._world.approach)
@@ -107,6 +108,16 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         machine = self._loop.machine
         values = {"episode": machine.episode_id, "step": machine.steps, "task": self._task}
         return Report(OK, machine.state.value, values)
+
+
+def _check_fit(robot: RobotContract, base: Policy) -> None:
+    """Raise BadInput when the base policy was trained for another arm."""
+    if robot.gripper.kind == "none":
+        raise BadInput(f"gripper.kind in {robot.path}", "none", "a gripper: what refinement sees has its opening")
+    joints = getattr(base, "joints", len(robot.joints))  # a policy of other people need not say it
+    if joints != len(robot.joints):
+        fix = f"Train a policy with demonstrations of {robot.name}: lrm train policy."
+        raise BadInput("joints of the policy", joints, f"{len(robot.joints)}, as {robot.name} has", fix)
 
 
 def main() -> int:
