@@ -22,7 +22,7 @@ from lrm_policy_node.runtime.inbox import Inbox
 from lrm_policy_node.runtime.loading import load_base_policy
 from lrm_policy_node.runtime.loop import EpisodeLoop
 from lrm_policy_node.runtime.params import PolicyParams
-from lrm_policy_node.runtime.run import Run, RunOrder, RunResult, check_task
+from lrm_policy_node.runtime.run import Run, RunEnd, RunOrder, RunResult, check_task
 from lrm_policy_node.runtime.weights import WeightsBox
 from lrm_policy_node.runtime.world import EpisodeOrder
 
@@ -49,13 +49,7 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         """Load robot and policy, open topics, services and the action."""
         robot = load_robot(params.robot)
         self._task = check_task(params.task) if params.task else ""
-        kinematics = ResidualKinematics(
-            robot.model_path,
-            robot.tcp_site,
-            robot.arm_names,
-            bound_m=params.residual_bound_m,
-            ramp_steps=params.residual_ramp_steps,
-        )
+        kinematics = self._kinematics(robot, params)
         weights = WeightsBox()
         self._inbox = Inbox(params, robot.joint_names)
         self._diagnostics = Diagnostics(self, params.policy)
@@ -64,6 +58,7 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         base = self._load_policy(params.policy, params.device)
         _check_fit(robot, base)
         planner = ChunkPlanner(base, ResidualPolicy(), kinematics, params.call_interval, params.max_steps)
+        self._can_refine = planner.can_refine
         self._world = RobotWorld(self, params, robot, self._inbox, weights)
         self._loop = EpisodeLoop(params, self._world, planner, None if params.lockstep else self._world.approach)
         self._run = Run(params, self._world, self._loop)
@@ -72,6 +67,14 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         self._server = RunServer(self, self._inbox, self._execute, lambda: self.active)
         self._world.on_show = lambda machine, done: self._server.feedback(machine, done, planner.residual.version)
         self._tick = self.create_timer(1.0 / params.control_rate_hz, self._inbox.tick)
+
+    def _kinematics(self, robot: RobotContract, params: PolicyParams) -> ResidualKinematics | None:
+        if not robot.tool.model:
+            text = f"{robot.path} names no tool.model: this robot can be evaluated, not refined"
+            self.get_logger().warning(text)
+            return None
+        bound_m, ramp_steps = params.residual_bound_m, params.residual_ramp_steps
+        return ResidualKinematics(robot.model_path, robot.tcp_site, robot.arm_names, bound_m, ramp_steps)
 
     def activate_node(self) -> None:
         """Say that no episode runs, which also tells the others that an earlier one is over."""
@@ -93,6 +96,8 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
             self.destroy_timer(self.__dict__.pop("_tick"))
 
     def _execute(self, order: RunOrder) -> RunResult:
+        if order.refine and not self._can_refine:
+            return RunResult(RunEnd.ABORTED, "The robot's file names no tool.model: set it, or evaluate (mode 0).")
         task = order.task or self._task
         return self._run.execute(RunOrder(order.run_id, order.refine, order.episodes, order.first_seed, task))
 
