@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from geometry_msgs.msg import TwistStamped
+from rclpy.action import ActionServer
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
@@ -160,3 +161,35 @@ def test_a_robot_that_cannot_be_commanded_so_is_refused(
         assert process.wait(20.0) == 1
     assert word in process.output
     assert "Traceback" not in process.output
+
+
+def test_a_gripper_action_gets_goals_in_its_own_unit_and_few_of_them(tmp_path: Path) -> None:
+    """Against a real action server, where control_msgs is installed: there are no wheels of it."""
+    actions = pytest.importorskip("control_msgs.action")
+    robot = written(
+        tmp_path, ROBOT,
+        ("topic: command}", "topic: arm/joint_trajectory, stamp: zero}"),
+        ("kind: in_command", "kind: gripper_action, topic: hand/gripper_cmd, opening_m: [0, 0.08], wire: [0.8, 0.0], "
+         "max_effort: 20.0"),
+    )  # fmt: skip
+    goals: list[Any] = []
+
+    def execute(handle: Any) -> Any:
+        goals.append(handle.request.command)
+        handle.succeed()
+        return actions.GripperCommand.Result()
+
+    with running(tmp_path / "safety.log", robot, lockstep=True) as bench:
+        server = ActionServer(bench.node, actions.GripperCommand, "hand/gripper_cmd", execute)
+        opening = 0.04
+
+        def opens() -> bool:
+            nonlocal opening
+            opening = min(0.06, opening + 0.0005)
+            bench.step((0.0, opening), measured=(0.0, 0.8 - 10 * opening))
+            return bool(goals) and goals[-1].position == pytest.approx(0.2, abs=0.02)
+
+        bench.until(opens, 20.0, "the gripper is told to open")
+        assert goals[-1].max_effort == 20.0
+        assert len(goals) <= 11, "a goal per 2 mm"
+        server.destroy()
