@@ -18,6 +18,7 @@ from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_core.sources import source_function
 from lrm_reward_node import prompts
 from lrm_reward_node.readout import ANSWERS, PROGRESS_BINS
+from lrm_reward_node.training import pools
 from lrm_reward_node.training.batches import Batcher
 from lrm_reward_node.training.checkpoint import new_model, save_processor
 from lrm_reward_node.training.command import Options, train
@@ -25,6 +26,8 @@ from lrm_reward_node.training.episodes_io import SOURCE_PARAMETERS, load_episode
 from lrm_reward_node.training.forward import Forward
 from lrm_reward_node.training.images import Augmentation, patches
 from lrm_reward_node.training.loop import StageParams, StageRunner, learning_rate_factor
+from lrm_reward_node.training.presets import PRESETS
+from lrm_reward_node.training.questions import PromptTable
 from lrm_reward_node.training.stages import make_batchers, tokenizer_for
 from lrm_reward_node.training.table import FrameTable, build_table
 from lrm_reward_node.training.tokenizer import build_tokenizer
@@ -183,6 +186,27 @@ def test_privileged_facts_are_read_off_the_positions() -> None:
     table = build_table([synthetic_episode(0), synthetic_episode(1)])
     assert table.inside[table.success, 0, 0].all() and not table.inside[~table.success, 0, 0].any()
     assert table.held[:, 0].any() and not table.held[:, 1].any()
+
+
+def test_success_of_another_verb_does_not_say_that_the_object_is_inside() -> None:
+    put, lift = synthetic_episode(0), synthetic_episode(2)
+    lift = dataclasses.replace(lift, task="lift the red cube", labels={**lift.labels, "verb": "lift"})
+    far = np.array([0.25, 0.0, 0.0], np.float32)
+    positions = {**lift.positions, "object": lift.positions["container"] + far}
+    table = build_table([put, dataclasses.replace(lift, positions=positions)])
+    of_lift = ~table.put[table.episode]
+    assert table.success[of_lift].any() and not (table.inside[of_lift, 0, 0] == 1).any()
+    assert (table.inside[~of_lift & table.success, 0, 0] == 1).all()
+    prompts = PromptTable(tokenizer_for(table), 1)
+    rows, _ = pools._other_tasks(table, prompts)[0]
+    assert not [text for text in map(prompts.tokenizer.decode, np.array(prompts._rows, object)[rows]) if "lift" in text]
+
+
+def test_a_scaled_preset_is_shorter_in_everything_and_never_empty() -> None:
+    half, least = PRESETS["cpu"].scaled(0.5), PRESETS["cpu"].scaled(1e-9)
+    assert half.episodes * 2 == PRESETS["cpu"].episodes and half.read.steps * 2 == PRESETS["cpu"].read.steps
+    assert (least.episodes, least.see.steps, least.read.steps, least.adapt.steps) == (1, 1, 1, 1)
+    assert not any(stage.minutes for stage in (PRESETS["cpu"].see, PRESETS["cpu"].read, PRESETS["cpu"].adapt))
 
 
 def test_episodes_without_a_success_are_refused() -> None:

@@ -24,6 +24,7 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 
 from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.recorder.ros.graph_parameters import GraphParameters
 from lrm_bringup.replay.events import FrameSeen
 from lrm_bringup.replay.ros.bag_events import BagEvents
 from lrm_core.ros import images, qos, stamps
@@ -174,6 +175,27 @@ def test_a_bag_holds_the_parameters_of_the_nodes_beside_it_as_they_were_last(rob
     assert (nodes["/robot"]["gain"], nodes["/robot"]["names"]) == (0.75, ["a", "b"])
     assert nodes["/recorder"]["preroll_s"] == 0.25
     assert (facts["confirmed_success"], facts["ros_distro"]) == ("true", "jazzy")
+
+
+def test_asking_for_parameters_leaves_no_client_behind(robot: Robot) -> None:
+    asker = rclpy.create_node("asker")
+    robot.executor.add_node(asker)
+    parameters = GraphParameters(asker)
+    most = 0
+
+    def both_answered() -> bool:
+        nonlocal most
+        parameters.look()
+        most = max(most, len(list(asker.clients)))
+        return len(parameters.values) == 2
+
+    robot.until(both_answered, "both nodes answered")
+    parameters.look()
+    assert most <= 2 * 2, "one client per node and service, however often it is looked"
+    assert not list(asker.clients)
+    parameters.destroy()
+    robot.executor.remove_node(asker)
+    asker.destroy_node()
 
 
 def test_images_are_recorded_compressed_where_that_is_asked_for_and_others_stay_as_they_are(

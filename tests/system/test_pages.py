@@ -16,7 +16,7 @@ from lrm_bringup.hacks.page import render
 from lrm_bringup.hacks.summary import findings, summary
 from lrm_bringup.replay.page import PAGE
 from lrm_bringup.replay.run import ReplayOptions, replay_one, write
-from lrm_bringup.replay.scoring import NamedPipeline
+from lrm_bringup.replay.series import NamedPipeline
 from lrm_bringup.replay.sources import PictureFolder
 from lrm_bringup.report.page import REPORT, write_report
 from lrm_reward_node.camera_check import NO_LIMITS

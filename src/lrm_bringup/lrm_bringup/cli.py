@@ -109,6 +109,12 @@ COMMANDS = (
         "run_train",
     ),
     Command(
+        ("train", "reward"),
+        "fine-tune the reward heads (LoRA) on a training set, or adapt them to a new task from a few episodes",
+        "lrm train reward --data out/data --out out/mine --config config/train/tiny.yaml",
+        "lrm_reward_node.finetune.command",
+    ),
+    Command(
         ("train", "policy"),
         "train the base policy on demonstrations: bags, a LeRobotDataset, a function",
         "lrm train policy --from-bags out/demo/latest/bags --out out/my-policy --trainer lerobot -- --num_workers=2",
@@ -181,6 +187,12 @@ COMMANDS = (
         "lrm_bringup.commands.import_dataset",
     ),
     Command(
+        ("eval", "reward"),
+        "say how good reward models are on recordings: every figure, plots, the worst errors",
+        "lrm eval reward out/demo/latest --model models/lrm-tiny --mode aligned --out out/eval",
+        "lrm_bringup.commands.eval_reward",
+    ),
+    Command(
         ("report",),
         "write the report of a finished run again, or check it",
         "lrm report out/demo/latest --check",
@@ -202,6 +214,7 @@ COMMANDS = (
 )
 GROUPS = {
     "data": "make and look at training sets",
+    "eval": "measure models on recordings",
     "train": "train the reward model, the base policy, the critics",
     "export": "write bags in another format",
     "import": "write bags from another format",

@@ -45,12 +45,12 @@ class Node:
             yield Node(value, self.lines.get(path, self.line), path, self.lines)
 
 
-def parse(path: Path, what: str, holds: str) -> Node:
+def parse(path: Path, what: str, keys: str) -> Node:
     """The whole file.
 
     Args:
         what: what people call such a file.
-        holds: the keys that are expected at its top, in words.
+        keys: some that it may have.
 
     Raises:
         BadInput: it cannot be read, is no YAML, or holds no keys.
@@ -65,7 +65,7 @@ def parse(path: Path, what: str, holds: str) -> Node:
         place = f"line {mark.line + 1}: " if mark else ""
         raise BadInput(what, str(path), "valid YAML", f"{place}{getattr(error, 'problem', error)}") from error
     if not isinstance(value, dict):
-        raise BadInput(what, str(path), holds)
+        raise BadInput(what, str(path), f"keys such as {keys}")
     return Node(value, 1, "", dict(_lines(tree, "")))
 
 

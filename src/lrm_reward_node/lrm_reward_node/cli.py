@@ -81,7 +81,7 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--out", type=Path, default=Path("models/lrm-tiny"), help="folder of the finished checkpoint")
     add("--work", type=Path, default=Path("out/train-reward"), help="folder of logs and checkpoints on the way")
-    add("--preset", default="cpu", help="gpu, cpu (about 40 minutes on two cores) or smoke (seconds)")
+    add("--preset", default="cpu", help="gpu, cpu (about an hour on two cores) or smoke (seconds)")
     add(
         "--from",
         dest="start",
@@ -109,6 +109,8 @@ def configure_train(parser: argparse.ArgumentParser) -> None:
     add("--device", default="", help="torch device; empty: a GPU when there is one")
     add("--bf16", action="store_true", help="16 bit matrix products on a processor that has them; a GPU always does so")
     add("--seed", type=int, default=0, help="seed of weights, batches and augmentation")
+    add("--scale", type=float, default=1.0, help="factor on the preset's episodes and steps")
+    add("--threads", type=int, default=0, help="of the processor; 0: torch decides. Another number, other roundings")
     add("--minutes", type=float, default=0.0, help="time budget of all training stages together; 0: as the preset says")
     add("--resume", action="store_true", help="go on where the run in --work stopped")
 

@@ -4,6 +4,7 @@ Dependencies point one way::
 
     tasks, catalog  <-  scene, placement, judge, kinematics  <-  env  <-  expert  <-  collect  <-  dataset, cli
                                                                 env  <-  ros
+                                                                env, expert, collect  <-  family  <-  reward_data
 
 The learning packages never import this one: they meet it through ROS 2 topics and dataset files alone.
 """

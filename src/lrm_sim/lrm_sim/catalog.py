@@ -1,9 +1,13 @@
-"""Shapes, sizes and colours of everything that can stand on the table. Lengths in metres."""
+"""Shapes, sizes and colours of everything that can stand on the table. Lengths in metres.
+
+The things of the demo have a shape and a colour each; the family (:mod:`lrm_sim.family`) paints every shape in every
+colour. :func:`prism` and :func:`container` know both by name.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +27,7 @@ class Prism:
         radius_m: radius of the cylinder; 0 when made of boxes.
         grasp_period_rad: the grasp is the same after a turn by this angle; 0: any angle will do.
         mass_kg: total mass.
+        grasp_height_m: height of the tool centre point above what the solid stands on when it closes.
     """
 
     rgb: Rgb
@@ -31,6 +36,7 @@ class Prism:
     radius_m: float = 0.0
     grasp_period_rad: float = 0.0
     mass_kg: float = 0.05
+    grasp_height_m: float = 0.024
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,39 @@ CONTAINERS: dict[str, Container] = {
     "white box": Container((0.92, 0.92, 0.90), _rectangle(0.055, 0.055), 0.034),
     "orange tray": Container((0.95, 0.45, 0.05), _rectangle(0.066, 0.052), 0.027),
 }
+
+COLOURS: dict[str, Rgb] = {
+    **{name.split()[0]: thing.rgb for name, thing in PRISMS.items()},
+    **{name.split()[0]: thing.rgb for name, thing in CONTAINERS.items()},
+    "pink": (0.95, 0.45, 0.68),
+    "turquoise": (0.10, 0.72, 0.70),
+    "brown": (0.36, 0.20, 0.08),
+}
+SHAPES: dict[str, Prism] = {
+    **{name.split()[1]: thing for name, thing in PRISMS.items()},
+    "bar": Prism((0.5, 0.5, 0.5), 0.020, ((0.016, 0.037, 0.0),), grasp_period_rad=math.pi, grasp_height_m=0.021),
+    "pillar": Prism((0.5, 0.5, 0.5), 0.031, ((0.017, 0.017, 0.0),), grasp_period_rad=math.pi / 2, grasp_height_m=0.03),
+    "disc": Prism((0.5, 0.5, 0.5), 0.014, radius_m=0.029, grasp_height_m=0.016),
+}
+"""Objects by the noun of their name; the colour is that of no thing."""
+CONTAINER_SHAPES: dict[str, Container] = {
+    **{name.split()[1]: thing for name, thing in CONTAINERS.items()},
+    "dish": Container((0.5, 0.5, 0.5), _polygon(6, 0.060), 0.022),
+    "basket": Container((0.5, 0.5, 0.5), _polygon(5, 0.055), 0.040),
+}
+
+
+def prism(name: str) -> Prism:
+    """The object of a name such as ``red cube``, of the demo or any ``{colour} {shape}``; KeyError: there is none."""
+    colour, shape = name.split()
+    return PRISMS.get(name) or replace(SHAPES[shape], rgb=COLOURS[colour])
+
+
+def container(name: str) -> Container:
+    """The container of a name such as ``blue bowl``; KeyError: there is none."""
+    colour, shape = name.split()
+    return CONTAINERS.get(name) or replace(CONTAINER_SHAPES[shape], rgb=COLOURS[colour])
+
 
 assert tuple(PRISMS) == tasks.OBJECTS
 assert tuple(CONTAINERS) == tasks.CONTAINERS

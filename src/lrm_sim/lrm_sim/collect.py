@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,12 +17,17 @@ from lrm_sim.env import PickPlaceEnv
 from lrm_sim.expert import FAILURES, Expert, Kind, Style
 from lrm_sim.judge import Outcome
 
+S = TypeVar("S")
+
 SEED_RANGE = 10_000_000
 REWARD_TRAIN_SEEDS = 1 * SEED_RANGE
 REWARD_HELD_OUT_SEEDS = 2 * SEED_RANGE
 DEMO_SEEDS = 3 * SEED_RANGE
 REFINE_SEEDS = 4 * SEED_RANGE
 EVALUATION_SEEDS = 5 * SEED_RANGE
+FAMILY_TRAIN_SEEDS = 6 * SEED_RANGE
+FAMILY_HELD_OUT_SEEDS = 7 * SEED_RANGE
+METAWORLD_SEEDS = 8 * SEED_RANGE
 """First scene seed of each use; ranges of :data:`SEED_RANGE` seeds that never meet."""
 
 MAX_STEPS = 120
@@ -111,37 +117,57 @@ def demo_specs(
 
 def collect(specs: Sequence[EpisodeSpec], workers: int = 1, every: int = 1) -> Iterator[EpisodeRecord]:
     """Run ``specs``, in order, in ``workers`` processes; ``every`` keeps each n-th frame and always the last."""
-    if workers <= 1:
-        yield from map(partial(_run_in_worker, every=every), specs)
+    return in_processes(partial(_run_in_worker, every=every), specs, workers)
+
+
+def in_processes(run: Callable[[S], EpisodeRecord], specs: Sequence[S], workers: int) -> Iterator[EpisodeRecord]:
+    """``run`` of each of ``specs``, in order, in ``workers`` processes; 1: in this one."""
+    if workers <= 1 or not specs:
+        yield from map(run, specs)
         return
     with multiprocessing.get_context("spawn").Pool(min(workers, len(specs))) as pool:
-        yield from pool.imap(partial(_run_in_worker, every=every), specs, chunksize=1)
+        yield from pool.imap(run, specs, chunksize=1)
 
 
 def run_episode(env: PickPlaceEnv, spec: EpisodeSpec, every: int = 1) -> EpisodeRecord:
     """One episode of the expert in ``env``.
 
-    The last action of the record is repeated for the last observation. ``outcome`` is the kind when the physics shows
+    ``outcome`` is the kind when the physics shows
     what the kind set out to do (``success`` for a recovered one), else the name of what it shows; ``labels`` also
     holds the ``kind``.
     """
     rng = np.random.default_rng(spec.seed)
     env.render_every = every
-    observation, info = env.reset(seed=spec.seed, options={"task": spec.task})
+    first = env.reset(seed=spec.seed, options={"task": spec.task})
     expert = Expert(env, spec.kind, rng, spec.style)
-    rows, actions = [(observation, info)], list[np.ndarray]()
-    left = int(rng.integers(*TAIL_STEPS)) + (20 if spec.kind is Kind.NEVER_MOVED else 0)
-    while left and len(actions) < MAX_STEPS:
+    tail = int(rng.integers(*TAIL_STEPS)) + (20 if spec.kind is Kind.NEVER_MOVED else 0)
+    rows, actions = play(env, expert, first, tail)
+    record = record_of(spec.seed, rows, actions, every)
+    record.outcome = _name(spec.kind, Outcome(rows[-1][1]["outcome"]))
+    record.labels["kind"] = spec.kind.value
+    return record
+
+
+Row = tuple[dict[str, np.ndarray], dict[str, Any]]
+"""Observation and info of one control step."""
+
+
+def play(env: PickPlaceEnv, expert: Expert, first: Row, tail: int) -> tuple[list[Row], list[np.ndarray]]:
+    """Let ``expert`` act until ``tail`` steps after it has finished.
+
+    The last action is repeated for the last observation, which always has images of its own.
+    """
+    rows, actions = [first], list[np.ndarray]()
+    while tail and len(actions) < MAX_STEPS:
         actions.append(expert.act())
         observation, _, _, _, info = env.step(actions[-1])
         rows.append((observation, info))
-        left -= expert.finished
+        tail -= expert.finished
     actions.append(actions[-1])
-    last = len(rows) - 1
-    if every > 1 and last % every:
+    if (len(rows) - 1) % env.render_every:
         env.cameras.render(env.data)
         rows[-1][0].update({name: image.copy() for name, image in env.cameras.images.items()})
-    return _record(spec, rows, actions, sorted({*range(0, len(rows), every), last}))
+    return rows, actions
 
 
 _worker_env: PickPlaceEnv | None = None
@@ -154,12 +180,15 @@ def _run_in_worker(spec: EpisodeSpec, every: int) -> EpisodeRecord:
     return run_episode(_worker_env, spec, every)
 
 
-def _record(spec: EpisodeSpec, rows: list, actions: list[np.ndarray], kept: list[int]) -> EpisodeRecord:
+def record_of(seed: int, rows: list[Row], actions: list[np.ndarray], every: int) -> EpisodeRecord:
+    """Each ``every``-th step, and the last, as a record; its ``outcome`` is what the physics shows."""
+    last = len(rows) - 1
+    kept = sorted({*range(0, len(rows), every), last})
     observations, infos = [rows[i][0] for i in kept], [rows[i][1] for i in kept]
     return EpisodeRecord(
         task=infos[0]["task"],
-        seed=spec.seed,
-        outcome=_name(spec.kind, Outcome(infos[-1]["outcome"])),
+        seed=seed,
+        outcome=infos[-1]["outcome"],
         front=np.stack([o["front"] for o in observations]),
         wrist=np.stack([o["wrist"] for o in observations]),
         states=np.stack([o["joint_positions"] for o in observations]),
@@ -167,7 +196,7 @@ def _record(spec: EpisodeSpec, rows: list, actions: list[np.ndarray], kept: list
         progress=np.array([i["progress"] for i in infos], np.float32),
         success=np.array([i["success"] for i in infos], bool),
         positions={key: np.stack([i["positions"][key] for i in infos]) for key in infos[0]["positions"]},
-        labels={**infos[0]["labels"], "kind": spec.kind.value},
+        labels=dict(infos[0]["labels"]),
     )
 
 

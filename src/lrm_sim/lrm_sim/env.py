@@ -10,7 +10,7 @@ import numpy as np
 
 from lrm_core.errors import BadInput
 from lrm_sim import judge, tasks
-from lrm_sim.catalog import PRISMS
+from lrm_sim.catalog import prism
 from lrm_sim.placement import Layout, Pose2, sample_layout
 from lrm_sim.rendering import Cameras
 from lrm_sim.scene import CAMERAS, JOINTS, PHYSICS_STEP_S, build_model, yaw_quat
@@ -55,10 +55,10 @@ class PickPlaceEnv(gymnasium.Env):
         self.render_mode = render_mode
         self.render_every = render_every
         self.max_steps = max_steps
-        self.model = build_model()
+        self.model = self._build_model()
         self.data = mujoco.MjData(self.model)
         self.cameras = Cameras(self.model, image_size)
-        self._default_task = None if task is None else tasks.sentence(*tasks.parse(task))
+        self._default_task = None if task is None else self._known_task(task)
         self._arm_qpos = np.array([self.model.joint(name).qposadr[0] for name in JOINTS[:5]])
         self._arm_dof = np.array([self.model.joint(name).dofadr[0] for name in JOINTS[:5]])
         self._fingers = [self.model.joint(f"finger_{side}").qposadr[0] for side in ("left", "right")]
@@ -84,7 +84,7 @@ class PickPlaceEnv(gymnasium.Env):
         """
         super().reset(seed=seed)
         self._choose_things((options or {}).get("task") or self._default_task)
-        layout = sample_layout(self.np_random, self.container, self.distractor_container)
+        layout = self._sample_layout()
         mujoco.mj_resetData(self.model, self.data)
         self._place_things(layout)
         self.cameras.vary(layout)
@@ -92,7 +92,7 @@ class PickPlaceEnv(gymnasium.Env):
         mujoco.mj_step(self.model, self.data, _SETTLE_STEPS)
         mujoco.mj_forward(self.model, self.data)
         self._object_start = self.object_position.copy()
-        self._distractor_start = self.data.body(self.distractor_object).xpos.copy()
+        self._distractor_start = self.position_of(self.distractor_object).copy()
         self._object_moved_m = 0.0
         self.steps = 0
         return self._observe(), self._info()
@@ -139,7 +139,7 @@ class PickPlaceEnv(gymnasium.Env):
     @property
     def object_position(self) -> np.ndarray:
         """Centre of the named object (3,), m, base frame."""
-        return self.data.body(self.object).xpos
+        return self.position_of(self.object)
 
     @property
     def joint_positions(self) -> np.ndarray:
@@ -147,18 +147,26 @@ class PickPlaceEnv(gymnasium.Env):
         opening = self.data.qpos[self._fingers].sum()
         return np.append(self.data.qpos[self._arm_qpos], opening).astype(np.float32)
 
+    def body_of(self, thing: str) -> str:
+        """Name of the body that is an object or container of this scene."""
+        return thing
+
+    def position_of(self, thing: str) -> np.ndarray:
+        """Centre of an object, or centre of a container's underside, (3,), m, base frame."""
+        return self.data.body(self.body_of(thing)).xpos
+
     def yaw_of(self, thing: str) -> float:
         """Direction (rad) of the local x axis of an object or container, projected on the table."""
-        axes = self.data.body(thing).xmat
+        axes = self.data.body(self.body_of(thing)).xmat
         return float(np.arctan2(axes[3], axes[0]))
 
     def pose_of(self, container: str) -> np.ndarray:
         """(x, y, yaw) of a container, m and rad."""
-        return np.array([*self.data.body(container).xpos[:2], self.yaw_of(container)])
+        return np.array([*self.position_of(container)[:2], self.yaw_of(container)])
 
     def facts(self) -> judge.Facts:
         """What the judge needs to know about this moment."""
-        touching = self._bodies_touching(self.model.body(self.object).id)
+        touching = self._bodies_touching(self.model.body(self.body_of(self.object)).id)
         moved = float(np.linalg.norm(self.object_position - self._object_start))
         self._object_moved_m = max(self._object_moved_m, moved)
         return judge.Facts(
@@ -168,15 +176,27 @@ class PickPlaceEnv(gymnasium.Env):
             object_position=self.object_position.copy(),
             object_start=self._object_start,
             object_moved_m=self._object_moved_m,
-            object_speed_m_per_s=float(np.linalg.norm(self.data.joint(self.object).qvel[:3])),
+            object_speed_m_per_s=float(np.linalg.norm(self.data.joint(self.body_of(self.object)).qvel[:3])),
             held=all(finger in touching for finger in self._finger_bodies),
             touched=any(body in touching for body in self._hand_bodies),
             container_pose=self.pose_of(self.container),
             distractor_container_pose=self.pose_of(self.distractor_container),
-            distractor_moved_m=float(
-                np.linalg.norm(self.data.body(self.distractor_object).xpos - self._distractor_start)
-            ),
+            distractor_moved_m=float(np.linalg.norm(self.position_of(self.distractor_object) - self._distractor_start)),
         )
+
+    def _build_model(self) -> mujoco.MjModel:
+        return build_model()
+
+    def _known_task(self, task: str) -> str:
+        """A task sentence in its normal form; raises :class:`BadInput` for others."""
+        return tasks.sentence(*tasks.parse(task))
+
+    def _sample_layout(self) -> Layout:
+        return sample_layout(self.np_random, self.container, self.distractor_container)
+
+    def _judge(self, facts: judge.Facts) -> tuple[bool, float, str]:
+        """Success, progress and outcome of this moment."""
+        return judge.success(facts), judge.progress(facts), judge.outcome(facts).value
 
     def _choose_things(self, task: str | None) -> None:
         pair = tasks.PAIRS[self.np_random.integers(len(tasks.PAIRS))]
@@ -194,24 +214,28 @@ class PickPlaceEnv(gymnasium.Env):
             self.container: layout.container_pose,
             self.distractor_container: layout.distractor_container_pose,
         }
-        for name in tasks.OBJECTS:
-            self._place_object(name, poses.get(name))
+        for index, name in enumerate(tasks.OBJECTS):
+            self._place_object(name, poses.get(name), prism(name).half_height_m, index)
         for name in tasks.CONTAINERS:
-            pose = poses.get(name)
-            body = self.model.body(name)
-            body.pos[:] = (pose.x, pose.y, 0.0) if pose else (0.0, 0.0, _PARKED_M)
-            body.quat[:] = yaw_quat(pose.yaw if pose else 0.0)
+            self._place_container(name, poses.get(name))
 
-    def _place_object(self, name: str, pose: Pose2 | None) -> None:
-        body = self.model.body(name)
+    def _place_container(self, body_name: str, pose: Pose2 | None) -> None:
+        """Put a container somewhere, or park it."""
+        body = self.model.body(body_name)
+        body.pos[:] = (pose.x, pose.y, 0.0) if pose else (0.0, 0.0, _PARKED_M)
+        body.quat[:] = yaw_quat(pose.yaw if pose else 0.0)
+
+    def _place_object(self, body_name: str, pose: Pose2 | None, height_m: float, index: int) -> None:
+        """Put the centre of an object at a height, or park it: each ``index`` has a place of its own."""
+        body = self.model.body(body_name)
         self.model.body_gravcomp[body.id] = 0.0 if pose else 1.0
-        joint = self.data.joint(name)
+        joint = self.data.joint(body_name)
         if pose is None:
             geoms = slice(body.geomadr[0], body.geomadr[0] + body.geomnum[0])
             self.model.geom_contype[geoms] = self.model.geom_conaffinity[geoms] = 0
-            joint.qpos[:3] = (0.3 * tasks.OBJECTS.index(name), 0.0, _PARKED_M)
+            joint.qpos[:3] = (0.3 * index, 0.0, _PARKED_M)
             return
-        joint.qpos[:3] = (pose.x, pose.y, PRISMS[name].half_height_m + 0.0005)
+        joint.qpos[:3] = (pose.x, pose.y, height_m + 0.0005)
         joint.qpos[3:] = yaw_quat(pose.yaw)
 
     def _place_arm(self) -> None:
@@ -239,12 +263,13 @@ class PickPlaceEnv(gymnasium.Env):
             "distractor_object": self.distractor_object,
             "distractor_container": self.distractor_container,
         }
-        positions = {role: self.data.body(name).xpos.astype(np.float32) for role, name in names.items()}
+        positions = {role: self.position_of(name).astype(np.float32) for role, name in names.items()}
+        success, progress, outcome = self._judge(facts)
         return {
             "task": self.task,
-            "success": judge.success(facts),
-            "progress": judge.progress(facts),
-            "outcome": judge.outcome(facts).value,
+            "success": success,
+            "progress": progress,
+            "outcome": outcome,
             "positions": {"tcp": self.tcp.astype(np.float32), **positions},
             "labels": names,
         }

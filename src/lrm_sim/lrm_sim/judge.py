@@ -8,7 +8,7 @@ from enum import Enum
 
 import numpy as np
 
-from lrm_sim.catalog import CONTAINERS
+from lrm_sim.catalog import container as container_named
 
 REACH_M = 0.25
 LIFT_M = 0.05
@@ -82,7 +82,7 @@ def progress(facts: Facts) -> float:
     """
     if success(facts):
         return 1.0
-    clearance = _clearance_m(facts.object_position, facts.container, facts.container_pose)
+    clearance = clearance_m(facts.object_position, facts.container, facts.container_pose)
     if not facts.held:
         if clearance > INSIDE_MARGIN_M:
             return 0.9
@@ -107,15 +107,16 @@ def outcome(facts: Facts) -> Outcome:
     return Outcome.WRONG_OBJECT if facts.distractor_moved_m > MOVED_M else Outcome.UNTOUCHED
 
 
-def _clearance_m(position: np.ndarray, container: str, pose: np.ndarray) -> float:
+def clearance_m(position: np.ndarray, container: str, pose: np.ndarray) -> float:
+    """Distance of a position (3,) from the nearest inner wall of a container at (x, y, yaw); negative outside, m."""
     dx, dy = position[0] - pose[0], position[1] - pose[1]
     cos, sin = math.cos(pose[2]), math.sin(pose[2])
-    return CONTAINERS[container].clearance_m(np.array([cos * dx + sin * dy, cos * dy - sin * dx]))
+    return container_named(container).clearance_m(np.array([cos * dx + sin * dy, cos * dy - sin * dx]))
 
 
 def _lies_inside(position: np.ndarray, container: str, pose: np.ndarray) -> bool:
-    low = position[2] < CONTAINERS[container].rim_m + RIM_SLACK_M
-    return bool(low and _clearance_m(position, container, pose) > INSIDE_MARGIN_M)
+    low = position[2] < container_named(container).rim_m + RIM_SLACK_M
+    return bool(low and clearance_m(position, container, pose) > INSIDE_MARGIN_M)
 
 
 def _clip(value: float) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrm_sim.catalog import CONTAINERS
+from lrm_sim.catalog import container as container_named
 
 X_M = (0.13, 0.31)
 OBJECT_RING_M, OBJECT_MAX_Y_M = (0.17, 0.33), 0.165
@@ -42,7 +42,8 @@ class Layout:
 
 def sample_layout(rng: np.random.Generator, container: str, distractor_container: str) -> Layout:
     """Draw a scene in which nothing overlaps and the gripper has room around every object."""
-    places = _sample_places(rng, CONTAINERS[container].outer_radius_m, CONTAINERS[distractor_container].outer_radius_m)
+    radii = [container_named(name).outer_radius_m for name in (container, distractor_container)]
+    places = _sample_places(rng, *radii)
     yaws = rng.uniform(-math.pi, math.pi, 4)
     poses = [Pose2(x, y, yaw) for (x, y), yaw in zip(places, yaws, strict=True)]
     return Layout(

@@ -17,13 +17,14 @@ class Cameras:
 
     Attributes:
         images: newest image by camera, (size, size, 3) uint8 RGB. Reused: copy what you keep.
+        colours: nominal colours (geoms, 4) RGBA, from which :meth:`vary` starts.
     """
 
     def __init__(self, model: mujoco.MjModel, size: int) -> None:
         self._model, self._size = model, size
         self._renderer: mujoco.Renderer | None = None
         self._positions, self._quats = model.cam_pos.copy(), model.cam_quat.copy()
-        self._lamp, self._colours = model.light_pos.copy(), model.geom_rgba.copy()
+        self._lamp, self.colours = model.light_pos.copy(), model.geom_rgba.copy()
         self.images = {name: np.zeros((size, size, 3), np.uint8) for name in CAMERAS}
 
     def vary(self, layout: Layout) -> None:
@@ -37,7 +38,20 @@ class Cameras:
         model.light_pos[:] = self._lamp + layout.lamp_offset_m
         model.light_diffuse[:] = layout.lamp_diffuse
         gains = layout.colour_gains[model.geom_bodyid]
-        model.geom_rgba[:, :3] = np.clip(self._colours[:, :3] * gains, 0.0, 1.0)
+        model.geom_rgba[:, :3] = np.clip(self.colours[:, :3] * gains, 0.0, 1.0)
+
+    def aim(self, name: str, position_m: np.ndarray, quat: np.ndarray, fovy_deg: float) -> None:
+        """Give a camera another nominal place, from which :meth:`vary` starts.
+
+        Args:
+            name: of the camera.
+            position_m: (3,) in the frame of the body that carries it.
+            quat: (4,) w, x, y, z.
+            fovy_deg: vertical field of view.
+        """
+        camera = self._model.camera(name).id
+        self._positions[camera], self._quats[camera] = position_m, quat
+        self._model.cam_fovy[camera] = fovy_deg
 
     def render(self, data: mujoco.MjData) -> None:
         """Render both cameras into :attr:`images`."""

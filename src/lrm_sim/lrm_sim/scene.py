@@ -7,6 +7,7 @@ under the table, weightless and without contacts.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import mujoco
@@ -26,14 +27,16 @@ FRONT_TARGET_M = (0.178, 0.0, 0.015)
 FRONT_FOVY_DEG = 40.0
 
 
-def build_model() -> mujoco.MjModel:
+def build_model(
+    prisms: Mapping[str, Prism] = PRISMS, containers: Mapping[str, Container] = CONTAINERS
+) -> mujoco.MjModel:
     """Compile the whole scene. Object ``name`` is the free body ``name``; containers are bodies fixed to the world."""
     spec = mujoco.MjSpec.from_file(str(ARM_MJCF))
     _set_options(spec)
     _add_surroundings(spec.worldbody)
-    for name, prism in PRISMS.items():
+    for name, prism in prisms.items():
         _add_prism(spec.worldbody, name, prism)
-    for name, container in CONTAINERS.items():
+    for name, container in containers.items():
         _add_container(spec.worldbody, name, container)
     return spec.compile()
 

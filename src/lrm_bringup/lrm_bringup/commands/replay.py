@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,15 +19,28 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    from lrm_reward_node.options import configure_pipeline
-
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT",
         help="bag (folder, .mcap, .db3), folder of bags, LeRobotDataset, video file or folder of pictures")  # fmt: skip
-    add("--task", action="append", default=[], metavar="SENTENCE",
-        help="replaces the recorded task, needed where none is recorded; again: several side by side")  # fmt: skip
     add("--out", type=Path, metavar="DIR", help="write a bag, a table and a page per input below this folder")
     add("--check", action="store_true", help="compare with the recorded rewards; exit code 1 unless all agree")
+    configure_recordings(parser)
+    add("--mode", action="append", default=[], metavar="NAME[=MODEL]",
+        help="reward mode (lrm modes lists them), of a model of its own or of every --model; again: side by side. "
+        "Default: the heads and their fusion")  # fmt: skip
+    add("--no-images", action="store_true", help="leave camera topics out of the new bag")
+    add("--merged", action="store_true",
+        help="write the rewards under the names of the recorded ones, which are left out of the new bag")  # fmt: skip
+    add("--overwrite", action="store_true", help="do inputs again that are done")
+
+
+def configure_recordings(parser: argparse.ArgumentParser) -> None:
+    """Options that say how recordings are read, and what models are asked about them and how."""
+    from lrm_reward_node.options import configure_pipeline
+
+    add = parser.add_argument
+    add("--task", action="append", default=[], metavar="SENTENCE",
+        help="replaces the recorded task, needed where none is recorded; again: several side by side")  # fmt: skip
     configure_pipeline(parser)
     # None, or empty: nobody said, and then the bag does.
     parser.set_defaults(
@@ -34,9 +48,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         quantization=None,
     )  # fmt: skip
     _repeatable(parser, "--model", "checkpoint; give it again for several models side by side (all in memory)")
-    add("--mode", action="append", default=[], metavar="NAME[=MODEL]",
-        help="reward mode (lrm modes lists them), of a model of its own or of every --model; again: side by side. "
-        "Default: the heads and their fusion")  # fmt: skip
     add("--topic", action="append", default=[], metavar="NAME",
         help="camera topic or name; again for several cameras. Default: front, or the only one")  # fmt: skip
     add("--camera-quorum", type=int, default=0, help="cameras that have to know for a verdict; 0: all")
@@ -45,10 +56,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="queries per second; default: as the recorded policy asked, else 1")  # fmt: skip
     add("--picture-rate-hz", type=float, default=1.0, help="pictures per second of a folder of pictures")
     add("--batch", type=int, default=8, help="frames in one batch of the model")
-    add("--no-images", action="store_true", help="leave camera topics out of the new bag")
-    add("--merged", action="store_true",
-        help="write the rewards under the names of the recorded ones, which are left out of the new bag")  # fmt: skip
-    add("--overwrite", action="store_true", help="do inputs again that are done")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,7 +64,11 @@ def run(args: argparse.Namespace) -> int:
     from lrm_bringup.replay.recorded import options_as_recorded, recorded_params
     from lrm_bringup.replay.run import expand
 
-    options = _options(args)
+    if not (args.out or args.check):
+        raise BadInput("--out", None, "a folder", "Or --check, which writes nothing.")
+    options = replace(
+        replay_options(args), images=not args.no_images, merged=args.merged, out=args.out, overwrite=args.overwrite
+    )
     inputs = expand(args.inputs)
     _unlike(inputs)
     series_of = OpenedSeries(args)
@@ -87,7 +98,8 @@ def _repeatable(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     parser.add_argument(name, action="append", default=[], help=text)
 
 
-def _options(args: argparse.Namespace) -> ReplayOptions:
+def replay_options(args: argparse.Namespace) -> ReplayOptions:
+    """How recordings are read and asked about; raises BadInput for a value that is out of range."""
     from lrm_bringup.replay.run import ReplayOptions
     from lrm_reward_node.prompts import check_task
 
@@ -100,12 +112,9 @@ def _options(args: argparse.Namespace) -> ReplayOptions:
         check_task(task)
     if len(set(args.task)) < len(args.task):
         raise BadInput("--task", args.task, "sentences that differ")
-    if not (args.out or args.check):
-        raise BadInput("--out", None, "a folder", "Or --check, which writes nothing.")
     return ReplayOptions(
         task=(args.task or [""])[0], topics=tuple(args.topic), log_time=args.log_time, query_rate_hz=args.query_rate_hz,
-        picture_rate_hz=args.picture_rate_hz, quorum=args.camera_quorum, images=not args.no_images, merged=args.merged,
-        batch=args.batch, out=args.out, overwrite=args.overwrite,
+        picture_rate_hz=args.picture_rate_hz, quorum=args.camera_quorum, batch=args.batch,
     )  # fmt: skip
 
 

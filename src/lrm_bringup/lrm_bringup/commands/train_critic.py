@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from lrm_bringup.commands.progress import progress_bar
+from lrm_bringup.progress import bar
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     from lrm_bringup.replay.run import expand
 
     bags = expand(args.from_bags)
-    with progress_bar("bags", len(bags)) as progress:
+    with bar("bags", len(bags)) as progress:
         result = write_warm_start(bags, args.out, shipped(LEARNER), args.rewards, progress)
     for line in [*result.problems, *(f"{name} is left out: {why}" for name, why in result.refused.items())]:
         print(line, file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from lrm_bringup.replay.scoring import ReplayedQuery
 from lrm_bringup.replay.series import Series
+from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardEstimate
 from lrm_reward_node.schedule import Query
 
@@ -89,3 +91,26 @@ def write_table(path: Path, rows: list[Row]) -> None:
     schema = pyarrow.schema([(f.name, kinds[str(f.type)]) for f in fields(Row)])
     values = [{k: None if v != v else v for k, v in asdict(row).items()} for row in rows]
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(values, schema=schema), path)
+
+
+def read_table(path: Path) -> list[Row]:
+    """What :func:`write_table` wrote.
+
+    Raises:
+        BadInput: not such a table.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    kinds = {f.name: str(f.type) for f in fields(Row)}
+    try:
+        found = pyarrow.parquet.read_table(path, columns=list(kinds)).to_pylist()
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput("table of rewards", str(path), "a rewards.parquet of lrm replay", f"({text})") from error
+    if any(row[name] is None for row in found for name, kind in kinds.items() if kind != "float"):
+        raise BadInput(
+            "table of rewards", str(path), "a rewards.parquet of lrm replay", "(names or stamps are missing)"
+        )
+    rows: list[dict[str, Any]] = [{k: math.nan if v is None else v for k, v in row.items()} for row in found]
+    return [Row(**row) for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
@@ -72,12 +73,13 @@ class NamedPipeline:
 
     def about(self) -> dict[str, Any]:
         """Model, fusion and checks."""
-        fusion = self.pipeline.fusion
+        fusion, goal = self.pipeline.fusion, self.pipeline.goal
         return {
             "fingerprint": self.fingerprint, "task": self.task, "heads": [head.value for head in self.heads],
             "fusion": fusion.form,
             "weights": {head.value: share for head, share in fusion.weights.items()},
             "min_confidence": self.pipeline.min_confidence, "camera_check": str(self.pipeline.limits),
+            "goal": None if goal is None else hashlib.sha256(goal.tobytes()).hexdigest(),
         }  # fmt: skip
 
     def score(self, queries: Sequence[Query], quorum: int) -> list[ScoredQuery]:

@@ -32,7 +32,8 @@ class VideoFile:
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, path.stem
-        self.frames = declared_frames(path).frames
+        declared = declared_frames(path)
+        self.frames, self.rate_hz = declared.frames, declared.rate_hz
         if next(video_frames(path), None) is None:
             raise BadInput("video", str(path), "a video file that can be decoded")
         self._read = self.frames

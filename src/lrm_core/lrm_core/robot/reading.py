@@ -44,7 +44,7 @@ def load_robot(name: str) -> RobotContract:
         BadInput: the file cannot be read, or what is wrong in it, every problem with its line.
     """
     path = robot_path(name)
-    root = parse(path, "robot file", "keys such as joints, command and cameras")
+    root = parse(path, "robot file", "joints, command and cameras")
     checked = Checked()
     contract = _contract(root, checked, path)
     if contract is None:

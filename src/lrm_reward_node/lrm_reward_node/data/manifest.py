@@ -156,7 +156,7 @@ def load(path: Path) -> Manifest:
         BadInput: the file cannot be read, or is no YAML.
         BadManifest: it says something that cannot be; all of it is named, with line, value and what is allowed.
     """
-    root, checked = parse(path, "manifest", "keys such as sources, frames, splits and sampling"), Checked()
+    root, checked = parse(path, "manifest", "sources, frames, splits and sampling"), Checked()
     checked.names(root, {"sources": None, "frames": Frames, "splits": Splits, "sampling": Sampling})
     frames, splits, sampling = (
         checked.build(Frames, root.child("frames")),

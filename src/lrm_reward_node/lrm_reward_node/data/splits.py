@@ -20,7 +20,7 @@ def key_of(facts: Facts, by: str) -> str:
 
 def normal(task: str) -> str:
     """A task sentence without what does not change its meaning: letter case, blanks, the full stop."""
-    return " ".join(task.lower().split()).rstrip(".")
+    return " ".join(task.lower().split()).rstrip(". ")
 
 
 def assigned(splits: Splits) -> dict[str, str]:

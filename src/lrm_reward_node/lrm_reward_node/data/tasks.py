@@ -43,8 +43,8 @@ def _parted(mine: frozenset[str], others: Iterable[tuple[frozenset[str], str]]) 
     near: list[tuple[float, str]] = []
     far: list[tuple[float, str]] = []
     for words, sentence in others:
-        share = len(mine & words) / max(1, len(mine | words))
-        if share < 1.0:
+        if words != mine:
+            share = len(mine & words) / len(mine | words)
             (near if share >= NEAR else far).append((-share, sentence))
     return OtherTasks([s for _, s in sorted(near)[:_MOST]], [s for _, s in sorted(far)[:_MOST]])
 

@@ -19,7 +19,7 @@ from lrm_reward_node.calibration import (
 )
 from lrm_reward_node.evaluation.episodes import ScoredEpisode
 from lrm_reward_node.evaluation.quality import TIE
-from lrm_reward_node.evaluation.statistics import expected_calibration_error
+from lrm_reward_node.evaluation.statistics import expected_calibration_error, reliability
 
 ECE_BAR = 0.05
 COVERAGE_BAR = (0.88, 0.92)
@@ -123,12 +123,10 @@ def _applied(data: Stated, heads: Mapping[RewardHead, HeadCalibration]) -> State
     )
 
 
-def _reliability(chance: np.ndarray, truth: np.ndarray, bins: int = 10) -> tuple[list[float], list[float], list[float]]:
+def _reliability(chance: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Per bin that is not empty: mean stated probability, share that was true, area of its dot."""
-    index = np.minimum((chance * bins).astype(int), bins - 1)
-    inside = [index == i for i in np.unique(index)]
-    means, shares = [float(chance[i].mean()) for i in inside], [float(truth[i].mean()) for i in inside]
-    return means, shares, [12.0 * float(i.sum()) ** 0.5 for i in inside]
+    found = reliability(chance, truth)
+    return found.stated, found.true, 12.0 * found.count**0.5
 
 
 def _coverage(error: np.ndarray, spread: np.ndarray) -> list[float]:

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from lrm_core.errors import BadInput
-from lrm_reward_node.evaluation.statistics import mean, pearson, roc_auc
+from lrm_reward_node.evaluation.estimators import Estimator, auc_of, mean_of, pearson_of, ratio_of, value
+from lrm_reward_node.evaluation.statistics import pearson
 from lrm_reward_node.evaluation.trajectories import Trajectory
 
 DEFINITIONS = ("paper", "aligned")
@@ -22,65 +23,74 @@ MIN_FRAMES = 3
 
 
 def state_metrics(trajectories: Sequence[Trajectory], definition: str = "aligned") -> dict[str, float]:
-    """Metrics of completion or progress scores; NaN where one is not defined.
+    """Metrics of completion or progress scores, see :func:`state_estimators`; NaN where one is not defined."""
+    return _values(state_estimators(trajectories, definition), len(trajectories))
+
+
+def comparison_metrics(trajectories: Sequence[Trajectory], definition: str = "aligned") -> dict[str, float]:
+    """Metrics of contrastive scores, see :func:`comparison_estimators`; NaN where one is not defined."""
+    return _values(comparison_estimators(trajectories, definition), len(trajectories))
+
+
+def state_estimators(trajectories: Sequence[Trajectory], definition: str = "aligned") -> dict[str, Estimator]:
+    """Metrics of completion or progress scores as functions of trajectory weights.
 
     ``roc_auc``: success against the last score. ``pairwise_acc_pct``: (success, failure) pairs ranked right, a tie is
     wrong. ``global_pearson``: sum of scores against total oracle reward. ``per_traj_pearson``: mean Pearson of scores
     and cumulative oracle reward.
     """
-    names = ("roc_auc", "pairwise_acc_pct", "global_pearson", "per_traj_pearson")
-    kept = _kept(trajectories, definition)
-    if not kept:
-        return dict.fromkeys(names, math.nan)
-    last = np.array([_scored(t)[-1] for t in kept])
-    success = np.array([t.success for t in kept])
-    totals = np.array([t.total for t in kept])
-    sums = np.array([_scored(t).sum() for t in kept])
-    enough = len(kept) >= MIN_TRAJECTORIES
+    last, sums, fit = np.full((3, len(trajectories)), math.nan)
+    for index, one in _kept(trajectories, definition):
+        last[index], sums[index] = _scored(one)[-1], _scored(one).sum()
+        fit[index] = trajectory_pearson(one, definition)
+    success = np.array([math.nan if t.success is None else float(t.success) for t in trajectories])
+    ranked = auc_of(last, success, ties=0.0)
     return {
-        "roc_auc": roc_auc(last, success),
-        "pairwise_acc_pct": _pairwise(last, success),
-        "global_pearson": pearson(sums, totals) if enough else math.nan,
-        "per_traj_pearson": mean([_trajectory_pearson(t, definition) for t in kept]),
+        "roc_auc": auc_of(last, success),
+        "pairwise_acc_pct": lambda weights: 100.0 * ranked(weights),
+        "global_pearson": pearson_of(sums, np.array([t.total for t in trajectories], float), MIN_TRAJECTORIES),
+        "per_traj_pearson": mean_of(fit),
     }
 
 
-def comparison_metrics(trajectories: Sequence[Trajectory], definition: str = "aligned") -> dict[str, float]:
-    """Metrics of contrastive scores; NaN where one is not defined.
+def comparison_estimators(trajectories: Sequence[Trajectory], definition: str = "aligned") -> dict[str, Estimator]:
+    """Metrics of contrastive scores as functions of trajectory weights.
 
     ``direction_acc_pct``: comparisons with the sign of the oracle. ``progress_recall_pct``: of those with a positive
     oracle, the share scored positive. ``monotonicity_success``: in successful episodes, share of comparisons after the
     first that are not negative.
     """
-    kept = _kept(trajectories, definition)
-    pairs = [_comparisons(t, definition) for t in kept]
-    values = np.concatenate([v for v, _ in pairs]) if pairs else np.array([])
-    oracle = np.concatenate([o for _, o in pairs]) if pairs else np.array([])
+    right, of, found, sought = np.zeros((4, len(trajectories)))
+    steady = np.full(len(trajectories), math.nan)
+    for index, one in _kept(trajectories, definition):
+        scores, oracle = _comparisons(one, definition)
+        right[index], of[index] = np.sum(np.sign(scores) == np.sign(oracle)), len(scores)
+        found[index], sought[index] = np.sum(scores[oracle > 0] > 0), np.sum(oracle > 0)
+        steady[index] = _monotonicity(one) if one.success else math.nan
     return {
-        "direction_acc_pct": _percent(np.sign(values) == np.sign(oracle)),
-        "progress_recall_pct": _percent(values[oracle > 0] > 0),
-        "monotonicity_success": mean([_monotonicity(t) for t in kept if t.success]),
+        "direction_acc_pct": ratio_of(100.0 * right, of),
+        "progress_recall_pct": ratio_of(100.0 * found, sought),
+        "monotonicity_success": mean_of(steady),
     }
 
 
-def _kept(trajectories: Sequence[Trajectory], definition: str) -> list[Trajectory]:
+def _values(estimators: dict[str, Estimator], count: int) -> dict[str, float]:
+    return {name: value(estimator, np.ones(count)) for name, estimator in estimators.items()}
+
+
+def _kept(trajectories: Sequence[Trajectory], definition: str) -> list[tuple[int, Trajectory]]:
     if definition not in DEFINITIONS:
         raise BadInput("definition", definition, f"one of {list(DEFINITIONS)}")
-    with_scores = [t for t in trajectories if len(_scored(t))]
-    if definition == "paper" and len(with_scores) < len(trajectories):
-        return []
-    return with_scores
+    with_scores = [(index, t) for index, t in enumerate(trajectories) if len(_scored(t))]
+    return [] if definition == "paper" and len(with_scores) < len(trajectories) else with_scores
 
 
 def _scored(trajectory: Trajectory) -> np.ndarray:
     return trajectory.scores[~np.isnan(trajectory.scores)]
 
 
-def _pairwise(last: np.ndarray, success: np.ndarray) -> float:
-    return _percent((last[success][:, None] > last[~success][None, :]).ravel())
-
-
-def _trajectory_pearson(trajectory: Trajectory, definition: str) -> float:
+def trajectory_pearson(trajectory: Trajectory, definition: str) -> float:
+    """Pearson of scores and cumulative oracle reward; NaN below 3 frames or without variance."""
     if definition == "paper":
         scores, cumulative = _scored(trajectory), trajectory.cumulative
         length = min(len(scores), len(cumulative))
@@ -97,6 +107,8 @@ def _comparisons(trajectory: Trajectory, definition: str) -> tuple[np.ndarray, n
         scores = _scored(trajectory)
         length = min(len(scores), len(trajectory.oracle_reward))
         return scores[:length], trajectory.oracle_reward[:length]
+    if not len(trajectory.oracle_t):
+        return np.zeros(0), np.zeros(0)
     change = np.diff(trajectory.cumulative_at(trajectory.score_t))
     scores = trajectory.scores[1:]
     known = ~np.isnan(scores)
@@ -107,7 +119,3 @@ def _monotonicity(trajectory: Trajectory) -> float:
     later = trajectory.scores[1:]
     later = later[~np.isnan(later)]
     return float(np.mean(later >= 0)) if len(later) else math.nan
-
-
-def _percent(flags: np.ndarray) -> float:
-    return 100.0 * float(np.mean(flags)) if len(flags) else math.nan

@@ -10,13 +10,22 @@ import numpy as np
 from lrm_core.rewards import RewardHead
 from lrm_core.success import SuccessConfirmation
 from lrm_reward_node.evaluation.episodes import ScoredEpisode
-from lrm_reward_node.evaluation.statistics import expected_calibration_error, mean, pearson, roc_auc
+from lrm_reward_node.evaluation.statistics import (
+    TOLERANCES,
+    expected_calibration_error,
+    mean,
+    pearson,
+    roc_auc,
+    within_tolerance,
+)
 
 TIE = 0.03
 """Comparisons of frames whose privileged progress differs by less are left out."""
 CONFIRM = 2
 """Completed queries in a row that make a success."""
 THRESHOLD = 0.5
+THRESHOLDS = tuple(np.linspace(0.02, 0.98, 49).tolist())
+"""From which the best is chosen."""
 INTERVAL_SIGMAS = 1.645
 """Half width of the progress interval whose coverage is measured: nominally 90 %."""
 BARS = {"progress_pearson": 0.85, "completion_auc": 0.95, "direction_accuracy": 0.90, "false_success_rate": 0.02}
@@ -64,14 +73,16 @@ def quality(episodes: Sequence[ScoredEpisode]) -> dict[str, float]:
 
 def direction_accuracy(episodes: Sequence[ScoredEpisode]) -> float:
     """Share of consecutive queries, ties left out, where contrastive has the sign of the change of progress."""
-    right = []
-    for episode in episodes:
-        change = np.diff(episode.progress)
-        scores = episode.column(RewardHead.CONTRASTIVE)[1:]
-        clear = np.abs(change) >= TIE
-        right.append(np.sign(scores[clear]) == np.sign(change[clear]))
-    joined = np.concatenate(right) if right else np.array([])
-    return float(np.mean(joined)) if len(joined) else math.nan
+    right, compared = np.sum([direction_counts(episode) for episode in episodes], axis=0) if episodes else (0, 0)
+    return _ratio(right, compared)
+
+
+def direction_counts(episode: ScoredEpisode) -> tuple[int, int]:
+    """(right, all) comparisons of one episode, see :func:`direction_accuracy`."""
+    change = np.diff(episode.progress)
+    scores = episode.column(RewardHead.CONTRASTIVE)[1:]
+    clear = np.abs(change) >= TIE
+    return int(np.sum(np.sign(scores[clear]) == np.sign(change[clear]))), int(clear.sum())
 
 
 def confirmation_rates(episodes: Sequence[ScoredEpisode], threshold: float) -> tuple[float, float]:
@@ -80,29 +91,30 @@ def confirmation_rates(episodes: Sequence[ScoredEpisode], threshold: float) -> t
     A false success is a confirmation at a frame where the task is not done, too early ones included; their number is
     divided by the number of failed episodes. Recall is over the episodes whose success lasts ``CONFIRM`` queries.
     """
-    false, failed, found, lasting = 0, 0, 0, 0
-    for episode in episodes:
-        at = _confirmed_at(episode.column(RewardHead.COMPLETION), threshold)
-        right = at is not None and bool(episode.success[at])
-        false += at is not None and not right
-        failed += not episode.success.any()
-        if _confirmed_at(episode.success, THRESHOLD) is not None:
-            lasting += 1
-            found += right
+    counts = [confirmation_counts(episode, threshold) for episode in episodes]
+    false, failed, found, lasting = np.sum(counts, axis=0) if counts else (0, 0, 0, 0)
     return _ratio(false, failed), _ratio(found, lasting)
+
+
+def confirmation_counts(episode: ScoredEpisode, threshold: float) -> tuple[int, int, int, int]:
+    """(false success, failed, success found, lasting success), each 0 or 1, of one episode."""
+    at = confirmed_at(episode.column(RewardHead.COMPLETION), threshold)
+    right = at is not None and bool(episode.success[at])
+    lasting = confirmed_at(episode.success, THRESHOLD) is not None
+    return int(at is not None and not right), int(not episode.success.any()), int(lasting and right), int(lasting)
 
 
 def best_threshold(episodes: Sequence[ScoredEpisode]) -> tuple[float, float, float]:
     """(threshold, false success rate, recall) with the fewest false successes at a recall of at least 0.9."""
-    rates = [(t, *confirmation_rates(episodes, t)) for t in np.linspace(0.02, 0.98, 49)]
+    rates = [(t, *confirmation_rates(episodes, t)) for t in THRESHOLDS]
     allowed = [rate for rate in rates if rate[2] >= MIN_RECALL]
     return min(allowed, key=lambda rate: (rate[1], -rate[2])) if allowed else (math.nan, math.nan, math.nan)
 
 
 def tolerance_curve(episodes: Sequence[ScoredEpisode]) -> list[tuple[float, float]]:
     """Share of frames with |p - p*| <= tolerance, for 0, 0.1 .. 1.0 (the paper's figure 2)."""
-    error = np.abs(_all(episodes, RewardHead.PROGRESS) - np.concatenate([e.progress for e in episodes]))
-    return [(i / 10, float(np.mean(error <= i / 10 + 1e-9))) for i in range(11)]
+    error = _all(episodes, RewardHead.PROGRESS) - np.concatenate([e.progress for e in episodes])
+    return [(tolerance, float(np.mean(within_tolerance(error, tolerance)))) for tolerance in TOLERANCES]
 
 
 def rounded(figures: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, float | None]]:
@@ -119,7 +131,8 @@ def missed_bars(figures: dict[str, float]) -> list[str]:
     return [name for name, bar in BARS.items() if not (figures[name] <= bar if name in upper else figures[name] >= bar)]
 
 
-def _confirmed_at(completion: np.ndarray, threshold: float) -> int | None:
+def confirmed_at(completion: np.ndarray, threshold: float) -> int | None:
+    """Query at which ``CONFIRM`` completed queries in a row make a success; None: never."""
     rule = SuccessConfirmation(threshold, CONFIRM)
     return next((index for index, score in enumerate(completion) if rule.add(float(score))), None)
 
@@ -129,4 +142,4 @@ def _all(episodes: Sequence[ScoredEpisode], head: RewardHead) -> np.ndarray:
 
 
 def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
+    return float(part / whole) if whole else math.nan

@@ -28,18 +28,18 @@ class Trajectory:
     Attributes:
         name: the file's ``traj_dir``.
         task: task sentence.
-        success: the episode succeeded at some time.
+        success: the episode succeeded at some time; None: nobody knows.
         score_t: (Q,) control step of each score.
         scores: (Q,) the scores; NaN: the model gave none.
         oracle_t: (T,) control steps.
         oracle_reward: (T,) privileged reward per step.
         cumulative: (T,) its running sum.
-        total: total oracle reward.
+        total: total oracle reward; NaN: there is no oracle.
     """
 
     name: str
     task: str
-    success: bool
+    success: bool | None
     score_t: np.ndarray
     scores: np.ndarray
     oracle_t: np.ndarray
@@ -98,15 +98,18 @@ def _trajectory(mode: str, entry: Mapping[str, Any]) -> Trajectory:
         cumulative = np.cumsum(reward)
     scores_key, value_key = _KEYS[mode]
     scores = entry.get(scores_key) or []
+    score_t, oracle_t = _column(scores, "t", math.nan), _column(steps, "t", math.nan)
+    if not all(np.isfinite(numbers).all() for numbers in (score_t, oracle_t, reward, cumulative)):
+        raise ValueError(f"{entry.get('traj_dir', '')}: a step without t, or an oracle reward that is not finite")
     success = summary.get("success_once")
     total = summary.get("total_oracle_reward")
     return Trajectory(
         name=str(entry.get("traj_dir", "")),
         task=str(summary.get("task_description", "")),
         success=bool(success) if success is not None else any(bool(step.get("success")) for step in steps),
-        score_t=_column(scores, "t", math.nan),
+        score_t=score_t,
         scores=_column(scores, value_key, math.nan),
-        oracle_t=_column(steps, "t", math.nan),
+        oracle_t=oracle_t,
         oracle_reward=reward,
         cumulative=cumulative,
         total=float(total) if total is not None else float(cumulative[-1]) if len(cumulative) else 0.0,

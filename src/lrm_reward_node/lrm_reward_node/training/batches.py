@@ -49,6 +49,10 @@ class Batcher:
         self.device = device
         self.ids, self.spots, self.starts, self.ends = prompts.arrays()
 
+    def reseed(self, seed: int) -> None:
+        """Draw anew, the same batches for the same seed."""
+        self.rng = np.random.default_rng(seed)
+
     def draw(self, counts: Mapping[str, int]) -> TextBatch:
         """A batch with ``counts[name]`` samples of each named pool."""
         parts = [

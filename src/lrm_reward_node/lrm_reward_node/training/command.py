@@ -44,6 +44,8 @@ class Options:
     device: str = ""
     seed: int = 0
     minutes: float = 0.0
+    scale: float = 1.0
+    threads: int = 0
     resume: bool = False
     start: Path | None = None
     bf16: bool = False
@@ -53,6 +55,8 @@ def train(options: Options) -> int:
     """Collect, train, evaluate; figures go to ``work/quality.json`` and to standard output. Returns an exit code."""
     preset = _preset(options)
     device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if options.threads:
+        torch.set_num_threads(options.threads)
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
     if preset.evaluation_episodes and importlib.util.find_spec("torchvision") is None:
@@ -124,6 +128,9 @@ def _preset(options: Options) -> Preset:
     if options.preset not in PRESETS:
         raise BadInput("--preset", options.preset, f"one of {sorted(PRESETS)}")
     preset = PRESETS[options.preset].adapted() if options.start else PRESETS[options.preset]
+    if not options.scale > 0.0:
+        raise BadInput("--scale", options.scale, "a number above 0")
+    preset = preset.scaled(options.scale)
     if options.episodes:
         preset = dataclasses.replace(preset, episodes=options.episodes)
     if options.evaluation_episodes >= 0:

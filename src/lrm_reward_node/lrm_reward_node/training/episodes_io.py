@@ -25,7 +25,7 @@ def folder_source(folder: Path) -> EpisodeSource:
     """Episodes from ``folder/<split>/*.npz``, in the order of their names."""
 
     def read(split: str, episodes: int, workers: int) -> Iterator[EpisodeRecord]:
-        paths = sorted((folder / split).glob("*.npz"))[:episodes]
+        paths = sorted(p for p in (folder / split).glob("*.npz") if not p.stem.endswith(".part"))[:episodes]
         if not paths:
             raise BadInput("--episodes-npz", str(folder), f"a folder with {split}/*.npz")
         return (load_episode(path) for path in paths)
@@ -43,7 +43,9 @@ def save_episode(path: Path, episode: EpisodeRecord) -> None:
         else:
             arrays[field.name] = json.dumps(value) if field.name == "labels" else value
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(path, **arrays)
+    part = path.with_name(f"{path.stem}.part.npz")
+    np.savez_compressed(part, **arrays)
+    part.rename(path)  # a kill leaves no half of an episode under the name of one
 
 
 def load_episode(path: Path) -> EpisodeRecord:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -19,6 +19,16 @@ LOG_EVERY = 50
 
 Loss = Callable[[int], tuple[Tensor, Mapping[str, Tensor]]]
 """Gives the loss of a batch of the given size, and figures to log."""
+
+
+class Draws(Protocol):
+    """Sources of random numbers whose state goes into a checkpoint, so that a stage goes on as if never interrupted."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Their state, of tensors and text."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put them into a state that :meth:`state_dict` gave."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,7 @@ class StageRunner:
         module: torch.nn.Module,
         loss: Loss,
         resume: bool,
+        draws: Draws | None = None,
     ) -> None:
         """Train the parameters of ``module`` that want gradients.
 
@@ -87,6 +98,7 @@ class StageRunner:
             module: what is trained and checkpointed.
             loss: see :data:`Loss`.
             resume: go on from the stage's checkpoint when there is one.
+            draws: what ``loss`` draws from.
         """
         trained = [p for p in module.parameters() if p.requires_grad]
         fused = trained[0].device.type == "cuda"
@@ -96,11 +108,13 @@ class StageRunner:
             saved = self.load(name, "part", module)
             optimizer.load_state_dict(saved["optimizer"])
             state = StageState(**saved["state"])
-        self._steps(_Stage(name, params, module, loss, optimizer), state)
+            if draws is not None:
+                draws.load_state_dict(saved["draws"])
+        self._steps(_Stage(name, params, module, loss, optimizer), state, draws)
         _save(self._path(name, "done"), {"weights": module.state_dict()})
         self._path(name, "part").unlink(missing_ok=True)
 
-    def _steps(self, stage: _Stage, state: StageState) -> None:
+    def _steps(self, stage: _Stage, state: StageState, draws: Draws | None) -> None:
         started, saved_at = time.monotonic() - state.elapsed_s, time.monotonic()
         with _Reporter(stage.name, self.folder, stage.params.steps) as reporter:
             while (done := stage.share_done(state)) < 1.0:
@@ -110,7 +124,8 @@ class StageRunner:
                 reporter.add(state, figures)
                 if time.monotonic() - saved_at > self.checkpoint_every_s:
                     part = {"weights": stage.module.state_dict(), "optimizer": stage.optimizer.state_dict()}
-                    _save(self._path(stage.name, "part"), {**part, "state": vars(state)})
+                    drawn = {} if draws is None else {"draws": draws.state_dict()}
+                    _save(self._path(stage.name, "part"), {**part, **drawn, "state": vars(state)})
                     saved_at = time.monotonic()
 
     def _path(self, name: str, kind: str) -> Path:

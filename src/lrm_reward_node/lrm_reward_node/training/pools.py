@@ -152,7 +152,8 @@ def _yes_no(prompts: PromptTable, rows: np.ndarray, frames: np.ndarray, answer: 
 def _other_tasks(table: FrameTable, prompts: PromptTable) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Rows and frames of trained tasks that name another object or container of the scene, by answer (0 no, 1 yes).
 
-    Only sentences that are trained anyway are asked, so that a held-out pair stays unseen.
+    Only sentences that are trained anyway are asked, so that a held-out pair stays unseen, and only those that put
+    something into a container, because what the answer says is whether it lies there.
     """
     trained = set(table.tasks)
     rows: dict[int, list[np.ndarray]] = {0: [], 1: []}
@@ -170,7 +171,7 @@ def _other_tasks(table: FrameTable, prompts: PromptTable) -> dict[int, tuple[np.
 def _row_of(
     table: FrameTable, prompts: PromptTable, episode: int, thing: int, container: int, trained: set[str]
 ) -> int:
-    if (table.names[episode] < 0).any():
+    if (table.names[episode] < 0).any() or not table.put[episode]:
         return -1
     task = table.tasks[episode]
     for slot, replacement in ((0, thing), (2, 2 + container)):

@@ -35,6 +35,20 @@ class Preset:
 
         return replace(self, see=replace(self.see, steps=0), read=shorter(self.read), adapt=shorter(self.adapt))
 
+    def scaled(self, factor: float) -> Preset:
+        """The same run with ``factor`` times as many episodes and steps, at least one of each."""
+
+        def longer(stage: StageParams) -> StageParams:
+            return replace(stage, steps=max(1, round(stage.steps * factor)))
+
+        return replace(
+            self,
+            episodes=max(1, round(self.episodes * factor)),
+            see=longer(self.see),
+            read=longer(self.read),
+            adapt=longer(self.adapt),
+        )
+
     def within(self, minutes: float) -> Preset:
         """The same run with a time budget for all stages together, shared as 1 : 4 : 1 (the adapters' third each)."""
         share = minutes / 6.0
@@ -54,12 +68,13 @@ PRESETS = {
         read=StageParams(16000, 768, 8e-4, minutes=4.2),
         adapt=StageParams(3000, 512, 8e-4, minutes=0.35),
     ),
+    # No minutes: steps alone decide, so that the same seed and threads give the same weights on every machine.
     "cpu": Preset(
-        episodes=900,
+        episodes=1800,
         evaluation_episodes=100,
-        see=StageParams(1500, 32, 1e-3, minutes=6.0),
-        read=StageParams(4000, 32, 8e-4, minutes=24.0),
-        adapt=StageParams(400, 32, 1e-3, minutes=2.5),
+        see=StageParams(1500, 32, 1e-3),
+        read=StageParams(5000, 32, 8e-4),
+        adapt=StageParams(700, 32, 1e-3),
     ),
     "smoke": Preset(
         episodes=12,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,7 @@ class Training:
         self.runner = StageRunner(self.work)
         self.generator = torch.Generator(self.device).manual_seed(self.seed)
         self.batchers = make_batchers(self.table, self.tokenizer, self.preset.query_gap_frames, self.device, self.seed)
+        self.draws = StageDraws(self.generator, self.batchers, self.seed)
 
     def run(self) -> Path:
         """All stages, each skipped when it is already finished and ``resume`` is set; returns the checkpoint folder."""
@@ -179,6 +181,7 @@ class Training:
         """Stage 3: one LoRA adapter per head on the frozen backbone."""
         config = LoraConfig(r=self.preset.lora_rank, lora_alpha=2 * self.preset.lora_rank, target_modules=LORA_TARGETS)
         first, *others = [head.value for head in MODEL_HEADS]
+        torch.manual_seed(self.seed)  # of the adapters' first weights, whatever was drawn before
         peft = get_peft_model(self.model, config, adapter_name=first)
         for name in others:
             peft.add_adapter(name, config)
@@ -197,7 +200,8 @@ class Training:
             self.runner.load(name, "done", module)
             return
         module.train()
-        self.runner.run(name, params, module, loss, self.resume)
+        self.draws.start(name)
+        self.runner.run(name, params, module, loss, self.resume, self.draws)
 
     def _loss(self, shares: Mapping[str, float], train_vision: bool) -> Any:
         forward = Forward(self.model, self.table.frames, Augmentation(), self.generator, train_vision)
@@ -224,6 +228,33 @@ class Training:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16 or self.device.type == "cuda")
+
+
+@dataclass
+class StageDraws:
+    """Random numbers of augmentation and batches; every stage starts with its own, whatever ran before it."""
+
+    generator: torch.Generator
+    batchers: list[Batcher]
+    seed: int
+
+    def start(self, stage: str) -> None:
+        """Start the numbers of a stage."""
+        first = zlib.crc32(f"{stage} {self.seed}".encode())
+        self.generator.manual_seed(first)
+        for number, batcher in enumerate(self.batchers, 1):
+            batcher.reseed(first + number)
+
+    def state_dict(self) -> dict[str, Any]:
+        """See :class:`lrm_reward_node.training.loop.Draws`."""
+        states = [json.dumps(batcher.rng.bit_generator.state) for batcher in self.batchers]
+        return {"generator": self.generator.get_state(), "batchers": states}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See :class:`lrm_reward_node.training.loop.Draws`."""
+        self.generator.set_state(state["generator"])
+        for batcher, text in zip(self.batchers, state["batchers"], strict=True):
+            batcher.rng.bit_generator.state = json.loads(text)
 
 
 def tokenizer_for(table: FrameTable) -> PreTrainedTokenizerFast:

@@ -19,6 +19,10 @@ OBJECT_SLOTS, CONTAINER_SLOTS = (0, 1), (2, 3)
 HELD_DISTANCE_M = 0.05
 HELD_RISE_M = 0.012
 LYING_RISE_M = 0.03
+PUT = "put"
+"""Label ``verb`` of the tasks that put an object into a container; records without the label are such, too."""
+ENOUGH_FRAMES = 50
+"""Successful frames from which the radius of a container is read off; with fewer it is that of all containers."""
 
 
 @dataclass
@@ -39,6 +43,7 @@ class FrameTable:
         places: (F, 4, 3) m, positions of ``SLOTS``; NaN: absent.
         held: (F, 2) bool, the object is lifted in the gripper, for the object slots.
         tampered: (F,) bool, the picture is not what it seems; its names and places are absent, ``tcp`` is NaN.
+        put: (E,) bool, the task is to put the object into the container, so that success says that it is inside.
         inside: (F, 2, 2) 1 inside, 0 clearly not, -1 unclear or absent: object slot in container slot.
     """
 
@@ -55,6 +60,7 @@ class FrameTable:
     places: np.ndarray
     held: np.ndarray
     tampered: np.ndarray
+    put: np.ndarray
     inside: np.ndarray
 
     def __len__(self) -> int:
@@ -91,6 +97,7 @@ def build_table(episodes: Iterable[EpisodeRecord]) -> FrameTable:
     rise = places[:, OBJECT_SLOTS, 2] - places[first][:, OBJECT_SLOTS, 2]
     near = np.linalg.norm(places[:, OBJECT_SLOTS] - tcp[:, None], axis=-1) < HELD_DISTANCE_M
     held = near & (rise > HELD_RISE_M)
+    put = np.array([episode.labels.get("verb", PUT) == PUT for episode in kept])
     return FrameTable(
         frames=torch.cat([torch.from_numpy(np.ascontiguousarray(episode.front)) for episode in kept]),
         tasks=[episode.task for episode in kept],
@@ -104,8 +111,9 @@ def build_table(episodes: Iterable[EpisodeRecord]) -> FrameTable:
         gripper_m=np.concatenate([episode.states[:, 5] for episode in kept]),
         places=places,
         held=held,
+        put=put,
         tampered=np.repeat([TAMPERED in episode.labels for episode in kept], lengths),
-        inside=_inside(places, names[episode_index], success, held, rise),
+        inside=_inside(places, names[episode_index], put[episode_index], success, held, rise),
     )
 
 
@@ -119,19 +127,21 @@ def _places(episode: EpisodeRecord) -> np.ndarray:
 
 
 def _inside(
-    places: np.ndarray, names: np.ndarray, success: np.ndarray, held: np.ndarray, rise: np.ndarray
+    places: np.ndarray, names: np.ndarray, put: np.ndarray, success: np.ndarray, held: np.ndarray, rise: np.ndarray
 ) -> np.ndarray:
-    """How far from a container's centre an object still lies inside is read off the successful frames."""
+    """How far from a container's centre an object still lies inside is read off the successful frames of "put"."""
     away = np.linalg.norm(places[:, OBJECT_SLOTS, None, :2] - places[:, None, CONTAINER_SLOTS, :2], axis=-1)
-    overall = float(np.quantile(away[success, 0, 0], 0.98))
+    placed = success & put
+    overall = float(np.quantile(away[placed, 0, 0], 0.98)) if placed.any() else np.nan
     radius = np.full(int(names.max()) + 1, overall)
-    for container in np.unique(names[success, CONTAINER_SLOTS[0]]):
-        radius[container] = np.quantile(away[success & (names[:, CONTAINER_SLOTS[0]] == container), 0, 0], 0.98)
+    for container, frames in zip(*np.unique(names[placed, CONTAINER_SLOTS[0]], return_counts=True), strict=True):
+        if frames >= ENOUGH_FRAMES:
+            radius[container] = np.quantile(away[placed & (names[:, CONTAINER_SLOTS[0]] == container), 0, 0], 0.98)
     reach = radius[names[:, CONTAINER_SLOTS]][:, None, :]
     lying = ~held[:, :, None] & (rise < LYING_RISE_M)[:, :, None]
     result = np.full(away.shape, -1, np.int8)
     result[(away > 1.3 * reach) | np.broadcast_to(held[:, :, None], away.shape)] = 0
     result[lying & (away < 0.9 * reach)] = 1
     result[~np.isfinite(away)] = -1
-    result[:, 0, 0] = success  # the named pair has exact truth
+    result[put, 0, 0] = success[put]  # the named pair has exact truth
     return result

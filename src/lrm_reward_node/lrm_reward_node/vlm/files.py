@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +19,16 @@ _UNPICKLED = "Weights in pickle files (*.bin, *.pt) can run code and are not rea
 IMAGE_PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 """Either will do: the second is what transformers 5 writes."""
 PROCESSOR_FILES = ("tokenizer.json", "tokenizer_config.json", *IMAGE_PROCESSOR_FILES, "chat_template.jinja")
+COPIED_FILES = (
+    *PROCESSOR_FILES,
+    "video_preprocessor_config.json",
+    "chat_template.json",
+    "vocab.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+"""What a processor may consist of; copied as it is, so that any server reads what it would have read."""
 
 
 def resolve_folder(field: str, path: str) -> Path:
@@ -94,6 +105,13 @@ def has_processor(folder: Path) -> bool:
     """True when a folder ships its own tokenizer and image processor."""
     images = any((folder / name).is_file() for name in IMAGE_PROCESSOR_FILES)
     return images and (folder / "tokenizer_config.json").is_file()
+
+
+def copy_processor(source: Path, target: Path) -> None:
+    """Copy the processor's files from one folder to another."""
+    for name in COPIED_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
 
 
 def weights_digest(folder: Path) -> str:

@@ -6,24 +6,12 @@ place of an adapter folder.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
-from lrm_reward_node.vlm.files import PROCESSOR_FILES, has_processor, head_folder, resolve_folder
+from lrm_reward_node.vlm.files import copy_processor, has_processor, head_folder, resolve_folder
 from lrm_reward_node.vlm.loading import load_checkpoint
-
-COPIED_FILES = (
-    *PROCESSOR_FILES,
-    "video_preprocessor_config.json",
-    "chat_template.json",
-    "vocab.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "added_tokens.json",
-)
-"""What a processor may consist of; copied as it is, so that any server reads what it would have read."""
 
 
 def merge(path: str, adapters: str | None, head: RewardHead, out: Path, device: str, dtype: str) -> None:
@@ -44,6 +32,4 @@ def merge(path: str, adapters: str | None, head: RewardHead, out: Path, device: 
     base = resolve_folder("model", path)
     own = head_folder(resolve_folder("adapters", adapters) if adapters else base, head)
     source = own if has_processor(own) else base
-    for name in COPIED_FILES:
-        if (source / name).is_file():
-            shutil.copyfile(source / name, out / name)
+    copy_processor(source, out)

@@ -52,8 +52,13 @@ class HeadProof:
     own_processor: bool
 
 
-def check_loaded(model: PeftModel, head: RewardHead, folder: Path, tensors: Mapping[str, Tensor]) -> tuple[str, ...]:
+def check_loaded(
+    model: PeftModel, head: RewardHead, folder: Path, tensors: Mapping[str, Tensor], adapter: str = ""
+) -> tuple[str, ...]:
     """Every tensor of the file is in the model exactly once, none is missing, and some ``lora_B`` is not zero.
+
+    Args:
+        adapter: its name in the model; empty: that of the head.
 
     Returns:
         The modules whose ``lora_B`` is all zero.
@@ -62,7 +67,7 @@ def check_loaded(model: PeftModel, head: RewardHead, folder: Path, tensors: Mapp
         HalfLoaded: one of these does not hold.
     """
     field, allowed = f"{head.value} adapter", "an adapter of which every tensor was loaded"
-    loaded = get_peft_model_state_dict(model, adapter_name=head.value)
+    loaded = get_peft_model_state_dict(model, adapter_name=adapter or head.value)
     if strange := sorted(set(tensors) - set(loaded)):
         raise HalfLoaded(field, str(folder), allowed, f"Not used: {strange[0]} and {len(strange) - 1} more.")
     if missing := sorted(set(loaded) - set(tensors)):

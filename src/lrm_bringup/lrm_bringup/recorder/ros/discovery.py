@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import rclpy.qos
+from rclpy.callback_groups import CallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 
 from lrm_bringup.recorder.bag import Topic
@@ -18,11 +21,28 @@ OUTSIDE_NAMESPACE = ("/clock", "/diagnostics", "/rosout", "/tf", "/tf_static")
 """Topics that belong to every robot."""
 _LARGE = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage", "sensor_msgs/msg/PointCloud2")
 _LARGE_DEPTH, _DEPTH = 100, 1000
-"""Messages that wait for the executor: seconds of a fast topic, and not more images than memory can take."""
+"""Messages that wait to be taken: seconds of a fast topic, and not more images than memory can take."""
+_POLL_PERIOD_S = 0.02
+_AT_ONCE = 200
+"""Messages of one topic that are taken at once, so that a flood leaves the others their turn."""
 
 
-_AT_ONCE = 100
-"""Messages of one topic that are taken before the others get their turn."""
+class _Polled(CallbackGroup):
+    """Keeps subscriptions out of the executor's wait set.
+
+    The executor builds that set anew for every message; with some twenty topics this took most of a core.
+    """
+
+    def can_execute(self, entity: Any) -> bool:
+        """False for subscriptions; their events stay with the executor."""
+        return not isinstance(entity, Subscription)
+
+    def beginning_execution(self, entity: Any) -> bool:
+        """Nothing excludes anything."""
+        return True
+
+    def ending_execution(self, entity: Any) -> None:
+        """Nothing to give back."""
 
 
 class TopicFilter:
@@ -46,12 +66,13 @@ class TopicFilter:
 
 
 class Discovery:
-    """Subscribes every chosen topic once, as soon as it has a publisher.
+    """Subscribes every chosen topic once, as soon as it has a publisher, and takes what waits at a fixed rate.
 
     Args:
         node: the recorder.
         chosen: which names.
-        on_message: called with topic, arrival (wall time, nanoseconds) and serialized message.
+        on_message: called with topic, arrival (wall time, nanoseconds) and serialized message; in the order of
+            arrival among those that are taken together.
         on_unknown: called once with a topic and the reason why its type cannot be subscribed.
 
     Attributes:
@@ -66,7 +87,10 @@ class Discovery:
         on_unknown: Callable[[str, str], None],
     ) -> None:
         self._node, self._chosen, self._on_message, self._on_unknown = node, chosen, on_message, on_unknown
-        self._subscriptions: dict[str, Any] = {}
+        self._subscriptions: dict[str, Subscription | None] = {}
+        self._topics: dict[str, Topic] = {}
+        self._group = _Polled()
+        self._timer = node.create_timer(_POLL_PERIOD_S, self._poll, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.lost = 0
 
     @property
@@ -83,7 +107,9 @@ class Discovery:
                     self._subscribe(name, types[0], [publisher.qos_profile for publisher in publishers])
 
     def destroy(self) -> None:
-        """Drop all subscriptions."""
+        """Take what still waits, then drop all subscriptions."""
+        self._node.destroy_timer(self._timer)
+        self._poll()
         for subscription in filter(None, self._subscriptions.values()):
             self._node.destroy_subscription(subscription)
         self._subscriptions.clear()
@@ -97,31 +123,40 @@ class Discovery:
             return
         profile = _compatible(offered, _LARGE_DEPTH if type_name in _LARGE else _DEPTH)
         latched = profile.durability == rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL
-        topic = Topic(name, type_name, latched, tuple(_bag_qos(one) for one in offered))
-
-        def on_message(data: bytes, info: Mapping[str, Any]) -> None:
-            self._on_message(topic, int(info["received_timestamp"]), data)
-            self._take_waiting(topic)
-
+        self._topics[name] = Topic(name, type_name, latched, tuple(_bag_qos(one) for one in offered))
         # The default callbacks would only warn, and cost the executor two more things to look after per topic.
         events = SubscriptionEventCallbacks(message_lost=self._on_lost, use_default_callbacks=False)
         self._subscriptions[name] = self._node.create_subscription(
-            message_class, name, on_message, profile, raw=True, event_callbacks=events
+            message_class, name, _never_called, profile, callback_group=self._group, event_callbacks=events, raw=True
         )
 
-    def _take_waiting(self, topic: Topic) -> None:
-        """What waits behind a message: the executor would look at every topic again before it takes the next one."""
-        subscription = self._subscriptions[topic.name]
-        for _ in range(_AT_ONCE):
-            with subscription.handle:
-                taken = subscription.handle.take_message(subscription.msg_type, True)
-            if taken is None:
-                return
-            data, info = taken
-            self._on_message(topic, int(info["received_timestamp"]), data)
+    def _poll(self) -> None:
+        taken = [
+            (stamp_ns, self._topics[name], data)
+            for name, subscription in self._subscriptions.items()
+            if subscription is not None
+            for stamp_ns, data in _waiting(subscription)
+        ]
+        for stamp_ns, topic, data in sorted(taken, key=lambda one: one[0]):
+            self._on_message(topic, stamp_ns, data)
 
     def _on_lost(self, info: Any) -> None:
         self.lost += info.total_count_change
+
+
+def _waiting(subscription: Subscription) -> Iterator[tuple[int, bytes]]:
+    """Arrival and bytes of what waits at a subscription."""
+    with subscription.handle:
+        for _ in range(_AT_ONCE):
+            taken = subscription.handle.take_message(subscription.msg_type, True)
+            if taken is None:
+                return
+            data, info = taken
+            yield int(info["received_timestamp"]), data
+
+
+def _never_called(data: bytes) -> None:
+    raise AssertionError("the executor does not look at polled subscriptions")
 
 
 def _message_class(type_name: str) -> Any:

@@ -49,7 +49,9 @@ class GraphParameters:
         for full in [full for full in self._asked if full not in present]:
             self._asked.pop(full).close()
         for full in present:
-            self._asked.setdefault(full, _Request(self._node, full, self._take)).look()
+            if full not in self._asked:
+                self._asked[full] = _Request(self._node, full, self._take)
+            self._asked[full].look()
 
     def destroy(self) -> None:
         """Give up what is not answered, and stop listening."""
@@ -73,7 +75,7 @@ class GraphParameters:
 class _Request:
     """The names, then the values, of one node's parameters.
 
-    Its clients stay until :meth:`close`: a node that answers late must not wait for one that is gone.
+    Its clients stay until it is answered: a node that answers late must not wait for one that is gone.
     """
 
     def __init__(self, node: Node, full: str, done: Callable[[str, dict[str, Any]], None]) -> None:
@@ -87,7 +89,10 @@ class _Request:
 
     def look(self) -> None:
         """Called now and then: asks as soon as the service is there, and again, ever more seldom, without an answer."""
-        if self._answered or not self._clients[-1].service_is_ready():
+        if self._answered:
+            self.close()
+            return
+        if not self._clients[-1].service_is_ready():
             return
         if self._looks_left == 0:
             self._looks_left, self._patience = self._patience, 2 * self._patience
@@ -97,8 +102,8 @@ class _Request:
     def close(self) -> None:
         """Wait no longer."""
         self._answered = True
-        for client in self._clients:
-            self._node.destroy_client(client)
+        while self._clients:
+            self._node.destroy_client(self._clients.pop())
 
     def _prepare(self, kind: Any, service: str, request: Any, then: Callable[[Any], None]) -> None:
         client = self._node.create_client(kind, f"{self._full}/{service}")

@@ -52,7 +52,8 @@ class BagEvents:
         self._cameras = {topic: camera_name(topic.name) for topic in chosen}
         self.cameras = tuple(self._cameras.values())
         self.frames = sum(self.bag.counts[topic] for topic in chosen)
-        self._status = nearest(self._of_type("lrm_msgs/msg/EpisodeStatus"), chosen[0].name)
+        self._camera_topic = chosen[0].name
+        self._status = self.topic_of("lrm_msgs/msg/EpisodeStatus")
         self._rewards = self._reward_topics(chosen[0].name)
         self._newest: dict[str, tuple[int, int]] = {}
         # A simulated clock is meant to differ from the wall clock of the log.
@@ -75,6 +76,10 @@ class BagEvents:
         namespace = known[0].name.partition("/reward/" if self._rewards else "/episode_status")[0] if known else ""
         below = f"{namespace}/reward/"
         return RewardTopics(namespace, tuple(t for t in self._of_type(REWARD_TYPE) if t.name.startswith(below)))
+
+    def topic_of(self, msgtype: str) -> RecordedTopic | None:
+        """The topic of this type that belongs to the robot of the camera; None: the bag has none."""
+        return nearest(self._of_type(msgtype), self._camera_topic)
 
     def events(self) -> Iterator[Event]:
         """Frames, episodes and recorded rewards, in the order of the bag."""

@@ -1,0 +1,235 @@
+"""A whole run: what to train on, the heads one after the other, figures and card. Started again, it goes on."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import shlex
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import PartialState
+from transformers.utils import logging as hf_logging
+
+from lrm_core.errors import BadInput
+from lrm_core.resources import config_path, model_path
+from lrm_core.rewards import MODEL_HEADS, RewardHead
+from lrm_reward_node.checkpoint import SHIPPED_MODEL
+from lrm_reward_node.data.samples import open_samples
+from lrm_reward_node.data.summary import Summary, read_summary
+from lrm_reward_node.finetune import plan as planning
+from lrm_reward_node.finetune.adapter import Start
+from lrm_reward_node.finetune.card import METRICS, figure_table, write_card
+from lrm_reward_node.finetune.config import TrainConfig, load
+from lrm_reward_node.finetune.disk import room, write_json
+from lrm_reward_node.finetune.few_shot import FewShot, choose
+from lrm_reward_node.finetune.head import Job, train_head
+from lrm_reward_node.finetune.questions import Items
+from lrm_reward_node.vlm.files import digest_of, head_files, head_folder, resolve_folder, weights_digest
+
+WORK, RUN = "training", "run.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that is known before training.
+
+    Attributes:
+        items: head -> samples to train on, and held-out ones.
+        few_shot: the choice of episodes; None for a whole training set.
+    """
+
+    args: argparse.Namespace
+    config: TrainConfig
+    start: Start
+    summary: Summary
+    items: dict[RewardHead, tuple[Items, Items | None]]
+    few_shot: FewShot | None
+
+    @property
+    def out(self) -> Path:
+        """Folder of the adapters."""
+        return Path(self.args.out)
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train what the options ask for; 0 when all of it is written.
+
+    Raises:
+        BadInput: an option, the configuration, the data or the base cannot be used, or the disk is full.
+    """
+    started = time.monotonic()
+    hf_logging.set_verbosity_error()
+    run, state = prepare(args), PartialState(cpu=args.device == "cpu")
+    if state.is_main_process:
+        planning.print_plan(_plans(run, state.num_processes), run.config)
+    if args.dry_run:
+        return 0
+    if state.is_main_process:
+        _begin(run)
+    state.wait_for_everyone()
+    results = {head.value: train_head(_job(run, head), _tell(state)) for head in run.config.heads}
+    if state.is_main_process:
+        with room(run.out):
+            _finish(run, results)
+        _report(run, results, time.monotonic() - started)
+    state.wait_for_everyone()
+    return 0
+
+
+def prepare(args: argparse.Namespace) -> Run:
+    """Read and check configuration, base and data; nothing is loaded or written."""
+    config = load(args.config or config_path("train/few-shot.yaml" if args.episodes else "train/tiny.yaml"))
+    start = _start(args.start, config)
+    summary = read_summary(args.data)
+    few_shot = None
+    if args.episodes:
+        if config.evaluation.every:
+            fix = "What is measured on must not choose a checkpoint: set it to 0."
+            raise BadInput("evaluation.every", config.evaluation.every, "0 with --episodes", fix)
+        samples = {head: open_samples(args.data, head.value, args.split) for head in MODEL_HEADS}
+        few_shot = choose(samples, args.episodes, args.task)
+        items: dict[RewardHead, tuple[Items, Items | None]] = {
+            head: _limited(few_shot.items(samples[head]), config.evaluation.samples) for head in config.heads
+        }
+    else:
+        items = {head: _whole(args.data, head, config) for head in config.heads}
+    for head, (training, _) in items.items():
+        if not len(training):
+            fix = "Leave the head out of heads, or build a training set that has it; lrm data report counts."
+            raise BadInput("--data", str(args.data), f"samples of {head.value} to train on", fix)
+        start.adapter(head)
+    return Run(args, config, start, summary, items, few_shot)
+
+
+def _whole(folder: Path, head: RewardHead, config: TrainConfig) -> tuple[Items, Items | None]:
+    training = Items(open_samples(folder, head.value, "train"))
+    if not config.evaluation.every:
+        return training, None
+    samples = open_samples(folder, head.value, config.evaluation.split)
+    if not len(samples):
+        fix = "Give it a share in the manifest, or set evaluation.every to 0: then nothing is held out."
+        raise BadInput("evaluation.split", config.evaluation.split, f"a split with samples of {head.value}", fix)
+    return _limited((training, Items(samples, scored=True)), config.evaluation.samples)
+
+
+def _limited(items: tuple[Items, Items], most: int) -> tuple[Items, Items]:
+    """At most ``most`` held-out samples, evenly spread."""
+    training, held_out = items
+    spread = np.unique(np.linspace(0, len(held_out) - 1, min(most, len(held_out))).astype(np.int64))
+    return training, Items(held_out.samples, held_out.index[spread], scored=True)
+
+
+def _start(given: str, config: TrainConfig) -> Start:
+    """Base and adapters: a checkpoint with a base is both."""
+    adapters = resolve_folder("--from", given) if given else None
+    whole = adapters is not None and (adapters / "config.json").is_file()
+    path = config.base.path or (given if whole else str(model_path(SHIPPED_MODEL)))
+    name = path if not Path(path).is_dir() else ""
+    return Start(resolve_folder("base.path", path), adapters, name)
+
+
+def _job(run: Run, head: RewardHead) -> Job:
+    training, held_out = run.items[head]
+    return Job(run.config, head, run.start, training, held_out, run.out, run.out / WORK, run.args.device)
+
+
+def _plans(run: Run, devices: int) -> list[planning.HeadPlan]:
+    found = []
+    for head, (training, held_out) in run.items.items():
+        counts = planning.by_source(run.summary.samples, head, "train")
+        if run.few_shot is not None:
+            counts = {f"{len(run.few_shot.chosen)} episodes": len(training)}
+        found.append(planning.plan_head(run.config, head, run.start, training, held_out, counts, devices))
+    return found
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    """What a run that goes on has to share with the one before."""
+    base, adapters = run.start.base, run.start.adapters
+    folders = [head_folder(adapters, head) for head in run.config.heads] if adapters else []
+    return {
+        "config": json.loads(json.dumps(dataclasses.asdict(run.config))),
+        "base": run.start.name or _local_name(base),
+        "base_digest": weights_digest(base),
+        "from": digest_of([file for folder in folders for file in head_files(folder)]) if folders else "",
+        "manifest": run.summary.manifest,
+        "splits_by": run.summary.splits_by,
+        "index": run.summary.index,
+        "episodes": [list(key) for key in run.few_shot.chosen] if run.few_shot else [],
+        "tasks": list(run.few_shot.tasks) if run.few_shot else [],
+    }
+
+
+def _begin(run: Run) -> None:
+    """Note what is run, or compare it with the run that is gone on with."""
+    if run.args.overwrite:
+        for name in (WORK, *(head.value for head in MODEL_HEADS)):
+            shutil.rmtree(run.out / name, ignore_errors=True)
+    facts, path = _facts(run), run.out / WORK / RUN
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        for name, value in facts.items():
+            if before.get(name) != value:
+                fix = f"It was begun with another {name}: give another folder, or --overwrite to begin again."
+                raise BadInput("--out", str(run.out), "a folder of the same run, or a new one", fix)
+        return
+    if any((run.out / head.value).exists() for head in MODEL_HEADS):
+        raise BadInput("--out", str(run.out), "a new folder", "It holds adapters of something else.")
+    with room(run.out.absolute().parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, facts)
+
+
+def _finish(run: Run, results: dict[str, Any]) -> None:
+    """Heads that were not trained are those that were gone on from; figures and card beside them."""
+    for head in MODEL_HEADS:
+        source = run.start.adapter(head) if head not in run.config.heads else None
+        if source is not None and not (run.out / head.value).exists():
+            shutil.copytree(source, run.out / head.value)
+    facts = _facts(run) | {"command": _command()}
+    write_json(run.out / METRICS, {"heads": results, "run": facts})
+    write_card(run.out, facts, results, run.summary.samples)
+
+
+def _local_name(base: Path) -> str:
+    """Another machine has the shipped base too; it does not have the folders of this one."""
+    shipped = model_path(SHIPPED_MODEL)
+    return f"models/{SHIPPED_MODEL}" if base.resolve() == shipped.resolve() else ""
+
+
+def _command() -> str:
+    launched = Path(sys.argv[0]).name == "__main__.py"
+    program = ["python", "-m", "lrm_reward_node.finetune"] if launched else ["lrm"]
+    return shlex.join([*program, *sys.argv[1:]])
+
+
+def _report(run: Run, results: dict[str, Any], seconds: float) -> None:
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    header, rows = figure_table(results)
+    table = Table(*header, title="held-out figures, 95 % intervals by episode", box=SIMPLE)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+    console.print(table if rows else "nothing was held out: there are no figures")
+    console.print(f"{seconds:.0f} s", highlight=False)
+    missing = [head.value for head in MODEL_HEADS if not (run.out / head.value).exists()]
+    if missing:
+        console.print(f"no adapter for {', '.join(missing)}: the reward node needs all three", highlight=False)
+    print(run.out)
+
+
+def _tell(state: PartialState) -> Any:
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    return lambda text: console.print(text, highlight=False) if state.is_main_process else None
