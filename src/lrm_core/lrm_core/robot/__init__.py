@@ -5,7 +5,6 @@ from lrm_core.robot.reading import load_robot, robot_names, robot_path
 from lrm_core.robot.sections import (
     CameraSpec,
     CommandSpec,
-    DatasetSpec,
     GripperSpec,
     JointSpec,
     ResetSpec,
@@ -14,6 +13,6 @@ from lrm_core.robot.sections import (
 )
 
 __all__ = [
-    "CameraSpec", "CommandSpec", "DatasetSpec", "GripperSpec", "JointSpec", "ResetSpec", "RobotContract", "StateSpec",
+    "CameraSpec", "CommandSpec", "GripperSpec", "JointSpec", "ResetSpec", "RobotContract", "StateSpec",
     "ToolSpec", "load_robot", "robot_names", "robot_path",
 ]  # fmt: skip

@@ -12,7 +12,6 @@ from lrm_core.errors import BadInput
 from lrm_core.robot.sections import (
     CameraSpec,
     CommandSpec,
-    DatasetSpec,
     GripperSpec,
     JointSpec,
     ResetSpec,
@@ -50,7 +49,6 @@ class RobotContract:
     cameras: tuple[CameraSpec, ...]
     tool: ToolSpec
     reset: ResetSpec
-    dataset: DatasetSpec
     limits: SafetyLimits
 
     @property
@@ -96,6 +94,11 @@ class RobotContract:
     def is_direct(self) -> bool:
         """The robot listens to the stage's own ``command``, as it is."""
         return self.command.topic == COMMAND
+
+    @property
+    def camera_features(self) -> dict[str, str]:
+        """Camera -> feature of a LeRobotDataset."""
+        return {camera.name: camera.feature or f"observation.images.{camera.name}" for camera in self.cameras}
 
     def camera(self, name: str) -> CameraSpec:
         """The camera of that name.

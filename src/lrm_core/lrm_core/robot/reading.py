@@ -15,7 +15,6 @@ from lrm_core.robot.sections import (
     REQUIRED,
     CameraSpec,
     CommandSpec,
-    DatasetSpec,
     GripperSpec,
     JointSpec,
     ResetSpec,
@@ -28,7 +27,6 @@ S = TypeVar("S")
 
 _SECTIONS: dict[str, type] = {
     "state": StateSpec, "command": CommandSpec, "gripper": GripperSpec, "tool": ToolSpec, "reset": ResetSpec,
-    "dataset": DatasetSpec,
 }  # fmt: skip
 _KEYS = dict.fromkeys(["base_frame", "joints", *_SECTIONS, "cameras"])
 _TOPIC = re.compile(r"/?[A-Za-z_~][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")

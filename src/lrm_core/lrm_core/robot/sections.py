@@ -87,7 +87,7 @@ class CameraSpec:
     height: int = param(0, "Pixels; 0: any.", low=0, high=16384)
     min_rate_hz: float = param(5.0, "Slower than this is a fault.", unit="Hz", low=0.1, high=1000.0)
     max_age_s: float = param(0.5, "A stamp older than this on arrival is a fault.", unit="s", low=0.001, high=60.0)
-    feature: str = param("", "Feature of a LeRobotDataset; empty: observation.images.<name>.")
+    feature: str = param("", "Feature of the policy and its LeRobotDataset; empty: observation.images.<name>.")
 
 
 @dataclass(frozen=True)
@@ -111,14 +111,6 @@ class ResetSpec:
         choices=RESETS,
     )
     service: str = param("reset", "Name of the service, for kind service.")
-
-
-@dataclass(frozen=True)
-class DatasetSpec:
-    """Features of a LeRobotDataset that hold the joints; those of the cameras stand with the cameras."""
-
-    state: str = param("observation.state", "Measured joints.")
-    action: str = param("action", "Commanded joints.")
 
 
 REQUIRED: dict[str, tuple[str, ...]] = {

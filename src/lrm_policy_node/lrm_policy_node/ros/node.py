@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from lrm_core.episode_machine import EpisodeMachine
@@ -26,7 +26,7 @@ from lrm_policy_node.runtime.run import Run, RunEnd, RunOrder, RunResult, check_
 from lrm_policy_node.runtime.weights import WeightsBox
 from lrm_policy_node.runtime.world import EpisodeOrder
 
-PolicyLoader = Callable[[str, str], Policy]
+PolicyLoader = Callable[[str, str, Mapping[str, str]], Policy]
 
 
 class PolicyNode(LrmLifecycleNode[PolicyParams]):
@@ -36,7 +36,7 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
     stamps); beyond the safety stage's time-out the arm is held until the plan is there.
 
     Args:
-        load_policy: loads the base policy from its name and device.
+        load_policy: loads the base policy from its name, device and feature of each camera.
     """
 
     params_class = PolicyParams
@@ -55,7 +55,7 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         self._diagnostics = Diagnostics(self, params.policy)
         # Before the policy is loaded: discovery and latched topics take their time meanwhile.
         self._inputs = Inputs(self, params, robot, self._inbox, weights, self._diagnostics)
-        base = self._load_policy(params.policy, params.device)
+        base = self._load_policy(params.policy, params.device, robot.camera_features)
         _check_fit(robot, base)
         planner = ChunkPlanner(base, ResidualPolicy(), kinematics, params.call_interval, params.max_steps)
         self._can_refine = planner.can_refine
