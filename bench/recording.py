@@ -117,7 +117,7 @@ def running_loop(folder: Path, env: dict[str, str], domain_id: int) -> Iterator[
     parameters = {"autostart": True, "use_sim_time": False, "lockstep": False, "camera_noise": False}
     own = {"reward": {"state_dir": str(folder / "state")}, "learner": {"folder": str(folder / "learner")}}
     nodes = processes("sim")
-    specs = process_specs(nodes, Deployment(parameters=parameters), folder / "logs", env, parameters=own)
+    specs = process_specs(nodes, Deployment(parameters=parameters, own=own), folder / "logs", env)
     over, episodes = threading.Event(), list[str]()
     with Supervisor(specs) as supervisor:
         driver = Driver(Collector(lambda entry: None), domain_id)
@@ -154,11 +154,11 @@ def measure(seconds: float, loop: bool, parameters: dict[str, Any], folder: Path
     claim = DomainClaim()
     env = run_environment(claim.domain_id)
     own = {"recorder": {"out_dir": str(folder / "bags"), "topics": ["/*"], **parameters}}
-    deployment = Deployment(namespace=NAMESPACE, parameters={"autostart": True})
+    deployment = Deployment(namespace=NAMESPACE, parameters={"autostart": True}, own=own)
     with ExitStack() as stack:
         stack.callback(claim.release)
         episodes = stack.enter_context(running_loop(folder, env, claim.domain_id)) if loop else []
-        specs = process_specs([RECORDER], deployment, folder / "logs", env, parameters=own)
+        specs = process_specs([RECORDER], deployment, folder / "logs", env)
         supervisor = stack.enter_context(Supervisor(specs))
         command = [sys.executable, "-m", "bench.recording", "cameras", str(folder), str(seconds)]
         robot = subprocess.Popen(command, cwd=ROOT, env=env)

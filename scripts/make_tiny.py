@@ -4,7 +4,7 @@ Episodes, backbone, three adapters, calibration, golden scores, table of general
 stamped when it is done and skipped by the next call; episodes and training go on within their stage. The same
 configuration gives the same ``metrics.json``.
 
-    make tiny                                    # config/make-tiny.yaml, into out/tiny
+    make tiny                                    # config/make/tiny.yaml, into out/tiny
     make tiny ARGS='--scale 0.2 --out out/quick'
     scripts/run python scripts/make_tiny.py --set seed=1 --out out/tiny-1
 """
@@ -32,7 +32,7 @@ INTERRUPTED = 130
 
 @dataclass(frozen=True)
 class Plan:
-    """The configuration; the comments in ``config/make-tiny.yaml`` say what each field is."""
+    """The configuration; the comments in ``config/make/tiny.yaml`` say what each field is."""
 
     preset: str
     source: str
@@ -196,13 +196,13 @@ def read_plan(path: Path, changes: list[str]) -> Plan:
     try:
         found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise BadInput("--config", str(path), "a YAML file like config/make-tiny.yaml", str(error)) from error
+        raise BadInput("--config", str(path), "a YAML file like config/make/tiny.yaml", str(error)) from error
     for change in changes:
         name, sign, value = change.partition("=")
         if not sign:
             raise BadInput("--set", change, "name=value")
         found[name] = yaml.safe_load(value)
-    expected = yaml.safe_load((ROOT / "config" / "make-tiny.yaml").read_text(encoding="utf-8"))
+    expected = yaml.safe_load((ROOT / "config" / "make" / "tiny.yaml").read_text(encoding="utf-8"))
     for name in {*found, *expected}:
         if name not in expected or name not in found:
             raise BadInput("configuration", name, f"exactly the names {sorted(expected)}")
@@ -217,7 +217,7 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--config", type=Path, default=ROOT / "config" / "make-tiny.yaml")
+    add("--config", type=Path, default=ROOT / "config" / "make" / "tiny.yaml")
     add("--out", type=Path, default=Path("out/tiny"), help="folder of the run (default %(default)s)")
     add("--scale", type=float, default=1.0, help="factor on episodes and steps of the training; 1 is about 85 minutes")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="change one value of the configuration")

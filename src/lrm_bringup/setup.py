@@ -34,6 +34,7 @@ setup(
         "console_scripts": [
             "lrm = lrm_bringup.cli:main",
             "lrm_recorder = lrm_bringup.recorder.ros.node:main",
+            "lrm_player = lrm_bringup.player.ros.node:main",
         ],
         "lrm.episode_sources": [
             "bags = lrm_bringup.data.bag_source:SPEC",

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from lrm_bringup.arguments import ARGUMENTS, plan
 from lrm_bringup.graph import GRAPHS, Deployment, NodeProcess, overrides, processes, ros_arguments
 from lrm_bringup.parameters import CLASSES, params_class
 from lrm_bringup.start import process_specs
+from lrm_core.errors import BadInput
 from lrm_core.resources import config_path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,26 +75,111 @@ def test_parameter_values_come_through_yaml_as_they_are(value: Any) -> None:
     assert yaml.safe_load(word.removeprefix("name:=")) == value
 
 
-def test_the_launch_descriptions_start_what_lrm_up_starts() -> None:
-    launch = pytest.importorskip("launch", reason="launch is not installed here: no wheel of it exists")
+BAG = {"replay": {"bag": "some/bag"}}
+"""What a graph cannot do without."""
+
+
+def test_an_argument_reaches_the_nodes_that_take_it() -> None:
+    wanted = plan("robot", {"model": "mine", "cameras": "front, wrist", "robot": "so101", "policy": "act"})
+    given = {node.name: overrides(node, wanted.deployment) for node in wanted.nodes}
+    assert given["reward"]["cameras"] == ["front", "wrist"]
+    assert given["reward"]["model"] == "mine"
+    assert [name for name, values in given.items() if values.get("robot") == "so101"] == ["safety", "policy"]
+    assert [name for name, values in given.items() if values.get("policy") == "act"] == ["policy"]
+    assert all(values["autostart"] is True and values["use_sim_time"] is False for values in given.values())
+
+
+@pytest.mark.parametrize(
+    ("graph", "told"),
+    [("sim", {"sim", "policy"}), ("robot", {"policy"}), ("reward", {"reward"}), ("replay", {"reward"})],
+)
+def test_the_task_goes_to_who_decides_what_runs(graph: str, told: set[str]) -> None:
+    wanted = plan(graph, {"task": "stack the cubes", **BAG.get(graph, {})})
+    values = {node.name: overrides(node, wanted.deployment).get("task") for node in wanted.nodes}
+    assert {name for name, task in values.items() if task == "stack the cubes"} == told
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_every_argument_becomes_a_parameter_that_its_node_has(graph: str) -> None:
+    given = {"task": "t", "cameras": "front", "camera_noise": "true", "model": "m", "adapters": "a"}
+    wanted = plan(graph, (given if graph != "record" else {}) | BAG.get(graph, {}))
+    for node in wanted.nodes:
+        names = set(overrides(node, wanted.deployment)) - {"autostart", "use_sim_time"}
+        assert names <= set(params_class(node).__dataclass_fields__)
+
+
+@pytest.mark.parametrize(("time", "lockstep"), [("lockstep", True), ("realtime", False)])
+def test_only_a_simulation_in_lock_step_waits(time: str, lockstep: bool) -> None:
+    parameters = plan("sim", {"time": time}).deployment.parameters
+    assert (parameters["lockstep"], parameters["use_sim_time"]) == (lockstep, lockstep)
+
+
+def test_a_replay_follows_the_clock_of_the_bag_and_starts_without_memory() -> None:
+    wanted = plan("replay", {"bag": "some/bag", "rate": "0.5"})
+    reward, player = (overrides(node, wanted.deployment) for node in wanted.nodes)
+    assert (reward["use_sim_time"], reward["state_dir"]) == (True, "")
+    assert (player["bag"], player["rate"]) == ("some/bag", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("graph", "given", "named"),
+    [
+        ("sim", {"sim": "unreal"}, "argument sim is 'unreal': expected one of"),
+        ("sim", {"time": "fast"}, "argument time is 'fast': expected one of"),
+        ("sim", {"record": "yes"}, "argument record is 'yes': expected one of"),
+        ("sim", {"speed": "2"}, "argument speed is '2': expected one of the arguments"),
+        ("reward", {"robot": "so101"}, "reward has no use for it, sim and robot has"),
+        ("robot", {"time": "realtime"}, "robot has no use for it"),
+        ("robot", {"params": "missing.yaml"}, "argument params is 'missing.yaml'"),
+        ("replay", {}, "argument bag is ''"),
+        ("replay", {"bag": "b", "rate": "slow"}, "argument rate is 'slow': expected a number"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_named(graph: str, given: dict[str, str], named: str) -> None:
+    with pytest.raises(BadInput) as error:
+        plan(graph, given)
+    assert named in str(error.value)
+
+
+def test_every_argument_is_described_and_its_default_is_legal() -> None:
+    for argument in ARGUMENTS:
+        assert argument.meaning
+        assert not argument.choices or argument.default in argument.choices
+
+
+def test_the_options_of_lrm_up_are_the_launch_arguments() -> None:
+    from lrm_bringup.cli import parser
+    from lrm_bringup.commands.up import given
+
+    assert given(parser(["up"]).parse_args(["up", "sim"])) == {}
+    words = ["up", "replay", "BAG", "--no-autostart", "--params", "a", "--params", "b", "--discovery-range", "subnet"]
+    expected = {"bag": "BAG", "autostart": "false", "params": "a,b", "discovery_range": "subnet"}
+    assert given(parser(["up"]).parse_args(words)) == expected
+
+
+@pytest.mark.parametrize("graph", GRAPHS)
+def test_a_launch_description_starts_what_lrm_up_starts(graph: str) -> None:
+    launch = pytest.importorskip("launch.actions", reason="launch is not installed here: no wheel of it exists")
     pytest.importorskip("launch_ros", reason="launch_ros is not installed here: no wheel of it exists")
     from launch_ros.actions import Node
 
-    from lrm_bringup.ros_launch import deployment_of, launch_description
+    from launch import LaunchContext
+    from lrm_bringup.ros_launch import launch_description
 
-    for graph in GRAPHS:
-        context = launch.LaunchContext()
-        description = launch_description(graph)
-        given = {}
-        for entity in description.entities:
-            if isinstance(entity, launch.actions.DeclareLaunchArgument):
-                entity.execute(context)
-                given[entity.name] = context.launch_configurations[entity.name]
-        (function,) = [e for e in description.entities if isinstance(e, launch.actions.OpaqueFunction)]
-        nodes = [node for node in function.execute(context) if isinstance(node, Node)]
-        wanted = processes(graph)
-        assert [(node.node_package, node.node_executable) for node in nodes] == [
-            (node.package, node.executable) for node in wanted
-        ]
-        deployment = deployment_of(graph, given)
-        assert all(overrides(node, deployment)["autostart"] is True for node in wanted)
+    context = LaunchContext()
+    context.launch_configurations.update(BAG.get(graph, {}))
+    *declared, function = launch_description(graph).entities
+    for entity in declared:
+        assert isinstance(entity, launch.DeclareLaunchArgument)
+        entity.execute(context)
+    assert [entity.name for entity in declared] == [argument.name for argument in ARGUMENTS]
+    actions = function.execute(context)
+    nodes = [action for action in actions if isinstance(action, Node)]
+    wanted = plan(graph, BAG.get(graph, {}))
+    assert [(one.node_package, one.node_executable) for one in nodes] == [
+        (n.package, n.executable) for n in wanted.nodes
+    ]
+    for action in actions:
+        if isinstance(action, launch.SetEnvironmentVariable):
+            action.execute(context)
+    assert context.environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"

@@ -16,7 +16,7 @@ from lrm_reward_node.training import loop
 from make_tiny import ROOT, Run, read_plan
 from reward_episodes import synthetic_episode
 
-CONFIG = ROOT / "config" / "make-tiny.yaml"
+CONFIG = ROOT / "config" / "make" / "tiny.yaml"
 SMALL = [
     "preset=smoke", "source=test_make_tiny:episodes", "workers=1", "threads=1",
     "calibration_episodes=0", "generalisation_episodes=0",

@@ -204,7 +204,7 @@ COMMANDS = (
         "lrm diff out/demo/20260105-101500 out/demo/latest --html out/diff.html",
         "lrm_bringup.commands.diff",
     ),
-    Command(("doctor",), "check what this machine has and lacks", "lrm doctor", "lrm_bringup.commands.doctor"),
+    Command(("doctor",), "check what this machine has and lacks", "lrm doctor --json", "lrm_bringup.commands.doctor"),
     Command(
         ("params",),
         "list the parameters of every node",

@@ -13,29 +13,47 @@ from typing import IO
 from lrm_core.errors import LrmError
 from lrm_core.resources import config_path
 
-DDS_PROFILE = "dds/fastdds.xml"
+DDS_PROFILE, DDS_LOCAL_PROFILE = "dds/fastdds.xml", "dds/fastdds_localhost.xml"
+"""Transports for the network, and the same with no socket that another machine can reach."""
 DDS_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 """Fast DDS 2, which Jazzy uses, reads the first; version 3 the second. The other name is ignored without a word."""
 _LAST_DOMAIN = 101
 """Domains above meet the ports that Linux gives to outgoing connections (7400 + 250 · domain < 32768)."""
 
 
-def run_environment(domain_id: int | None, base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of the processes of one run on this machine.
+def run_environment(
+    domain_id: int | None, base: Mapping[str, str] | None = None, discovery_range: str = "auto"
+) -> dict[str, str]:
+    """The environment of the processes of one run.
 
     Args:
-        domain_id: DDS domain that isolates the run, or None to keep the user's and the network's discovery range.
+        domain_id: DDS domain that isolates the run on this machine, or None to keep the user's.
         base: environment to start from; default: this program's.
+        discovery_range: who may hear the nodes; see :func:`network_environment`.
     """
     env = dict(os.environ if base is None else base)
     env.setdefault("MUJOCO_GL", "egl")
     env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
-    for name in DDS_PROFILE_VARIABLES:
-        env.setdefault(name, str(config_path(DDS_PROFILE)))
     env["PYTHONUNBUFFERED"] = "1"
     if domain_id is not None:
-        env |= {"ROS_DOMAIN_ID": str(domain_id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
-    return env
+        env["ROS_DOMAIN_ID"], discovery_range = str(domain_id), "localhost"
+    return env | network_environment(discovery_range, env)
+
+
+def network_environment(discovery_range: str, base: Mapping[str, str]) -> dict[str, str]:
+    """Variables that decide who can reach the nodes. Nothing listens beyond this machine unless somebody asks for it.
+
+    The discovery range alone leaves the sockets open to the network; the profile for this machine closes them.
+
+    Args:
+        discovery_range: ``localhost``, ``subnet``, or ``auto``: what ``base`` says, else ``localhost``.
+        base: environment; a profile or peers that it names are kept.
+    """
+    asked = base.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "") if discovery_range == "auto" else discovery_range.upper()
+    wanted = asked or ("SUBNET" if base.get("ROS_STATIC_PEERS") or base.get("ROS_DISCOVERY_SERVER") else "LOCALHOST")
+    profile = str(config_path(DDS_LOCAL_PROFILE if wanted == "LOCALHOST" else DDS_PROFILE))
+    profiles = {name: base.get(name, profile) for name in DDS_PROFILE_VARIABLES}
+    return {"ROS_AUTOMATIC_DISCOVERY_RANGE": wanted, **profiles}
 
 
 class DomainClaim:

@@ -39,7 +39,7 @@ SAFETY = NodeProcess(
 )  # fmt: skip
 REWARD = NodeProcess(
     "reward", "lrm_reward_node", "lrm_reward_node", "lrm_reward_node.ros.node", "reward.yaml",
-    ("lockstep", "model", "camera_noise"),
+    ("lockstep", "model", "adapters", "cameras", "camera_noise"),
 )  # fmt: skip
 LEARNER = NodeProcess("learner", "lrm_policy_node", "lrm_learner", "lrm_policy_node.learner.ros.node", "learner.yaml")
 POLICY = NodeProcess(
@@ -47,6 +47,9 @@ POLICY = NodeProcess(
     ("lockstep", "robot", "policy"),
 )  # fmt: skip
 RECORDER = NodeProcess("recorder", "lrm_bringup", "lrm_recorder", "lrm_bringup.recorder.ros.node", "recorder.yaml")
+PLAYER = NodeProcess(
+    "player", "lrm_bringup", "lrm_player", "lrm_bringup.player.ros.node", "player.yaml", ("bag", "rate")
+)
 
 GRAPHS: dict[str, tuple[NodeProcess, ...]] = {
     # In starting order; stopping is the reverse: the policy lets go first, the recorder sees all.
@@ -54,14 +57,17 @@ GRAPHS: dict[str, tuple[NodeProcess, ...]] = {
     "robot": (SAFETY, REWARD, LEARNER, POLICY),
     "reward": (REWARD,),
     "record": (RECORDER,),
+    "replay": (REWARD, PLAYER),
 }
 """Name of a launch file -> its processes."""
+SIMULATORS: dict[str, tuple[NodeProcess, ...]] = {"mujoco": (SIM,)}
+"""Name of a simulator -> the processes that stand in the place of ``SIM``."""
 
 
-def processes(graph: str, record: bool = False) -> tuple[NodeProcess, ...]:
+def processes(graph: str, record: bool = False, simulator: str = "mujoco") -> tuple[NodeProcess, ...]:
     """The processes of ``graph``, with the recorder in front when ``record`` is wanted and it is not in already."""
-    nodes = GRAPHS[graph]
-    return (RECORDER, *nodes) if record and RECORDER not in nodes else nodes
+    nodes = [one for node in GRAPHS[graph] for one in (SIMULATORS[simulator] if node is SIM else (node,))]
+    return (RECORDER, *nodes) if record and RECORDER not in nodes else tuple(nodes)
 
 
 @dataclass(frozen=True)
@@ -73,24 +79,34 @@ class Deployment:
         log_level: debug, info, warn, error or fatal.
         parameters: ``autostart`` and ``use_sim_time`` for every node, others for the nodes that accept them; None keeps
             the parameter file's value.
+        own: parameters of one node, by its name; they win.
     """
 
     namespace: str = ""
     log_level: str = "info"
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def overrides(node: NodeProcess, deployment: Deployment) -> dict[str, Any]:
     """Parameters that ``deployment`` sets on ``node``."""
     accepted = ("autostart", "use_sim_time", *node.accepts)
-    return {name: value for name, value in deployment.parameters.items() if name in accepted and value is not None}
+    given = {name: value for name, value in deployment.parameters.items() if name in accepted and value is not None}
+    return given | dict(deployment.own.get(node.name, {}))
+
+
+def enclave(node: NodeProcess) -> str:
+    """Where the keys of a node lie in a keystore made from ``config/security/policy.xml``."""
+    return f"/lrm/{node.name}"
 
 
 def ros_arguments(
-    config_files: Sequence[Path], parameters: Mapping[str, Any], deployment: Deployment
+    config_files: Sequence[Path], parameters: Mapping[str, Any], deployment: Deployment, enclave: str = ""
 ) -> tuple[str, ...]:
     """The ``--ros-args`` of a node; later parameter files and ``parameters`` win."""
     arguments = ["--ros-args", "--log-level", deployment.log_level]
+    if enclave:
+        arguments += ["--enclave", enclave]
     if deployment.namespace:
         arguments += ["-r", f"__ns:=/{deployment.namespace.strip('/')}"]
     for path in config_files:

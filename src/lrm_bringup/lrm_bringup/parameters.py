@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from lrm_bringup.graph import LEARNER, POLICY, RECORDER, REWARD, SAFETY, SIM, NodeProcess
+from lrm_bringup.graph import LEARNER, PLAYER, POLICY, RECORDER, REWARD, SAFETY, SIM, NodeProcess
 from lrm_core.errors import BadInput
 from lrm_core.params import from_mapping
 from lrm_core.resources import config_path
@@ -22,6 +22,7 @@ CLASSES: Mapping[NodeProcess, str] = {
     LEARNER: "lrm_policy_node.learner.params:LearnerParams",
     POLICY: "lrm_policy_node.runtime.params:PolicyParams",
     RECORDER: "lrm_bringup.recorder.params:RecorderParams",
+    PLAYER: "lrm_bringup.player.params:PlayerParams",
 }
 """Node -> ``module:class`` of its parameter dataclass."""
 

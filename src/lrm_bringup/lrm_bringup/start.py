@@ -5,11 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from lrm_bringup.graph import Deployment, NodeProcess, overrides, ros_arguments
+from lrm_bringup.graph import Deployment, NodeProcess, enclave, overrides, ros_arguments
 from lrm_bringup.processes import ProcessSpec
-from lrm_core.errors import BadInput
 from lrm_core.resources import config_path
 
 
@@ -19,25 +17,12 @@ def process_specs(
     log_dir: Path,
     env: Mapping[str, str],
     extra_files: Sequence[Path] = (),
-    parameters: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[ProcessSpec]:
-    """One command per node: shipped file, ``extra_files``, deployment, ``parameters`` by node name; later wins.
-
-    Raises:
-        BadInput: an extra parameter file does not exist.
-    """
-    for path in extra_files:
-        if not path.is_file():
-            raise BadInput("--params", str(path), "an existing parameter file")
+    """One command per node: shipped file, ``extra_files``, deployment; later wins."""
     return [
         ProcessSpec(
             node.name,
-            (
-                sys.executable,
-                "-m",
-                node.module,
-                *_arguments(node, deployment, extra_files, (parameters or {}).get(node.name, {})),
-            ),
+            (sys.executable, "-m", node.module, *_arguments(node, deployment, extra_files)),
             log_dir / f"{node.name}.log",
             env,
         )
@@ -45,8 +30,6 @@ def process_specs(
     ]
 
 
-def _arguments(
-    node: NodeProcess, deployment: Deployment, extra_files: Sequence[Path], parameters: Mapping[str, Any]
-) -> tuple[str, ...]:
+def _arguments(node: NodeProcess, deployment: Deployment, extra_files: Sequence[Path]) -> tuple[str, ...]:
     files = [config_path(node.config), *extra_files]
-    return ros_arguments(files, overrides(node, deployment) | dict(parameters), deployment)
+    return ros_arguments(files, overrides(node, deployment), deployment, enclave(node))

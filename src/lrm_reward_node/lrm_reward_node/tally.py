@@ -35,6 +35,11 @@ class Tally:
         """Rewards without a value."""
         return sum(self.by_status.values()) - self.scored
 
+    @property
+    def unknown_share(self) -> float:
+        """Share of the rewards that have no value, in [0, 1]; 0 before the first."""
+        return self.unknown / max(1, sum(self.by_status.values()))
+
     def add(self, status: RewardStatus, transport_s: float, model_s: float) -> None:
         """Count one published reward; NaN latencies are left out."""
         self.by_status[status] += 1

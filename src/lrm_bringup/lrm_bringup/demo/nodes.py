@@ -32,17 +32,15 @@ def _specs(
     demonstrations: Path | str = "",
 ) -> list[ProcessSpec]:
     lockstep = options.speed == "lockstep"
-    deployment = Deployment(
-        parameters={
-            "autostart": True,
-            "use_sim_time": lockstep,
-            "lockstep": lockstep,
-            "camera_noise": False,
-            "model": options.model,
-            "policy": options.policy,
-        }
-    )
-    parameters: dict[str, dict[str, Any]] = {
+    parameters = {
+        "autostart": True,
+        "use_sim_time": lockstep,
+        "lockstep": lockstep,
+        "camera_noise": False,
+        "model": options.model,
+        "policy": options.policy,
+    }
+    own: dict[str, dict[str, Any]] = {
         SIM.name: {"seed": options.seed, "task": options.task},
         REWARD.name: {"state_dir": str(folder / "state")},
         POLICY.name: {"exploration_seed": options.seed},
@@ -54,7 +52,7 @@ def _specs(
         },
         RECORDER.name: {"out_dir": str(folder / "bags")},
     }
-    return process_specs(nodes, deployment, folder / "logs", env, parameters=parameters)
+    return process_specs(nodes, Deployment(parameters=parameters, own=own), folder / "logs", env)
 
 
 def success_threshold() -> float:

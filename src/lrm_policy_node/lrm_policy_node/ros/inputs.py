@@ -15,7 +15,7 @@ from lrm_core.rewards import RewardHead, RewardStatus
 from lrm_core.robot import RobotContract
 from lrm_core.ros import qos, stamps
 from lrm_core.ros.camera import CameraSubscription
-from lrm_core.ros.diagnostics import Diagnostics, StreamTask
+from lrm_core.ros.diagnostics import WARN, Diagnostics, Report, StreamTask
 from lrm_msgs.msg import LearnerStatus, PolicyWeights, Reward, RewardNodeStatus, SafetyStatus
 from lrm_policy_node.runtime.inbox import Inbox
 from lrm_policy_node.runtime.observation import CAMERAS
@@ -51,6 +51,10 @@ class Inputs:
                     on_bad=partial(self._on_bad_image, camera),
                 )
             )  # fmt: skip
+        self._joints = StreamTask(node, 0.5 * params.control_rate_hz, max_age_s)
+        diagnostics.add("joint states", self._joints)
+        self._rewards = self._unknown = self._bad_images = self._refused_weights = 0
+        diagnostics.add("inputs", self._report)
         self._subscribe(JointState, robot.state.topic, self._on_joints, qos.JOINT_STATES)
         for head in (RewardHead.PROGRESS, RewardHead.COMPLETION, RewardHead.CONTRASTIVE):
             self._subscribe(Reward, f"reward/{head.value}", self._on_reward, qos.REWARD)
@@ -66,6 +70,13 @@ class Inputs:
         for camera in self._cameras:
             camera.destroy()
 
+    def _report(self) -> Report:
+        values = {"rewards": self._rewards, "unknown_share": f"{self._unknown / max(1, self._rewards):.3f}"}
+        report = Report(values={**values, "bad_images": self._bad_images, "refused_weights": self._refused_weights})
+        if self._bad_images or self._refused_weights:
+            report.raise_to(WARN, f"{self._bad_images} images and {self._refused_weights} weights could not be used")
+        return report
+
     def _subscribe(self, kind: Any, topic: str, callback: Any, profile: Any) -> None:
         self._open.append(self._node.create_subscription(kind, topic, callback, profile))
 
@@ -74,16 +85,20 @@ class Inputs:
         self._inbox.add_frame(frame)
 
     def _on_bad_image(self, camera: str, error: BadInput) -> None:
+        self._bad_images += 1
         self._inbox.add_bad_frame(str(error))
         if str(error) != self._bad_image:  # once per cause, not once per frame
             self._node.get_logger().error(f"{camera} camera: {error}")
         self._bad_image = str(error)
 
     def _on_joints(self, message: JointState) -> None:
+        self._joints.tick(stamps.to_ns(message.header.stamp))
         positions = self._robot.from_wire(message.name, message.position)
         self._inbox.add_joints(stamps.to_ns(message.header.stamp), message.name, positions)
 
     def _on_reward(self, message: Reward) -> None:
+        self._rewards += 1
+        self._unknown += message.status != RewardStatus.OK
         value = message.value if message.status == RewardStatus.OK else math.nan
         stamp_ns = stamps.to_ns(message.header.stamp)
         self._inbox.add_reward(message.episode_id, stamp_ns, RewardHead(message.head), value)
@@ -92,6 +107,7 @@ class Inputs:
         try:
             self._weights.offer(message.version, bytes(message.data), message.sha256)
         except BadInput as error:
+            self._refused_weights += 1
             self._node.get_logger().error(str(error))
             return
         self._inbox.wake()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from lrm_core.episode_machine import EpisodeMachine
 from lrm_core.errors import BadInput
 from lrm_core.protocols import Policy
 from lrm_core.robot import RobotContract, load_robot
-from lrm_core.ros.diagnostics import OK, Diagnostics, Report
+from lrm_core.ros.diagnostics import OK, Diagnostics, LatencyTask, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_msgs.srv import SetTask
 from lrm_policy_node.kinematics import ResidualKinematics
@@ -55,8 +58,11 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         self._diagnostics = Diagnostics(self, params.policy)
         # Before the policy is loaded: discovery and latched topics take their time meanwhile.
         self._inputs = Inputs(self, params, robot, self._inbox, weights, self._diagnostics)
-        base = self._load_policy(params.policy, params.device, robot.camera_features)
-        _check_fit(robot, base)
+        latency = LatencyTask(math.inf if params.lockstep else 1.0 / params.control_rate_hz)
+        self._diagnostics.add("planning", latency)
+        loaded = self._load_policy(params.policy, params.device, robot.camera_features)
+        _check_fit(robot, loaded)
+        base = _Timed(loaded, latency)
         planner = ChunkPlanner(base, ResidualPolicy(), kinematics, params.call_interval, params.max_steps)
         self._can_refine = planner.can_refine
         self._world = RobotWorld(self, params, robot, self._inbox, weights)
@@ -123,6 +129,23 @@ def _check_fit(robot: RobotContract, base: Policy) -> None:
     if joints != len(robot.joints):
         fix = f"Train a policy with demonstrations of {robot.name}: lrm train policy."
         raise BadInput("joints of the policy", joints, f"{len(robot.joints)}, as {robot.name} has", fix)
+
+
+class _Timed:
+    """A base policy whose planning is measured."""
+
+    def __init__(self, base: Policy, latency: LatencyTask) -> None:
+        self._base, self._latency = base, latency
+        self.chunk_steps = base.chunk_steps
+
+    def reset(self) -> None:
+        """Forget the episode."""
+        self._base.reset()
+
+    def chunk(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(steps, joints) targets, as the base plans them."""
+        with self._latency.measured():
+            return self._base.chunk(observation)
 
 
 def main() -> int:

@@ -15,8 +15,8 @@ from lrm_policy_node.runtime.world import EpisodeCut
 
 _NEAR_S = 0.1
 """The arm is at a pose when the approach would cover what is left in this time."""
-_ARRIVED_S = 0.3
-"""The same for a real arm that has stopped: it sags and has friction."""
+_ARRIVED_S, _ARRIVED_RAD = 0.3, 0.08
+"""A real arm that has stopped sags and has friction: it is there when less than both is left."""
 _SETTLE_S = 3.0
 _JUMP_PERIODS = 2.0
 """A target farther than full speed covers in so many control periods is no motion of a policy, but a jump."""
@@ -46,6 +46,7 @@ class Approach:
         self._command, self._observe = command, observe
         self._limits, self._arm, self._rate_hz = limits, arm_joints, rate_hz
         self._speed = share * limits.velocity_max
+        self._tolerance = np.minimum(_ARRIVED_S * self._speed, _ARRIVED_RAD)[:arm_joints]
 
     def jumps(self, here: np.ndarray, goal: np.ndarray) -> bool:
         """Whether ``goal`` (J,) is farther from ``here`` (J,) than any motion of a policy leads at once."""
@@ -68,7 +69,7 @@ class Approach:
         for step in range(1, steps + 1):
             observation = self._step(here + (goal - here) * (step / steps), observation)
         left_steps = math.ceil(_SETTLE_S * self._rate_hz)
-        while self._seconds((goal - observation.joints)[: self._arm]) > _ARRIVED_S and left_steps:
+        while self._excess(goal - observation.joints).max() > 0.0 and left_steps:
             observation, left_steps = self._step(goal, observation), left_steps - 1
         self._check(goal - observation.joints)
         return observation
@@ -81,10 +82,14 @@ class Approach:
         """How long the approach takes for ``way`` (<= J,)."""
         return float(np.max(np.abs(way) / self._speed[: len(way)]))
 
+    def _excess(self, left: np.ndarray) -> np.ndarray:
+        """By how much the arm's joints are farther from the goal than they may be."""
+        return np.asarray(np.abs(left)[: self._arm] - self._tolerance)
+
     def _check(self, left: np.ndarray) -> None:
-        late_s = np.abs(left)[: self._arm] / self._speed[: self._arm]
-        if late_s.max() > _ARRIVED_S:
-            index = int(late_s.argmax())
+        excess = self._excess(left)
+        if excess.max() > 0.0:
+            index = int(excess.argmax())
             what = f"{self._limits.joint_names[index]} stays {abs(left[index]):.3g} rad away from where it was led"
             fix = "Is it blocked, without power, or deaf to the commands? lrm robot check tells."
             raise EpisodeCut(TerminationReason.RESET_FAILED, f"The arm does not reach its start: {what}. {fix}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -26,6 +27,7 @@ class Reports:
         queued: number of queries that wait for it.
         memory_error: why the newest query could not be kept; empty when it was.
         cameras: the cameras, by name.
+        interval_s: time between two queries now, 1/f; NaN while nothing is scored.
     """
 
     def __init__(
@@ -35,8 +37,10 @@ class Reports:
         queued: Callable[[], int],
         memory_error: Callable[[], str],
         cameras: Mapping[str, CameraInput],
+        interval_s: Callable[[], float] = lambda: math.nan,
     ) -> None:
         self._node, self._fingerprint, self._queued, self._memory_error = node, fingerprint, queued, memory_error
+        self._interval_s = interval_s
         self.tally, self._load = Tally(), Load()
         self._complaint = ""
         self._diagnostics = Diagnostics(node, fingerprint)
@@ -80,13 +84,21 @@ class Reports:
             "transport_latency_p50_s": f"{self.tally.transport_s(50):.4f}",
             "model_latency_p50_s": f"{self.tally.model_s(50):.3f}",
             "model_latency_p99_s": f"{self.tally.model_s(99):.3f}",
+            "deadline_s": f"{self._interval_s():.3f}",
         }
         asked_hz, answered_hz = self._load.rates_hz(time.monotonic())
         rates = {"asked_hz": f"{asked_hz:.2f}", "answered_hz": f"{answered_hz:.2f}"}
-        report = Report(values={**counts, **latencies, **rates, "queued": self._queued()})
-        causes = [cause for cause in (self._complaint, self._load.complaint(time.monotonic())) if cause]
+        unknown = {"unknown_share": f"{self.tally.unknown_share:.3f}", "queued": self._queued()}
+        report = Report(values={**counts, **latencies, **rates, **unknown})
+        causes = [self._complaint, self._load.complaint(time.monotonic()), self._too_slow()]
+        causes = [cause for cause in causes if cause]
         if causes:
             report.raise_to(WARN, "; ".join(causes))
         if self._memory_error():
             report.raise_to(ERROR, self._memory_error())
         return report
+
+    def _too_slow(self) -> str:
+        """A model that takes longer than the time between two queries cannot keep up."""
+        took_s, interval_s = self.tally.model_s(50), self._interval_s()
+        return f"a reward takes {took_s:.2f} s: a query comes every {interval_s:.2f} s" if took_s > interval_s else ""

@@ -9,6 +9,7 @@ through a guard condition.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 
@@ -51,6 +52,7 @@ class ScoringSession:
         self._closed_id = ""
         self._newest_ns = 0
         self._policy_seen = False
+        self._newest_interval_s = math.nan
         self._listen()
 
     def _listen(self) -> None:
@@ -65,7 +67,7 @@ class ScoringSession:
         self._frames = {name: camera.frames for name, camera in self._cameras.items()}
         self._reports = Reports(
             node, self._pipeline.model.fingerprint, lambda: self._scorer.queued, lambda: self._memory.error,
-            self._cameras,
+            self._cameras, self._interval_s,
         )  # fmt: skip
         self._episodes = node.create_subscription(EpisodeStatus, "episode_status", self._on_status, qos.STATUS)
         # Steady timers: in lock-step simulation time stands still while somebody waits for this node.
@@ -219,6 +221,11 @@ class ScoringSession:
         if scored.error:
             at = stamps.seconds(scored.query.stamp_ns)
             self._reports.complain(f"the model failed on the frame at {at}: {scored.error}")
+
+    def _interval_s(self) -> float:
+        if self._schedule is not None:
+            self._newest_interval_s = self._schedule.plan.interval_ns / 1e9
+        return self._newest_interval_s
 
     def _publish_status(self) -> None:
         episode_id = self._schedule.plan.episode_id if self._schedule else ""

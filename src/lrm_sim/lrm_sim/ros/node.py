@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from typing import Any
@@ -16,7 +17,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from lrm_core.errors import BadInput
 from lrm_core.ros import qos, stamps
-from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, Report
+from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, LatencyTask, Report, StreamTask
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_msgs.msg import SimAudit
 from lrm_msgs.srv import Reset
@@ -57,6 +58,11 @@ class SimNode(LrmLifecycleNode[SimParams]):
         self._open_topics(params)
         self._diagnostics = Diagnostics(self, params.env_id)
         self._diagnostics.add("commands", self._report)
+        # In lock-step nothing waits for the next period but the one who commands.
+        self._latency = LatencyTask(math.inf if params.lockstep else 1.0 / params.control_rate_hz)
+        self._command_stream = StreamTask(self, 0.0, math.inf)  # commands pause between episodes
+        self._diagnostics.add("step", self._latency)
+        self._diagnostics.add("command stream", self._command_stream)
 
     def activate_node(self) -> None:
         """Show the first observation and let time run."""
@@ -102,6 +108,7 @@ class SimNode(LrmLifecycleNode[SimParams]):
     def _on_command(self, command: JointTrajectory) -> None:
         if not self.active:
             return
+        self._command_stream.tick(stamps.to_ns(command.header.stamp))
         try:
             target = messages.joint_targets(command)
         except BadInput as error:
@@ -155,7 +162,8 @@ class SimNode(LrmLifecycleNode[SimParams]):
 
     def _step(self, target: np.ndarray) -> None:
         # Whoever commands decides when an episode ends: a truncation by the environment changes nothing here.
-        values, _, _, _, info = self._env.step(target)
+        with self._latency.measured():
+            values, _, _, _, info = self._env.step(target)
         self._newest = self._observation(values, info)
         self._publish()
 

@@ -116,7 +116,7 @@ class Discovery:
 
     def _subscribe(self, name: str, type_name: str, offered: list[rclpy.qos.QoSProfile]) -> None:
         try:
-            message_class = _message_class(type_name)
+            kind = message_class(type_name)
         except (ImportError, AttributeError, ValueError) as error:
             self._subscriptions[name] = None
             self._on_unknown(name, f"type {type_name} is not installed ({error})")
@@ -127,7 +127,7 @@ class Discovery:
         # The default callbacks would only warn, and cost the executor two more things to look after per topic.
         events = SubscriptionEventCallbacks(message_lost=self._on_lost, use_default_callbacks=False)
         self._subscriptions[name] = self._node.create_subscription(
-            message_class, name, _never_called, profile, callback_group=self._group, event_callbacks=events, raw=True
+            kind, name, _never_called, profile, callback_group=self._group, event_callbacks=events, raw=True
         )
 
     def _poll(self) -> None:
@@ -159,7 +159,8 @@ def _never_called(data: bytes) -> None:
     raise AssertionError("the executor does not look at polled subscriptions")
 
 
-def _message_class(type_name: str) -> Any:
+def message_class(type_name: str) -> Any:
+    """The class of ``package/msg/Name``; raises ImportError or AttributeError where it is not installed."""
     package, kind, name = type_name.split("/")
     return getattr(importlib.import_module(f"{package}.{kind}"), name)
 

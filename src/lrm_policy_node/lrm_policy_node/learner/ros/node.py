@@ -146,7 +146,10 @@ class LearnerNode(LrmLifecycleNode[LearnerParams]):
 
     def _report(self) -> Report:
         state = self._worker.state
-        report = Report(OK, "learning", {"transitions": state.transitions, "rejected": state.rejected})
+        share = state.dropped / max(1, state.dropped + state.transitions)
+        values = {"transitions": state.transitions, "dropped_unknown": state.dropped, "unknown_share": f"{share:.3f}"}
+        values |= {"pending": state.pending, "overflowed": state.overflowed, "rejected": state.rejected}
+        report = Report(OK, "learning", {**values, "updates": state.updates, "weights_version": state.version})
         if state.overflowed or state.rejected:
             report.raise_to(WARN, f"{state.overflowed} inputs dropped, {state.rejected} refused")
         if state.fault:

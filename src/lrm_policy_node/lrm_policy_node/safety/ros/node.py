@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 
@@ -14,7 +15,7 @@ from trajectory_msgs.msg import JointTrajectory
 from lrm_core.errors import BadInput
 from lrm_core.robot import RobotContract, load_robot
 from lrm_core.ros import qos, stamps
-from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, Report
+from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, LatencyTask, Report, StreamTask
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_core.safety import Cause, Decision, JointPositions, SafetyFilter, StageOptions, Verdict
 from lrm_core.safety.watch import NO_FAULT, Fault
@@ -70,6 +71,14 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         ]
         self._diagnostics = Diagnostics(self, params.robot)
         self._diagnostics.add("commands", self._report)
+        # A lock-step clock stands still: there the age of a message says nothing.
+        max_age_s = math.inf if params.lockstep else params.joint_state_timeout_s
+        self._joint_stream = StreamTask(self, 0.5 * params.control_rate_hz, max_age_s)
+        self._command_stream = StreamTask(self, 0.0, math.inf)  # commands pause between episodes
+        self._latency = LatencyTask(1.0 / params.control_rate_hz)
+        self._diagnostics.add("joint states", self._joint_stream)
+        self._diagnostics.add("proposed commands", self._command_stream)
+        self._diagnostics.add("latency", self._latency)
 
     def activate_node(self) -> None:
         """Say at once that the arm holds until a command comes."""
@@ -106,6 +115,7 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         positions = self._robot.from_wire(message.name, message.position)
         self._measured = JointPositions(tuple(message.name), positions, stamps.to_ns(message.header.stamp))
         self._watches.joint_states.heard_s = time.monotonic()
+        self._joint_stream.tick(self._measured.stamp_ns)
         if self.params.lockstep and self._pending is not None and not self._ahead(self._pending):
             command, self._pending = self._pending, None
             self._decide(command)
@@ -113,6 +123,7 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
     def _on_command(self, command: JointTrajectory) -> None:
         if not self.active:
             return
+        self._command_stream.tick(stamps.to_ns(command.header.stamp))
         if self.params.lockstep and self._ahead(command):
             self._pending, self._last_command_s = command, time.monotonic()
         else:
@@ -126,6 +137,10 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         return self._watches.emergency() if self.params.lockstep else self._watches.fault()
 
     def _decide(self, command: JointTrajectory) -> None:
+        with self._latency.measured():
+            self._pass_limit_or_hold(command)
+
+    def _pass_limit_or_hold(self, command: JointTrajectory) -> None:
         cause, reason = self._fault()
         now_ns, time_ns = self._times_ns()
         if cause is not Cause.NONE:

@@ -1,0 +1,1 @@
+"""Checks that talk DDS, each a program of its own, so that one that hangs can be ended."""
