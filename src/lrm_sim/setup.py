@@ -18,6 +18,7 @@ setup(
     entry_points={
         "console_scripts": [
             "lrm_sim_node = lrm_sim.ros.node:main",
+            "lrm_gazebo_node = lrm_sim.ros.gazebo_node:main",
         ],
         "lrm.episode_sources": [
             "sim = lrm_sim.episode_source:SPEC",

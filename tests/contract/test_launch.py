@@ -114,6 +114,65 @@ def test_only_a_simulation_in_lock_step_waits(time: str, lockstep: bool) -> None
     assert (parameters["lockstep"], parameters["use_sim_time"]) == (lockstep, lockstep)
 
 
+def test_gazebo_takes_the_place_of_mujoco_and_keeps_its_own_time() -> None:
+    wanted, usual = plan("sim", {"sim": "gazebo", "task": "t"}), plan("sim", {"task": "t"})
+    assert wanted.nodes[0].executable == "lrm_gazebo_node"
+    assert wanted.nodes[1:] == usual.nodes[1:]
+    assert (wanted.deployment.parameters["lockstep"], wanted.deployment.parameters["use_sim_time"]) == (False, True)
+    assert overrides(wanted.nodes[0], wanted.deployment)["task"] == "t"
+
+
+def test_lrm_up_does_not_start_gazebo_and_names_what_does(capsys: pytest.CaptureFixture[str]) -> None:
+    from lrm_bringup.cli import main
+
+    assert main(["up", "sim", "--sim", "gazebo"]) == 2
+    assert "ros2 launch lrm_bringup sim.launch.py sim:=gazebo" in capsys.readouterr().err
+
+
+def test_the_launch_file_starts_gazebo_bridge_description_and_controllers() -> None:
+    pytest.importorskip("launch.actions", reason="launch is not installed here: no wheel of it exists")
+    pytest.importorskip("launch_ros", reason="launch_ros is not installed here: no wheel of it exists")
+    from launch.actions import DeclareLaunchArgument, ExecuteProcess
+    from launch_ros.actions import Node
+
+    from launch import LaunchContext
+    from lrm_bringup.ros_launch import launch_description
+
+    context = LaunchContext()
+    context.launch_configurations.update({"sim": "gazebo", "namespace": "left"})
+    *declared, function = launch_description("sim").entities
+    for entity in declared:
+        assert isinstance(entity, DeclareLaunchArgument)
+        entity.execute(context)
+    actions = function.execute(context)
+    nodes = [action for action in actions if isinstance(action, Node)]
+    assert [(one.node_package, one.node_executable) for one in nodes][:4] == [
+        ("ros_gz_bridge", "parameter_bridge"),
+        ("robot_state_publisher", "robot_state_publisher"),
+        ("controller_manager", "spawner"),
+        ("lrm_sim", "lrm_gazebo_node"),
+    ]
+    (gazebo,) = [one for one in actions if isinstance(one, ExecuteProcess) and not isinstance(one, Node)]
+    words = [context.perform_substitution(word[0]) for word in gazebo.cmd]
+    assert words[:3] == ["gz", "sim", "-r"] and Path(words[-1]).is_file()
+    folder = Path(context.perform_substitution(gazebo.cwd[0]))
+    assert (folder / "config/gazebo/controllers.yaml").is_file()  # as the world names it
+
+
+@pytest.mark.parametrize(("namespace", "prefix"), [("", ""), ("/left/", "left/")])
+def test_the_description_reaches_robot_state_publisher_as_text(namespace: str, prefix: str) -> None:
+    pytest.importorskip("launch.actions", reason="launch is not installed here: no wheel of it exists")
+    pytest.importorskip("launch_ros", reason="launch_ros is not installed here: no wheel of it exists")
+    from launch_ros.utilities import evaluate_parameters, normalize_parameters
+
+    from launch import LaunchContext
+    from lrm_bringup.gazebo_launch import description
+
+    (values,) = evaluate_parameters(LaunchContext(), normalize_parameters([description(namespace)]))
+    assert values["robot_description"] == config_path("gazebo/arm.urdf").read_text()
+    assert (values["frame_prefix"], values["use_sim_time"]) == (prefix, True)
+
+
 def test_a_replay_follows_the_clock_of_the_bag_and_starts_without_memory() -> None:
     wanted = plan("replay", {"bag": "some/bag", "rate": "0.5"})
     reward, player = (overrides(node, wanted.deployment) for node in wanted.nodes)

@@ -11,7 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lrm_bringup.graph import GRAPHS, PLAYER, POLICY, REWARD, SIM, SIMULATORS, Deployment, NodeProcess, processes
+from lrm_bringup.graph import (
+    GAZEBO,
+    GRAPHS,
+    PLAYER,
+    POLICY,
+    REWARD,
+    SIM,
+    SIMULATORS,
+    Deployment,
+    NodeProcess,
+    processes,
+)
 from lrm_core.errors import BadInput
 
 AUTO = "auto"
@@ -56,14 +67,15 @@ ARGUMENTS = (
     ),
     Argument("sim", "mujoco", "simulator", tuple(SIMULATORS), ("sim",)),
     Argument(
-        "time", "lockstep", "simulated time waits for the policy (lockstep), or follows the wall clock (realtime)",
+        "time", "lockstep",
+        "MuJoCo's time waits for the policy (lockstep), or follows the wall clock (realtime); Gazebo has its own",
         ("lockstep", "realtime"), ("sim",),
     ),
     Argument("bag", "", "recorded run to play: a bag's folder, or one .mcap or .db3 file", (), ("replay",)),
     Argument("rate", "1.0", "speed of the played bag; 0.5: half as fast", (), ("replay",)),
     Argument("record", "false", "start the recorder too", _FLAG),
     Argument("namespace", "", "namespace of every node, for a second robot"),
-    Argument("use_sim_time", AUTO, "time comes from /clock; auto: in lock-step and in a replay", (AUTO, *_FLAG)),
+    Argument("use_sim_time", AUTO, "time comes from /clock; auto: in lock-step, Gazebo and a replay", (AUTO, *_FLAG)),
     Argument("autostart", "true", "nodes configure and activate themselves", _FLAG),
     Argument("respawn", "true", "a node that dies is started again", _FLAG),
     Argument(
@@ -129,10 +141,11 @@ def _check(argument: Argument, value: str, graph: str) -> None:
 
 
 def _parameters(graph: str, values: Mapping[str, str]) -> dict[str, Any]:
-    lockstep = graph == "sim" and values["time"] == "lockstep"
+    gazebo = graph == "sim" and GAZEBO in SIMULATORS[values["sim"]]
+    lockstep = graph == "sim" and not gazebo and values["time"] == "lockstep"
     parameters: dict[str, Any] = {
         "autostart": values["autostart"] == "true",
-        "use_sim_time": _decided(values["use_sim_time"], lockstep or graph == "replay"),
+        "use_sim_time": _decided(values["use_sim_time"], lockstep or gazebo or graph == "replay"),
         "lockstep": lockstep,
         "camera_noise": _decided(values["camera_noise"], False if graph == "sim" else None),
     }

@@ -163,6 +163,12 @@ COMMANDS = (
         "run_record",
     ),
     Command(
+        ("gazebo",),
+        "write Gazebo's world, arm, bridge and controllers from the simulated scene, or check them",
+        "lrm gazebo --check",
+        "lrm_sim.gazebo.command",
+    ),
+    Command(
         ("replay",),
         "score recorded runs again: bags, LeRobotDatasets, videos, pictures",
         "lrm replay out/demo/latest/bags --out out/replay --check",

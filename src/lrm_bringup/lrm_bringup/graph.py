@@ -33,6 +33,8 @@ class NodeProcess:
 
 
 SIM = NodeProcess("sim", "lrm_sim", "lrm_sim_node", "lrm_sim.ros.node", "sim.yaml", ("lockstep",))
+GAZEBO = NodeProcess("sim", "lrm_sim", "lrm_gazebo_node", "lrm_sim.ros.gazebo_node", "gazebo.yaml")
+"""Stands where ``SIM`` stands, in front of Gazebo; the launch files start Gazebo's own processes beside it."""
 SAFETY = NodeProcess(
     "safety", "lrm_policy_node", "lrm_safety_node", "lrm_policy_node.safety.ros.node", "safety.yaml",
     ("lockstep", "robot"),
@@ -60,7 +62,7 @@ GRAPHS: dict[str, tuple[NodeProcess, ...]] = {
     "replay": (REWARD, PLAYER),
 }
 """Name of a launch file -> its processes."""
-SIMULATORS: dict[str, tuple[NodeProcess, ...]] = {"mujoco": (SIM,)}
+SIMULATORS: dict[str, tuple[NodeProcess, ...]] = {"mujoco": (SIM,), "gazebo": (GAZEBO,)}
 """Name of a simulator -> the processes that stand in the place of ``SIM``."""
 
 

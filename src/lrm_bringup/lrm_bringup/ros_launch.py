@@ -9,7 +9,7 @@ from launch_ros.actions import Node
 from launch import Action, LaunchContext, LaunchDescription  # type: ignore[attr-defined]
 from lrm_bringup.arguments import ARGUMENTS, Plan, plan
 from lrm_bringup.environment import network_environment
-from lrm_bringup.graph import NodeProcess, enclave, overrides
+from lrm_bringup.graph import GAZEBO, NodeProcess, enclave, overrides
 from lrm_core.resources import config_path
 
 RESPAWN_DELAY_S = 1.0
@@ -32,8 +32,15 @@ def _actions(context: LaunchContext, graph: str) -> list[Action]:
     variables = network_environment(wanted.discovery_range, context.environment)
     return [
         *(SetEnvironmentVariable(name, value) for name, value in variables.items()),
+        *(_gazebo(wanted) if GAZEBO in wanted.nodes else ()),
         *(_node(process, wanted) for process in wanted.nodes),
     ]
+
+
+def _gazebo(wanted: Plan) -> list[Action]:
+    from lrm_bringup.gazebo_launch import gazebo_actions  # reads the simulated scene, which others have no use for
+
+    return gazebo_actions(wanted.deployment.namespace, wanted.deployment.log_level)
 
 
 def _node(process: NodeProcess, wanted: Plan) -> Node:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import gymnasium
@@ -20,6 +22,8 @@ HOME = np.array([0.0, -0.211, 1.733, np.pi + 0.211 - 1.733, 0.0, 0.07])
 """Joint positions at the start of an episode: tool down, high and close to the base, gripper open. rad; m."""
 _SETTLE_STEPS = 20
 _PARKED_M = -1.0
+_TOUCH_M = 0.001
+"""Geoms nearer than this touch."""
 
 
 class PickPlaceEnv(gymnasium.Env):
@@ -73,6 +77,7 @@ class PickPlaceEnv(gymnasium.Env):
         limits = self.model.actuator_ctrlrange.astype(np.float32)
         self.action_space = gymnasium.spaces.Box(limits[:, 0], limits[:, 1], dtype=np.float32)
         self.task = ""
+        self._object_moved_m = 0.0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -91,10 +96,7 @@ class PickPlaceEnv(gymnasium.Env):
         self._place_arm()
         mujoco.mj_step(self.model, self.data, _SETTLE_STEPS)
         mujoco.mj_forward(self.model, self.data)
-        self._object_start = self.object_position.copy()
-        self._distractor_start = self.position_of(self.distractor_object).copy()
-        self._object_moved_m = 0.0
-        self.steps = 0
+        self._begin()
         return self._observe(), self._info()
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
@@ -117,6 +119,36 @@ class PickPlaceEnv(gymnasium.Env):
         self.steps += 1
         info = self._info()
         return self._observe(), float(info["success"]), False, self.steps >= self.max_steps, info
+
+    def show(
+        self,
+        arm: np.ndarray,
+        fingers: np.ndarray,
+        objects: Mapping[str, tuple[np.ndarray, np.ndarray, float]],
+        start: bool = False,
+    ) -> dict[str, Any]:
+        """Take over a moment of the same scene from another simulator, and judge it. No time passes.
+
+        Args:
+            arm: positions (5,) of the arm joints, rad; ``fingers`` (2,) of the two fingers, m.
+            objects: by name: position (3,) m, quaternion (4,) w x y z, both in the base frame, and speed in m/s. Those
+                that the scene does not use are left out of it.
+            start: the episode begins here.
+
+        Returns:
+            ``info``, as :meth:`step` gives it.
+        """
+        self.data.qpos[self._arm_qpos], self.data.qpos[self._fingers] = arm, fingers
+        for name in (self.object, self.distractor_object):
+            position, quat, speed = objects[name]
+            joint = self.data.joint(name)
+            joint.qpos[:3], joint.qpos[3:] = position, quat
+            joint.qvel[:] = (speed, 0.0, 0.0, 0.0, 0.0, 0.0)
+        with self._near_is_touching():
+            mujoco.mj_forward(self.model, self.data)
+        if start:
+            self._begin()
+        return self._info()
 
     def render(self) -> np.ndarray | None:
         """The newest front image in render mode ``rgb_array``."""
@@ -184,6 +216,23 @@ class PickPlaceEnv(gymnasium.Env):
             distractor_moved_m=float(np.linalg.norm(self.position_of(self.distractor_object) - self._distractor_start)),
         )
 
+    def _begin(self) -> None:
+        self._object_start = self.object_position.copy()
+        self._distractor_start = self.position_of(self.distractor_object).copy()
+        self._object_moved_m = 0.0
+        self.steps = 0
+
+    @contextmanager
+    def _near_is_touching(self) -> Iterator[None]:
+        # Another engine may leave a hair's breadth between what it holds together; a margin with a gap as large finds
+        # such contacts and makes no force of them.
+        margin, gap = self.model.geom_margin.copy(), self.model.geom_gap.copy()
+        self.model.geom_margin[:] = self.model.geom_gap[:] = _TOUCH_M
+        try:
+            yield
+        finally:
+            self.model.geom_margin[:], self.model.geom_gap[:] = margin, gap
+
     def _build_model(self) -> mujoco.MjModel:
         return build_model()
 
@@ -245,7 +294,7 @@ class PickPlaceEnv(gymnasium.Env):
 
     def _bodies_touching(self, body: int) -> set[int]:
         contacts = self.data.contact
-        pairs = self.model.geom_bodyid[contacts.geom[contacts.dist < 0.001]]
+        pairs = self.model.geom_bodyid[contacts.geom[contacts.dist < _TOUCH_M]]
         return set(pairs[(pairs == body).any(axis=1)].ravel().tolist()) - {body}
 
     def _observe(self) -> dict[str, np.ndarray]:

@@ -12,9 +12,10 @@ from rich.console import Console
 
 from lrm_bringup.arguments import ARGUMENTS, Argument, plan
 from lrm_bringup.environment import run_environment
-from lrm_bringup.graph import GRAPHS
+from lrm_bringup.graph import GAZEBO, GRAPHS
 from lrm_bringup.processes import EventKind, ProcessEvent, RestartPolicy, Supervisor
 from lrm_bringup.start import process_specs
+from lrm_core.errors import BadInput
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +67,9 @@ def given(args: argparse.Namespace) -> dict[str, str]:
 def run(args: argparse.Namespace) -> int:
     """Start the graph and keep it up until Ctrl-C, SIGTERM or a process that ends for good."""
     wanted = plan(args.graph, given(args))
+    if GAZEBO in wanted.nodes:
+        fix = f"ros2 launch lrm_bringup {args.graph}.launch.py sim:=gazebo starts Gazebo too (docs/gazebo.md)."
+        raise BadInput("--sim", "gazebo", "mujoco: only a launch file can start Gazebo", fix)
     env = run_environment(None, discovery_range=wanted.discovery_range)
     specs = process_specs(wanted.nodes, wanted.deployment, args.logs, env, wanted.files)
     policy = RestartPolicy() if wanted.respawn else RestartPolicy(limit=0)

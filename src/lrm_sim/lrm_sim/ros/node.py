@@ -11,19 +11,16 @@ import gymnasium
 import numpy as np
 from rclpy.clock import Clock as RosClock
 from rclpy.clock import ClockType
-from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import CameraInfo, Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from lrm_core.errors import BadInput
 from lrm_core.ros import qos, stamps
 from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, LatencyTask, Report, StreamTask
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
-from lrm_msgs.msg import SimAudit
 from lrm_msgs.srv import Reset
 from lrm_sim.params import SimParams
 from lrm_sim.ros import messages
-from lrm_sim.scene import CAMERAS
+from lrm_sim.ros.topics import RobotTopics, frame_prefix
 
 FIRST_STAMP_NS = 1_000_000_000
 """Lock-step time starts here: a stamp of zero means "none" in the messages."""
@@ -80,28 +77,16 @@ class SimNode(LrmLifecycleNode[SimParams]):
 
     def cleanup_node(self) -> None:
         """Close the topics and the environment."""
-        for publisher in self.__dict__.pop("_publishers_open", {}).values():
-            self.destroy_publisher(publisher)
         for name, destroy in (("_commands", self.destroy_subscription), ("_service", self.destroy_service)):
             if name in self.__dict__:
                 destroy(self.__dict__.pop(name))
-        for name, close in (("_diagnostics", "destroy"), ("_env", "close")):
+        for name, close in (("_topics", "close"), ("_diagnostics", "destroy"), ("_env", "close")):
             if name in self.__dict__:
                 getattr(self.__dict__.pop(name), close)()
 
     def _open_topics(self, params: SimParams) -> None:
         camera = qos.camera(params.lockstep)
-        publishers = {"joint_states": (JointState, qos.JOINT_STATES)}
-        for name in CAMERAS:
-            publishers |= {f"{name}/image_raw": (Image, camera), f"{name}/camera_info": (CameraInfo, camera)}
-        if params.publish_clock:
-            publishers["/clock"] = (Clock, qos.CLOCK)
-        if params.publish_audit:
-            publishers["audit"] = (SimAudit, qos.AUDIT)
-        self._publishers_open = {
-            topic: self.create_lifecycle_publisher(kind, topic, profile)
-            for topic, (kind, profile) in publishers.items()
-        }
+        self._topics = RobotTopics(self, camera, clock=params.publish_clock, audit=params.publish_audit)
         self._commands = self.create_subscription(JointTrajectory, "command", self._on_command, qos.COMMAND)
         self._service = self.create_service(Reset, "reset", self._on_reset)
 
@@ -170,14 +155,13 @@ class SimNode(LrmLifecycleNode[SimParams]):
     def _observation(self, values: dict[str, np.ndarray], info: dict[str, Any]) -> messages.Observation:
         later_ns = self._stamp_ns + self._period_ns
         self._stamp_ns = later_ns if self.params.lockstep else max(time.time_ns(), self._stamp_ns + 1)
-        prefix = self.get_namespace().strip("/")
         return messages.observation(
             values,
             info,
             stamp_ns=self._stamp_ns,
             seed=self._seed,
             fovy_deg=self._fovy_deg,
-            frame_prefix=f"{prefix}/" if prefix else "",
+            frame_prefix=frame_prefix(self),
         )
 
     def _publish_again(self) -> None:
@@ -185,14 +169,7 @@ class SimNode(LrmLifecycleNode[SimParams]):
         self._publish()
 
     def _publish(self) -> None:
-        newest, publishers = self._newest, self._publishers_open
-        outgoing: dict[str, Any] = {"/clock": newest.clock, "audit": newest.audit}
-        for name, (image, info) in newest.cameras.items():
-            outgoing |= {f"{name}/camera_info": info, f"{name}/image_raw": image}
-        outgoing["joint_states"] = newest.joints
-        for topic, message in outgoing.items():
-            if topic in publishers and message is not None:
-                publishers[topic].publish(message)
+        self._topics.publish(self._newest)
 
     def _report(self) -> Report:
         names = ("accepted", "refused", "ignored", "sent_again", "resets")
