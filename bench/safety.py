@@ -44,9 +44,9 @@ def main() -> int:
 def fuzz(commands: int, seed: int) -> dict[str, Any]:
     """Commands over all settings, what broke a limit, what the stage did, what was thrown at it."""
     from bench import safety_fuzz
-    from lrm_policy_node.robot import load_limits
+    from lrm_core.robot import load_robot
 
-    settings = safety_fuzz.settings(load_limits("sim_arm"))
+    settings = safety_fuzz.settings(load_robot("sim_arm").limits)
     start_s, total = time.monotonic(), 0
     violations, causes, kinds = Counter[str](), Counter[str](), Counter[str]()
     for index, setting in enumerate(settings):

@@ -39,8 +39,8 @@ def role(name: str, rate_hz: float) -> None:
     from std_msgs.msg import Bool
     from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+    from lrm_core.robot import load_robot
     from lrm_core.ros import qos
-    from lrm_policy_node.robot import load_robot
 
     rclpy.init()
     node = rclpy.create_node(name)

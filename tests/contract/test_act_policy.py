@@ -182,6 +182,15 @@ def labelled(seed: int) -> EpisodeRecord:
     return replace(episode(seed), front=front, positions={"object": places}, labels={"object": "white square"})
 
 
+def test_cameras_reach_the_features_that_the_robot_names(trained: Path) -> None:
+    seen = observation()
+    swapped = {"front": "observation.images.wrist", "wrist": "observation.images.front"}
+    crossed = ActPolicy(trained, features=swapped).chunk(seen | {"front": seen["wrist"], "wrist": seen["front"]})
+    assert np.array_equal(ActPolicy(trained).chunk(seen), crossed)
+    with pytest.raises(BadInput, match=r"observation\.images\.top"):
+        ActPolicy(trained, features={"front": "observation.images.top"})
+
+
 @pytest.fixture(scope="module")
 def vision() -> tuple[KeypointVisionStep, dict[str, float]]:
     data = scenes([labelled(seed) for seed in range(30)])

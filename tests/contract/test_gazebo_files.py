@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from lrm_core.resources import config_path
-from lrm_policy_node.robot import load_robot
+from lrm_core.robot import load_robot
 from lrm_sim import tasks
 from lrm_sim.catalog import PRISMS
 from lrm_sim.env import CONTROL_PERIOD_S, HOME
@@ -118,7 +118,7 @@ def test_the_urdf_weighs_what_mujoco_weighs(arm: mujoco.MjModel) -> None:
 
 
 def test_the_urdf_has_the_joints_and_limits_of_the_robot_contract(arm: mujoco.MjModel) -> None:
-    robot = load_robot("sim_arm")
+    robot = load_robot("gazebo_arm")
     assert tuple(arm.joint(i).name for i in range(arm.njnt)) == CONTROLLED
     limits = robot.limits
     assert robot.joint_names == JOINTS

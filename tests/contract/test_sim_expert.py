@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-import yaml
 
-from lrm_core import resources
 from lrm_core.errors import BadInput
+from lrm_core.robot import load_robot
 from lrm_sim import collect, tasks
 from lrm_sim.collect import EpisodeSpec, run_episode
 from lrm_sim.env import HOME, PickPlaceEnv
@@ -82,12 +81,12 @@ def test_a_place_bias_makes_a_mediocre_teacher(env):
 
 
 def test_every_command_keeps_the_limits_of_the_safety_stage(env):
-    robot = yaml.safe_load(resources.config_path("robots/sim_arm.yaml").read_text())
+    limits = load_robot("sim_arm").limits
     for kind in (Kind.SUCCESS, Kind.RECOVERED, Kind.BESIDE_CONTAINER):
         actions = np.vstack([HOME, run_episode(env, spec_of(3, kind)).actions])
-        assert (actions >= np.array(robot["position_low"]) - 1e-6).all()
-        assert (actions <= np.array(robot["position_high"]) + 1e-6).all()
-        assert (np.abs(np.diff(actions, axis=0)) <= 0.1 * np.array(robot["velocity_max"])).all()
+        assert (actions >= limits.position_low - 1e-6).all()
+        assert (actions <= limits.position_high + 1e-6).all()
+        assert (np.abs(np.diff(actions, axis=0)) <= 0.1 * limits.velocity_max).all()
 
 
 def test_the_same_spec_gives_the_same_episode(env):

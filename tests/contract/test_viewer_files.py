@@ -12,10 +12,9 @@ from typing import Any
 
 import foxglove.layouts as fl
 import pytest
-import yaml
 
 from lrm_bringup.recorder.definitions import MessageDefinitions
-from lrm_core.resources import config_path
+from lrm_core.robot import load_robot
 from source_tree import ROOT
 from viewer_files import fault, foxglove, foxglove_paths, rviz, rviz_topics
 
@@ -107,7 +106,7 @@ def _panels(node: Any) -> Iterator[str]:
 
 
 def test_joints_are_plotted_in_the_order_of_the_robot() -> None:
-    joints = yaml.safe_load(config_path("robots/sim_arm.yaml").read_text())["joint_names"]
+    joints = load_robot("sim_arm").joint_names
     plots = foxglove()["configById"]
     for index, joint in enumerate(joints):
         values = {series["value"] for series in plots[f"Plot!{joint}"]["paths"]}

@@ -38,7 +38,7 @@ def all_nodes(folder: Path) -> Iterator[dict[str, LrmLifecycleNode[Any]]]:
         "safety": SafetyNode(),
         "reward": RewardNode(lambda _: FakeRewardModel(), parameter_overrides=[Parameter("state_dir", value="")]),
         "learner": LearnerNode(),
-        "policy": PolicyNode(lambda name, device: SteadyPolicy()),
+        "policy": PolicyNode(lambda name, device, features: SteadyPolicy()),
         "recorder": RecorderNode(parameter_overrides=[Parameter("out_dir", value=str(folder / "bags"))]),
         "player": PlayerNode(parameter_overrides=[Parameter("bag", value=str(bag))]),
     }

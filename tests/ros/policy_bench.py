@@ -187,4 +187,4 @@ def policy_bench(domain: int, logs: Path) -> Iterator[PolicyBench]:
 if __name__ == "__main__":
     from lrm_policy_node.ros.node import PolicyNode
 
-    sys.exit(run(lambda: PolicyNode(lambda name, device: SteadyPolicy())))
+    sys.exit(run(lambda: PolicyNode(lambda name, device, features: SteadyPolicy())))

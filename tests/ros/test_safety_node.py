@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,15 +21,22 @@ from ros_testing import free_domain
 
 NAMES = ["joint", "gripper"]
 ROBOT = """
-joint_names: [joint, gripper]
-position_low: [-1.0, 0.0]
-position_high: [1.0, 0.08]
-velocity_max: [2.0, 0.5]
+base_frame: base
+joints:
+  - {name: joint, position: [-1.0, 1.0], velocity: 2.0, home: 0.0}
+  - {name: gripper, part: gripper, unit: m, position: [0.0, 0.08], velocity: 0.5, home: 0.04}
+state: {topic: joint_states}
+command: {kind: joint_trajectory, topic: command}
+gripper: {kind: in_command}
+cameras: [{name: front}]
+reset: {kind: service}
 """
 
 
 class Bench(Watcher):
     """Plays the robot and the policy around the safety stage."""
+
+    names: Sequence[str] = tuple(NAMES)
 
     def __init__(self, domain: int) -> None:
         super().__init__(domain)
@@ -51,12 +58,12 @@ class Bench(Watcher):
         return int(self.node.get_clock().now().nanoseconds)
 
     def measure(self, position: tuple[float, ...], stamp_ns: int) -> None:
-        message = JointState(name=NAMES, position=list(position))
+        message = JointState(name=list(self.names), position=list(position))
         message.header.stamp = stamps.from_ns(stamp_ns)
         self.joints.publish(message)
 
-    def propose(self, position: tuple[float, ...], stamp_ns: int, names: list[str] = NAMES) -> None:
-        message = JointTrajectory(joint_names=names, points=[JointTrajectoryPoint(positions=list(position))])
+    def propose(self, position: tuple[float, ...], stamp_ns: int) -> None:
+        message = JointTrajectory(joint_names=list(self.names), points=[JointTrajectoryPoint(positions=list(position))])
         message.header.stamp = stamps.from_ns(stamp_ns)
         self.proposals.publish(message)
 
@@ -210,7 +217,7 @@ def test_stale_joint_states_hold_the_arm(realtime: Bench) -> None:
     assert positions(bench.commands[-1]) == [0.2, 0.04]
 
 
-@pytest.mark.parametrize(("text", "word"), [("joint_names: [a]", "position_low"), ("[1, 2", "readable YAML")])
+@pytest.mark.parametrize(("text", "word"), [("joints: [a]", "line 1: joints[0]"), ("[1, 2", "valid YAML")])
 def test_a_bad_robot_description_ends_the_process_with_one_clear_message(tmp_path: Path, text: str, word: str) -> None:
     path = tmp_path / "broken.yaml"
     path.write_text(text)

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lrm_core.errors import BadInput
+from lrm_core.robot import load_robot
 from lrm_policy_node.kinematics import ResidualKinematics
-from lrm_policy_node.robot import load_robot
 
 ROBOT = load_robot("sim_arm")
-NAMES = ROBOT.joint_names[: ROBOT.arm_joints]
+NAMES = ROBOT.arm_names
 POSE = np.array([0.2, 0.1, 1.6, 1.44, 0.3, 0.05])
 residuals = st.tuples(*[st.floats(-1.0, 1.0)] * 3).map(np.array)
 

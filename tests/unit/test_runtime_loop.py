@@ -13,10 +13,10 @@ from lrm_core.episode_machine import EpisodeMachine
 from lrm_core.episodes import EpisodeState, TerminationReason
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
+from lrm_core.robot import load_robot
 from lrm_core.transitions import Transition
 from lrm_policy_node.kinematics import ResidualKinematics
 from lrm_policy_node.rl.actor import ResidualPolicy
-from lrm_policy_node.robot import load_robot
 from lrm_policy_node.runtime.decisions import ChunkPlanner
 from lrm_policy_node.runtime.loop import EpisodeLoop
 from lrm_policy_node.runtime.observation import Observation
@@ -26,7 +26,7 @@ from lrm_policy_node.runtime.run import Run, RunEnd, RunOrder
 from lrm_policy_node.runtime.world import EpisodeCut, EpisodeOrder, RunProgress
 
 ROBOT = load_robot("sim_arm")
-KINEMATICS = ResidualKinematics(ROBOT.model_path, ROBOT.tcp_site, ROBOT.joint_names[: ROBOT.arm_joints])
+KINEMATICS = ResidualKinematics(ROBOT.model_path, ROBOT.tcp_site, ROBOT.arm_names)
 HOME = np.array([0.0, -0.2, 1.7, 1.6, 0.0, 0.05], dtype=np.float32)
 PERIOD_NS = 100_000_000
 K = 4
@@ -62,6 +62,7 @@ class FakeWorld:
         self.events: list[str] = []
         self.cut_at: dict[str, EpisodeCut] = {}
         self.lag_periods: dict[int, int] = {}
+        self.held_once = False
 
     def _event(self, name: str) -> None:
         self.events.append(name)
@@ -87,6 +88,10 @@ class FakeWorld:
     def command(self, positions: np.ndarray, stamp_ns: int) -> None:
         self.commands.append((stamp_ns, positions))
         self.joints = np.asarray(positions, dtype=np.float32)
+
+    def held(self) -> bool:
+        held, self.held_once = self.held_once, False
+        return held
 
     def hold(self) -> None:
         self.events.append("hold")

@@ -6,13 +6,11 @@ import math
 import mujoco
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrm_core import resources
 from lrm_core.errors import BadInput
-from lrm_core.safety import SafetyLimits
+from lrm_core.robot import load_robot
 from lrm_sim import tasks
 from lrm_sim.catalog import CONTAINERS
 from lrm_sim.kinematics import TopDownArm, roll_for
@@ -78,12 +76,11 @@ def test_the_fingers_close_along_the_wanted_direction(arm_model, pan, closing, p
 
 
 def test_the_robot_description_agrees_with_the_model(arm_model):
-    path = resources.config_path("robots/sim_arm.yaml")
-    robot = yaml.safe_load(path.read_text())
-    limits = SafetyLimits.from_mapping(robot)
+    robot = load_robot("sim_arm")
+    limits = robot.limits
     assert limits.joint_names == JOINTS
     np.testing.assert_allclose(limits.position_low[:5], arm_model.jnt_range[:5, 0])
     np.testing.assert_allclose(limits.position_high[:5], arm_model.jnt_range[:5, 1])
     np.testing.assert_allclose((limits.position_low, limits.position_high), arm_model.actuator_ctrlrange.T)
-    assert resources.locate(robot["model_path"], path.parent) == ARM_MJCF
-    assert arm_model.site(robot["tcp_site"]).id >= 0
+    assert robot.model_path == ARM_MJCF
+    assert arm_model.site(robot.tcp_site).id >= 0

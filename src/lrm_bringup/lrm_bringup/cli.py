@@ -149,6 +149,12 @@ COMMANDS = (
         "lrm_reward_node.modes.command",
     ),
     Command(
+        ("robot", "check"),
+        "listen to a live robot: what is missing, misnamed, too slow, stale or in the wrong unit",
+        "lrm robot check so101 --seconds 5",
+        "lrm_bringup.commands.robot",
+    ),
+    Command(
         ("record-demos",),
         "record demonstrations of the scripted expert as a LeRobotDataset",
         "lrm record-demos --episodes 50 --out out/demos",
@@ -218,6 +224,7 @@ GROUPS = {
     "train": "train the reward model, the base policy, the critics",
     "export": "write bags in another format",
     "import": "write bags from another format",
+    "robot": "check a robot against its contract",
     "model": "check a reward model's checkpoint, or merge an adapter into its base",
 }
 

@@ -25,11 +25,11 @@ class Policy(Protocol):
         """Plan the next K control steps.
 
         Args:
-            observation: ``front`` and ``wrist``: (H, W, 3) uint8 RGB; ``state``: (6,) float32, five arm joints in rad
-                and the gripper opening in m.
+            observation: ``front`` and ``wrist``: (H, W, 3) uint8 RGB; ``state``: (J,) float32, arm joints in rad and
+                the gripper opening in m, in the order of the robot's file.
 
         Returns:
-            (K, 6) float32 joint position targets, same order and units as ``state``.
+            (K, J) float32 joint position targets, same order and units as ``state``.
 
         Raises:
             BadInput: an entry is missing, or has another shape or type.

@@ -63,6 +63,10 @@ class ResidualKinematics:
         points = np.stack([self._forward(row[: len(self._qpos)])[0] for row in flat])
         return points.reshape(*joints.shape[:-1], 3)
 
+    def pose(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Position (3,) m and rotation matrix (3, 3) of the tool, base frame, for (>= J,) joints in rad."""
+        return self._forward(np.asarray(joints, dtype=np.float64)[: len(self._qpos)])
+
     def apply(
         self,
         base_chunk: np.ndarray,

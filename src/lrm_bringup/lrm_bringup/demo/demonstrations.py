@@ -54,15 +54,15 @@ def write(out: Path, task: str, reward: str, episodes: int, model: str, policy: 
 def _transitions(task: str, reward: str, episodes: int, model: str, policy_name: str) -> Iterator[CreditedTransition]:
     from lrm_bringup.graph import POLICY
     from lrm_bringup.parameters import shipped
+    from lrm_core.robot import load_robot
     from lrm_policy_node.kinematics import ResidualKinematics
     from lrm_policy_node.rl.demos import transitions
-    from lrm_policy_node.robot import load_robot
     from lrm_policy_node.runtime.loading import load_base_policy, policy_folder
 
     params = shipped(POLICY)
     robot = load_robot(params.robot)
     kinematics = ResidualKinematics(
-        robot.model_path, robot.tcp_site, robot.joint_names[: robot.arm_joints], params.residual_bound_m,
+        robot.model_path, robot.tcp_site, robot.arm_names, params.residual_bound_m,
         params.residual_ramp_steps,
     )  # fmt: skip
     policy = load_base_policy(policy_name or params.policy, params.device)

@@ -21,6 +21,7 @@ class CameraSubscription:
     Args:
         node: the node that listens.
         camera: name of the camera.
+        topic: of its raw images; empty: ``<camera>/image_raw``.
         compressed: listen to the compressed transport.
         lockstep: the camera is a simulation that waits; no frame may be lost.
         on_frame: called with every good frame and its transport time in seconds, see :func:`transport_s`.
@@ -32,13 +33,14 @@ class CameraSubscription:
         node: Node,
         camera: str,
         *,
+        topic: str = "",
         compressed: bool,
         lockstep: bool,
         on_frame: Callable[[CameraFrame, float], None],
         on_bad: Callable[[BadInput], None],
     ) -> None:
         self._node, self._camera, self._on_frame, self._on_bad = node, camera, on_frame, on_bad
-        topic = f"{camera}/image_raw" + ("/compressed" if compressed else "")
+        topic = (topic or f"{camera}/image_raw") + ("/compressed" if compressed else "")
         msg_type = CompressedImage if compressed else Image
         self._subscription = node.create_subscription(msg_type, topic, self._on_image, qos.camera(lockstep))
 

@@ -123,7 +123,7 @@ class SafetyStage:
         repeated = self._started & (interval_s == 0.0) & self.options.lockstep
         cause = self._screen(inputs, cause)
         stop = (cause > Cause.REORDERED) | (self._holding & (cause == Cause.REORDERED))
-        lost = self._lost()
+        lost = self.lost()
         clipped = self.limits.clip(np.where((stop & lost)[..., None], self.measured, inputs.goal))
         goal = np.where(np.isfinite(clipped), clipped, self.limiter.position)
         target = self.limiter.next(goal, interval_s, ~stop)
@@ -154,7 +154,7 @@ class SafetyStage:
         """(S,) bool: the emitted commands stand still, and the arm is with them."""
         step = np.abs(self.limiter.velocity) * self.options.min_interval_s
         still = (step <= ROUNDING).all(axis=-1)
-        return still & ~self._lost()
+        return still & ~self.lost()
 
     def _measure(self, inputs: Inputs) -> np.ndarray:
         """Take over valid measurements; (S,) what is wrong with the rest."""
@@ -195,12 +195,12 @@ class SafetyStage:
         options = self.options
         behind_s = np.abs(np.float64(inputs.measured_ns) - np.float64(inputs.goal_ns)) / NS_PER_S
         found = np.where(inputs.goal_ns < self._goal_ns, Cause.REORDERED, Cause.NONE)
-        found = np.where(self._lost(), Cause.TRACKING, found)
+        found = np.where(self.lost(), Cause.TRACKING, found)
         found = np.where(behind_s > options.command_timeout_s, Cause.STALE_COMMAND, found)
         found = np.where(np.isfinite(inputs.goal).all(axis=-1), found, Cause.NOT_FINITE)
         return np.where(cause > Cause.NONE, cause, found)
 
-    def _lost(self) -> np.ndarray:
+    def lost(self) -> np.ndarray:
         """(S,) bool: the arm is farther from its commands than it may be."""
         lead = np.abs(self.limiter.position - self.limits.clip(self.measured))
         window = self.limits.velocity_max * self.options.tracking_window_s

@@ -17,6 +17,7 @@ from lrm_policy_node.rl import demos
 from lrm_policy_node.rl.actor import Weights
 from lrm_policy_node.rl.buffer import ReplayBuffer
 from lrm_policy_node.rl.critic import CriticEnsemble, CriticParams
+from lrm_policy_node.rl.features import features_of
 
 
 class Learner:
@@ -40,7 +41,8 @@ class Learner:
         tolerance_ns = round(params.stamp_tolerance_s * 1e9)
         self.credit = RewardCredit(start, self.delivery.heads, params.reward_deadline_s, tolerance_ns)
         self.critic = CriticEnsemble(_critic_params(params), params.seed)
-        self.demos, self.online = ReplayBuffer(params.capacity), ReplayBuffer(params.capacity)
+        size = features_of(params.arm_joints)
+        self.demos, self.online = ReplayBuffer(params.capacity, size), ReplayBuffer(params.capacity, size)
         self.version = self.transitions = self.updates = 0
         self.stale = False
         self._episodes: set[str] = set()

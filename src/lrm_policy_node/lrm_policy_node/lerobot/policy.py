@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ class ActPolicy:
     Args:
         folder: LeRobot pretrained folder (``config.json``, ``model.safetensors``, both processors).
         device: torch device.
+        features: camera -> the policy's feature of it; a camera that is not named: observation.images.<camera>.
 
     Attributes:
         chunk_steps: K, the policy's ``n_action_steps``.
@@ -29,14 +31,19 @@ class ActPolicy:
         BadInput: the folder is not a complete checkpoint of an ACT policy with the cameras front and wrist.
     """
 
-    def __init__(self, folder: str | Path, device: str = "cpu") -> None:
+    def __init__(
+        self, folder: str | Path, device: str = "cpu", features: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         folder = Path(folder)
+        self._features = {camera: features.get(camera, image_key(camera)) for camera in CAMERAS}
         _check_files(folder)
         self._policy, self._before, self._after = _load(folder, device)
         config = self._policy.config
-        self.cameras, self.image_shape = _cameras(config.input_features, self._before.steps)
+        self.cameras, self.image_shape = _cameras(config.input_features, self._before.steps, self._features)
         if not self.cameras or STATE_KEY not in config.input_features:
-            raise BadInput("policy", sorted(config.input_features), f"{STATE_KEY} and images of {CAMERAS} of one size")
+            raise BadInput(
+                "policy", sorted(config.input_features), f"{STATE_KEY} and {list(self._features.values())} of one size"
+            )
         self.joints = config.input_features[STATE_KEY].shape[0]
         self.chunk_steps = int(config.n_action_steps)
 
@@ -45,7 +52,7 @@ class ActPolicy:
         self._policy.reset()
 
     def chunk(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
-        """(K, 6) float32 joint targets from ``front``, ``wrist`` (H, W, 3) uint8 RGB and ``state`` (6,) float32."""
+        """(K, J) float32 joint targets from ``front``, ``wrist`` (H, W, 3) uint8 RGB and ``state`` (J,) float32."""
         import torch
 
         batch = {STATE_KEY: torch.from_numpy(self._checked(observation, "state", (self.joints,)).astype(np.float32))}
@@ -53,7 +60,7 @@ class ActPolicy:
             image = self._checked(observation, camera, self.image_shape)
             if image.dtype != np.uint8:
                 raise BadInput(f"image {camera}", str(image.dtype), "uint8 RGB")
-            batch[image_key(camera)] = torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255.0
+            batch[self._features[camera]] = torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255.0
         with torch.inference_mode():
             actions = self._after(self._policy.predict_action_chunk(self._before(batch)))
         chunk: np.ndarray = actions[0, : self.chunk_steps].float().cpu().numpy()
@@ -68,12 +75,14 @@ class ActPolicy:
         return value
 
 
-def _cameras(inputs: Mapping[str, Any], steps: Sequence[Any]) -> tuple[tuple[str, ...], tuple[int, int, int]]:
+def _cameras(
+    inputs: Mapping[str, Any], steps: Sequence[Any], features: Mapping[str, str]
+) -> tuple[tuple[str, ...], tuple[int, int, int]]:
     """Cameras and their one image shape; no cameras when the policy does not fit."""
     for step in steps:
         if isinstance(step, KeypointVisionStep):
             return (CAMERAS[0],), (step.image_size[0], step.image_size[1], 3)
-    shapes = {camera: inputs[image_key(camera)].shape for camera in CAMERAS if image_key(camera) in inputs}
+    shapes = {camera: inputs[feature].shape for camera, feature in features.items() if feature in inputs}
     if set(shapes) != set(CAMERAS) or len(set(shapes.values())) != 1:
         return (), (0, 0, 3)
     channels, height, width = shapes[CAMERAS[0]]

@@ -19,12 +19,12 @@ from safetensors.numpy import load, save
 from lrm_core.errors import BadInput
 from lrm_core.params import from_mapping, param
 from lrm_policy_node.rl.critic import CriticEnsemble, CriticParams, cautious
-from lrm_policy_node.rl.features import ACTIONS, FEATURES, FEATURES_VERSION, HOLDING
+from lrm_policy_node.rl.features import ACTIONS, FEATURES_VERSION, features_of, holding
 
 _REFINED = 64
 _REFINED_STD = 0.1
 _HELD = 0.25
-"""Value of the feature HOLDING (5 mm between measured and commanded opening) above which something is held."""
+"""Value of the feature ``holding`` (5 mm between measured and commanded opening) above which something is held."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,16 @@ class ResidualPolicy:
 
     def act(self, features: np.ndarray, explore: bool, rng: np.random.Generator) -> np.ndarray:
         """Residual for the next chunk: (F,) features -> (3,) float32 in [-1, 1]."""
-        if features.shape != (FEATURES,) or not np.all(np.isfinite(features)):
-            raise BadInput("features", features.shape, f"{FEATURES} finite numbers")
-        if self._critic is None or not (self.acting.act_empty or features[HOLDING] > _HELD):
+        if features.ndim != 1 or not np.all(np.isfinite(features)):
+            raise BadInput("features", features.shape, "a vector of finite numbers")
+        if self._critic is None:
+            return np.zeros(ACTIONS, dtype=np.float32)
+        arm_joints = self._critic.params.arm_joints
+        if len(features) != features_of(arm_joints):
+            fix = "Set the learner's arm_joints to the robot's, and give it an empty folder."
+            allowed = f"{features_of(arm_joints)}, for the {arm_joints} arm joints that the learner knows"
+            raise BadInput("number of features", len(features), allowed, fix)
+        if not (self.acting.act_empty or holding(features) > _HELD):
             return np.zeros(ACTIONS, dtype=np.float32)
         reach = self._critic.reach
         anywhere = reach * rng.uniform(-1.0, 1.0, (self.acting.options, ACTIONS))

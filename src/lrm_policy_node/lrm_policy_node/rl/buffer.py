@@ -29,14 +29,14 @@ class Transitions:
 
 
 class ReplayBuffer:
-    """The newest ``capacity`` transitions; raises BadInput for a capacity below 1."""
+    """The newest ``capacity`` transitions with so many ``features``; raises BadInput for a capacity below 1."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, features: int = FEATURES) -> None:
         if capacity < 1:
             raise BadInput("replay capacity", capacity, "at least 1")
-        self.capacity = capacity
+        self.capacity, self._features = capacity, features
         self.added = 0
-        self._rows = np.zeros((capacity, 2 * FEATURES + ACTIONS + 2))
+        self._rows = np.zeros((capacity, 2 * features + ACTIONS + 2))
 
     def __len__(self) -> int:
         return min(self.added, self.capacity)
@@ -45,8 +45,9 @@ class ReplayBuffer:
         self, features: np.ndarray, action: np.ndarray, reward: float, next_features: np.ndarray, done: bool
     ) -> None:
         """Store one transition; raises BadInput when a shape is wrong or a number is not finite."""
-        if features.shape != (FEATURES,) or next_features.shape != (FEATURES,) or action.shape != (ACTIONS,):
-            raise BadInput("transition", (features.shape, action.shape), f"shapes ({FEATURES},) and ({ACTIONS},)")
+        size = self._features
+        if features.shape != (size,) or next_features.shape != (size,) or action.shape != (ACTIONS,):
+            raise BadInput("transition", (features.shape, action.shape), f"shapes ({size},) and ({ACTIONS},)")
         row = np.concatenate([features, action, [reward], next_features, [float(done)]])
         if not np.all(np.isfinite(row)):
             raise BadInput("transition", "not finite", "finite numbers")
@@ -55,7 +56,6 @@ class ReplayBuffer:
 
     def all(self) -> Transitions:
         """Everything in the buffer."""
-        features, action, reward, following, done = np.split(
-            self._rows[: len(self)], np.cumsum([FEATURES, ACTIONS, 1, FEATURES]), axis=1
-        )
+        ends = np.cumsum([self._features, ACTIONS, 1, self._features])
+        features, action, reward, following, done = np.split(self._rows[: len(self)], ends, axis=1)
         return Transitions(features, action, reward[:, 0], following, done[:, 0])

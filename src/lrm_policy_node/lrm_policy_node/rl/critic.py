@@ -23,13 +23,14 @@ import numpy as np
 
 from lrm_core.params import param
 from lrm_policy_node.rl.buffer import Transitions
-from lrm_policy_node.rl.features import ACTIONS, FEATURES
+from lrm_policy_node.rl.features import ACTIONS, ARM_JOINTS, features_of
 
 
 @dataclass(frozen=True)
 class CriticParams:
     """The prior over value functions and the fit."""
 
+    arm_joints: int = param(ARM_JOINTS, "Joints of the robot's arm, without its gripper.", low=1, high=32)
     members: int = param(16, "Critics in the ensemble.", low=2, high=256)
     value_features: int = param(256, "Random features of V.", low=8, high=4096)
     gain_features: int = param(96, "Random features of each coefficient of A.", low=8, high=4096)
@@ -63,10 +64,10 @@ class CriticEnsemble:
 
     def __init__(self, params: CriticParams, seed: int) -> None:
         rng = np.random.default_rng([seed, 0])
-        self.params, self.seed = params, seed
-        self._value_map = rng.normal(size=(FEATURES, params.value_features)) / params.value_length
+        self.params, self.seed, size = params, seed, features_of(params.arm_joints)
+        self._value_map = rng.normal(size=(size, params.value_features)) / params.value_length
         self._value_phase = rng.uniform(0.0, 2.0 * np.pi, params.value_features)
-        self._gain_map = rng.normal(size=(FEATURES, params.gain_features)) / params.gain_length
+        self._gain_map = rng.normal(size=(size, params.gain_features)) / params.gain_length
         self._gain_phase = rng.uniform(0.0, 2.0 * np.pi, params.gain_features)
         self._gain_scale = np.array([params.slope_std] * ACTIONS + [params.curvature_std] * 2)
         width = params.value_features + (1 + params.gain_features) * len(self._gain_scale)

@@ -58,7 +58,7 @@ def _features(
     commanded = episode.actions[frame - 1] if frame else episode.states[0]
     return observation_features(
         joints=episode.states[frame],
-        gripper_command=float(commanded[5]),
+        gripper_command=float(commanded[-1]),
         base_chunk=policy.chunk(observation),
         kinematics=kinematics,
         previous_residual=np.zeros(ACTIONS),

@@ -1,6 +1,6 @@
 """What the residual sees: a few numbers, no pixels. The frozen base policy's plan carries what it saw in the images.
 
-Layout, version 1, (26,) float32, each about within [-1, 1]:
+Layout, version 1, for an arm of n joints and a gripper (n + 21,) float32, each about within [-1, 1]; with n = 5:
 
 ====== =====================================================================================================
 0-4    arm joint positions, rad / π
@@ -22,15 +22,28 @@ from lrm_core.errors import BadInput
 from lrm_policy_node.kinematics import ResidualKinematics
 
 FEATURES_VERSION = 1
-FEATURES = 26
 ACTIONS = 3
-HOLDING = 6
-"""Index of the feature that says whether the fingers hold something."""
+ARM_JOINTS = 5
+"""Of the arm that the shipped policy was trained for."""
+_BESIDE_JOINTS = 21
 
 _OPENING_M = 0.05
 _HOLDING_M = 0.02
 _TCP_M = 0.3
 _MOVE_M = 0.1
+
+
+def features_of(arm_joints: int) -> int:
+    """Number of features for an arm of so many joints and a gripper."""
+    return arm_joints + _BESIDE_JOINTS
+
+
+def holding(features: np.ndarray) -> float:
+    """The feature that says whether the fingers hold something: (F,) -> within about [-1, 1]."""
+    return float(features[len(features) - _BESIDE_JOINTS + 1])
+
+
+FEATURES = features_of(ARM_JOINTS)
 
 
 def observation_features(
@@ -46,32 +59,32 @@ def observation_features(
     """Features of one decision, see the layout above.
 
     Args:
-        joints: (6,) measured joint positions: five arm joints in rad, gripper opening in m.
+        joints: (n + 1,) measured joint positions: arm joints in rad, gripper opening in m.
         gripper_command: newest commanded gripper opening, m; the measured opening before the first command.
-        base_chunk: (K, 6) joint targets the base policy plans from here.
+        base_chunk: (K, n + 1) joint targets the base policy plans from here.
         kinematics: of the same robot.
         previous_residual: (3,) in [-1, 1], residual of the chunk before; zeros for the first.
         step: control steps executed in this episode.
         max_steps: control steps after which the episode ends.
 
     Returns:
-        (26,) float32.
+        (n + 21,) float32.
 
     Raises:
         BadInput: a shape is wrong or a number is not finite.
     """
-    joints = _checked("joints", joints, (6,))
-    chunk = _checked("base_chunk", base_chunk, (len(base_chunk), 6))
+    joints = _checked("joints", joints, (np.size(joints),))
+    chunk = _checked("base_chunk", base_chunk, (len(base_chunk), len(joints)))
     previous = _checked("previous_residual", previous_residual, (ACTIONS,))
     plan = chunk[[0, len(chunk) // 2, -1]]
     tcp = kinematics.tcp(joints)
     features = np.concatenate(
         [
-            joints[:5] / np.pi,
-            [joints[5] / _OPENING_M, (joints[5] - gripper_command) / _HOLDING_M],
+            joints[:-1] / np.pi,
+            [joints[-1] / _OPENING_M, (joints[-1] - gripper_command) / _HOLDING_M],
             tcp / _TCP_M,
             ((kinematics.tcp(plan) - tcp) / _MOVE_M).ravel(),
-            plan[:, 5] / _OPENING_M,
+            plan[:, -1] / _OPENING_M,
             [step / max_steps],
             previous,
         ]

@@ -12,6 +12,7 @@ from sensor_msgs.msg import JointState
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead, RewardStatus
+from lrm_core.robot import RobotContract
 from lrm_core.ros import qos, stamps
 from lrm_core.ros.camera import CameraSubscription
 from lrm_core.ros.diagnostics import WARN, Diagnostics, Report, StreamTask
@@ -26,9 +27,15 @@ class Inputs:
     """Opens the subscriptions; :meth:`destroy` closes them."""
 
     def __init__(
-        self, node: Node, params: PolicyParams, inbox: Inbox, weights: WeightsBox, diagnostics: Diagnostics
+        self,
+        node: Node,
+        params: PolicyParams,
+        robot: RobotContract,
+        inbox: Inbox,
+        weights: WeightsBox,
+        diagnostics: Diagnostics,
     ) -> None:
-        self._node, self._inbox, self._weights = node, inbox, weights
+        self._node, self._robot, self._inbox, self._weights = node, robot, inbox, weights
         self._bad_image = ""
         self._open: list[Any] = []
         self._cameras: list[CameraSubscription] = []
@@ -39,15 +46,16 @@ class Inputs:
             diagnostics.add(f"{camera} camera", task)
             self._cameras.append(
                 CameraSubscription(
-                    node, camera, compressed=params.transport == "compressed", lockstep=params.lockstep,
-                    on_frame=partial(self._on_frame, task), on_bad=partial(self._on_bad_image, camera),
+                    node, camera, topic=robot.camera(camera).topic, compressed=params.transport == "compressed",
+                    lockstep=params.lockstep, on_frame=partial(self._on_frame, task),
+                    on_bad=partial(self._on_bad_image, camera),
                 )
             )  # fmt: skip
         self._joints = StreamTask(node, 0.5 * params.control_rate_hz, max_age_s)
         diagnostics.add("joint states", self._joints)
         self._rewards = self._unknown = self._bad_images = self._refused_weights = 0
         diagnostics.add("inputs", self._report)
-        self._subscribe(JointState, "joint_states", self._on_joints, qos.JOINT_STATES)
+        self._subscribe(JointState, robot.state.topic, self._on_joints, qos.JOINT_STATES)
         for head in (RewardHead.PROGRESS, RewardHead.COMPLETION, RewardHead.CONTRASTIVE):
             self._subscribe(Reward, f"reward/{head.value}", self._on_reward, qos.REWARD)
         self._subscribe(RewardNodeStatus, "reward/status", lambda _: inbox.add_heartbeat(), qos.STATUS)
@@ -85,7 +93,8 @@ class Inputs:
 
     def _on_joints(self, message: JointState) -> None:
         self._joints.tick(stamps.to_ns(message.header.stamp))
-        self._inbox.add_joints(stamps.to_ns(message.header.stamp), message.name, message.position)
+        positions = self._robot.from_wire(message.name, message.position)
+        self._inbox.add_joints(stamps.to_ns(message.header.stamp), message.name, positions)
 
     def _on_reward(self, message: Reward) -> None:
         self._rewards += 1

@@ -11,12 +11,12 @@ import numpy as np
 from lrm_core.episode_machine import EpisodeMachine
 from lrm_core.errors import BadInput
 from lrm_core.protocols import Policy
+from lrm_core.robot import RobotContract, load_robot
 from lrm_core.ros.diagnostics import OK, Diagnostics, LatencyTask, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_msgs.srv import SetTask
 from lrm_policy_node.kinematics import ResidualKinematics
 from lrm_policy_node.rl.actor import ResidualPolicy
-from lrm_policy_node.robot import load_robot
 from lrm_policy_node.ros.inputs import Inputs
 from lrm_policy_node.ros.robot_world import RobotWorld
 from lrm_policy_node.ros.run_server import RunServer
@@ -25,11 +25,11 @@ from lrm_policy_node.runtime.inbox import Inbox
 from lrm_policy_node.runtime.loading import load_base_policy
 from lrm_policy_node.runtime.loop import EpisodeLoop
 from lrm_policy_node.runtime.params import PolicyParams
-from lrm_policy_node.runtime.run import Run, RunOrder, RunResult, check_task
+from lrm_policy_node.runtime.run import Run, RunEnd, RunOrder, RunResult, check_task
 from lrm_policy_node.runtime.weights import WeightsBox
 from lrm_policy_node.runtime.world import EpisodeOrder
 
-PolicyLoader = Callable[[str, str], Policy]
+PolicyLoader = Callable[[str, str, Mapping[str, str]], Policy]
 
 
 class PolicyNode(LrmLifecycleNode[PolicyParams]):
@@ -39,7 +39,7 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
     stamps); beyond the safety stage's time-out the arm is held until the plan is there.
 
     Args:
-        load_policy: loads the base policy from its name and device.
+        load_policy: loads the base policy from its name, device and feature of each camera.
     """
 
     params_class = PolicyParams
@@ -52,30 +52,35 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         """Load robot and policy, open topics, services and the action."""
         robot = load_robot(params.robot)
         self._task = check_task(params.task) if params.task else ""
-        kinematics = ResidualKinematics(
-            robot.model_path,
-            robot.tcp_site,
-            robot.joint_names[: robot.arm_joints],
-            bound_m=params.residual_bound_m,
-            ramp_steps=params.residual_ramp_steps,
-        )
+        kinematics = self._kinematics(robot, params)
         weights = WeightsBox()
         self._inbox = Inbox(params, robot.joint_names)
         self._diagnostics = Diagnostics(self, params.policy)
         # Before the policy is loaded: discovery and latched topics take their time meanwhile.
-        self._inputs = Inputs(self, params, self._inbox, weights, self._diagnostics)
+        self._inputs = Inputs(self, params, robot, self._inbox, weights, self._diagnostics)
         latency = LatencyTask(math.inf if params.lockstep else 1.0 / params.control_rate_hz)
         self._diagnostics.add("planning", latency)
-        base = _Timed(self._load_policy(params.policy, params.device), latency)
+        loaded = self._load_policy(params.policy, params.device, robot.camera_features)
+        _check_fit(robot, loaded)
+        base = _Timed(loaded, latency)
         planner = ChunkPlanner(base, ResidualPolicy(), kinematics, params.call_interval, params.max_steps)
-        self._world = RobotWorld(self, params, robot.joint_names, self._inbox, weights)
-        self._loop = EpisodeLoop(params, self._world, planner)
+        self._can_refine = planner.can_refine
+        self._world = RobotWorld(self, params, robot, self._inbox, weights)
+        self._loop = EpisodeLoop(params, self._world, planner, None if params.lockstep else self._world.approach)
         self._run = Run(params, self._world, self._loop)
         self._diagnostics.add("run", self._report)
         self._set_task = self.create_service(SetTask, "set_task", self._on_set_task)
         self._server = RunServer(self, self._inbox, self._execute, lambda: self.active)
         self._world.on_show = lambda machine, done: self._server.feedback(machine, done, planner.residual.version)
         self._tick = self.create_timer(1.0 / params.control_rate_hz, self._inbox.tick)
+
+    def _kinematics(self, robot: RobotContract, params: PolicyParams) -> ResidualKinematics | None:
+        if not robot.tool.model:
+            text = f"{robot.path} names no tool.model: this robot can be evaluated, not refined"
+            self.get_logger().warning(text)
+            return None
+        bound_m, ramp_steps = params.residual_bound_m, params.residual_ramp_steps
+        return ResidualKinematics(robot.model_path, robot.tcp_site, robot.arm_names, bound_m, ramp_steps)
 
     def activate_node(self) -> None:
         """Say that no episode runs, which also tells the others that an earlier one is over."""
@@ -97,6 +102,8 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
             self.destroy_timer(self.__dict__.pop("_tick"))
 
     def _execute(self, order: RunOrder) -> RunResult:
+        if order.refine and not self._can_refine:
+            return RunResult(RunEnd.ABORTED, "The robot's file names no tool.model: set it, or evaluate (mode 0).")
         task = order.task or self._task
         return self._run.execute(RunOrder(order.run_id, order.refine, order.episodes, order.first_seed, task))
 
@@ -112,6 +119,16 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         machine = self._loop.machine
         values = {"episode": machine.episode_id, "step": machine.steps, "task": self._task}
         return Report(OK, machine.state.value, values)
+
+
+def _check_fit(robot: RobotContract, base: Policy) -> None:
+    """Raise BadInput when the base policy was trained for another arm."""
+    if robot.gripper.kind == "none":
+        raise BadInput(f"gripper.kind in {robot.path}", "none", "a gripper: what refinement sees has its opening")
+    joints = getattr(base, "joints", len(robot.joints))  # a policy of other people need not say it
+    if joints != len(robot.joints):
+        fix = f"Train a policy with demonstrations of {robot.name}: lrm train policy."
+        raise BadInput("joints of the policy", joints, f"{len(robot.joints)}, as {robot.name} has", fix)
 
 
 class _Timed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,20 +11,21 @@ from rclpy.node import Node
 from trajectory_msgs.msg import JointTrajectory
 
 from lrm_core.episode_machine import EpisodeMachine
-from lrm_core.episodes import TerminationReason
+from lrm_core.robot import RobotContract
 from lrm_core.ros import qos, stamps
 from lrm_core.transitions import Transition
 from lrm_msgs.msg import EpisodeStatus, RefinementStatus
 from lrm_msgs.msg import Transition as TransitionMessage
-from lrm_msgs.srv import Reset
 from lrm_policy_node.rl.actor import ResidualPolicy
 from lrm_policy_node.ros import conversions
+from lrm_policy_node.ros.resetting import new_reset
+from lrm_policy_node.runtime.approach import Approach
 from lrm_policy_node.runtime.inbox import Inbox
 from lrm_policy_node.runtime.observation import Observation
 from lrm_policy_node.runtime.params import PolicyParams
 from lrm_policy_node.runtime.rewards import FrameScores
 from lrm_policy_node.runtime.weights import WeightsBox
-from lrm_policy_node.runtime.world import EpisodeCut, EpisodeOrder, RunProgress
+from lrm_policy_node.runtime.world import EpisodeOrder, RunProgress
 
 _RESEND_S = 0.5  # a safety stage that restarts loses one command; in lock-step time would then stand still for ever
 _LATCHED_S = 2.0
@@ -37,17 +38,20 @@ class RobotWorld:
     Args:
         node: creates publishers and the reset client on it.
         params: of the policy node.
-        joint_names: joints in command order.
+        robot: its joints, limits and way of being reset.
         inbox: what arrives.
         weights: what the learner hands over.
     """
 
     def __init__(
-        self, node: Node, params: PolicyParams, joint_names: Sequence[str], inbox: Inbox, weights: WeightsBox
+        self, node: Node, params: PolicyParams, robot: RobotContract, inbox: Inbox, weights: WeightsBox
     ) -> None:
-        self._node, self._params, self._names = node, params, tuple(joint_names)
+        self._node, self._params, self._names = node, params, robot.joint_names
         self._inbox, self._weights = inbox, weights
-        self._reset_client = node.create_client(Reset, "reset")
+        self.approach = Approach(
+            self.command, self.observe, robot.limits, robot.arm_joints, params.control_rate_hz, params.approach_speed
+        )
+        self._reset = new_reset(node, params, robot, inbox, self)
         self._proposals = node.create_publisher(JointTrajectory, "proposed_command", qos.COMMAND)
         self._episodes = node.create_publisher(EpisodeStatus, "episode_status", qos.STATUS)
         self._transitions = node.create_publisher(TransitionMessage, "transition", qos.TRANSITION)
@@ -60,22 +64,10 @@ class RobotWorld:
         """Called with the episodes done at every change of the episode, on the thread of the loop."""
 
     def reset(self, seed: int, task: str) -> tuple[int, str]:
-        """Call the reset service of the robot."""
-        timeout_s = self._params.reset_timeout_s
+        """Reset the robot in its own way."""
         self._sent = None
         self._inbox.begin_reset()
-        if self._inbox.wait(lambda: self._reset_client.service_is_ready() or None, timeout_s) is None:
-            name = self._reset_client.srv_name
-            raise EpisodeCut(TerminationReason.RESET_FAILED, f"No robot offers the service {name}. Is it running?")
-        future = self._reset_client.call_async(Reset.Request(seed=seed, task=task))
-        future.add_done_callback(lambda _: self._inbox.wake())
-        response = self._inbox.wait(lambda: future.result() if future.done() else None, timeout_s)
-        if response is None:
-            self._reset_client.remove_pending_request(future)
-            raise EpisodeCut(TerminationReason.RESET_FAILED, f"The reset took longer than {timeout_s} s.")
-        if not response.accepted:
-            raise EpisodeCut(TerminationReason.RESET_FAILED, f"The robot refused the reset: {response.message}")
-        return stamps.to_ns(response.stamp), response.task or task
+        return self._reset.run(seed, task)
 
     def observe(self, after_ns: int) -> Observation:
         """The next observation; in lock-step the command is sent again when nothing comes."""
@@ -98,6 +90,10 @@ class RobotWorld:
         self._sent = conversions.command(self._names, positions, stamp_ns, 1.0 / self._params.control_rate_hz)
         self._proposals.publish(self._sent)
 
+    def held(self) -> bool:
+        """Whether the safety stage has held the arm since this was asked last."""
+        return self._inbox.take_hold()
+
     def hold(self) -> None:
         """Propose the measured position. In lock-step the arm stands as soon as nobody commands."""
         observation = self._inbox.newest()
@@ -106,14 +102,14 @@ class RobotWorld:
 
     def await_reward_node(self) -> None:
         """Wait until the reward node lives."""
-        self._inbox.await_reward_node(lambda: self._show_waiting("the reward node"))
-        self._show_waiting("")
+        self._inbox.await_reward_node(lambda: self.show_waiting("the reward node"))
+        self.show_waiting("")
 
     def await_reward(self, episode_id: str, stamp_ns: int) -> FrameScores | None:
         """Wait for the rewards of a frame."""
         what = f"reward of frame {stamps.seconds(stamp_ns)}"
-        frame = self._inbox.await_reward(episode_id, stamp_ns, lambda: self._show_waiting(what))
-        self._show_waiting("")
+        frame = self._inbox.await_reward(episode_id, stamp_ns, lambda: self.show_waiting(what))
+        self.show_waiting("")
         if frame is None:
             self._node.get_logger().warning(f"{what} did not come: the loop goes on without it")
         return frame
@@ -127,11 +123,11 @@ class RobotWorld:
 
     def await_learner(self, episode_id: str) -> None:
         """Wait until the learner has trained on an episode."""
-        self._show_waiting(f"learner, episode {episode_id}")
+        self.show_waiting(f"learner, episode {episode_id}")
         if not self._inbox.await_learner(episode_id, lambda: self._weights.version):
             late = f"the learner was not done with {episode_id} within {self._params.learner_sync_timeout_s} s"
             self._node.get_logger().warning(f"{late}: the loop goes on")
-        self._show_waiting("")
+        self.show_waiting("")
 
     def publish(self, transition: Transition) -> None:
         """Publish ``transition``."""
@@ -150,7 +146,8 @@ class RobotWorld:
         self._progress, self._waiting = progress, ""
         self._publish_run()
 
-    def _show_waiting(self, what: str) -> None:
+    def show_waiting(self, what: str) -> None:
+        """Say what the loop waits for; empty: it goes on."""
         if self._progress is not None and what != self._waiting:
             self._waiting = what
             self._publish_run()
@@ -167,4 +164,4 @@ class RobotWorld:
         for publisher in publishers:
             publisher.wait_for_all_acked(Duration(seconds=_FLUSH_S))
             self._node.destroy_publisher(publisher)
-        self._node.destroy_client(self._reset_client)
+        self._reset.destroy()

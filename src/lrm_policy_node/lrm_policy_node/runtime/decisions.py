@@ -29,7 +29,7 @@ class ChunkPlanner:
     Args:
         base: frozen base policy, plans K steps or more.
         residual: chooses the displacement of a chunk.
-        kinematics: adds the displacement to the chunk.
+        kinematics: adds the displacement to the chunk; None: the base policy acts alone, for evaluation.
         chunk_steps: K.
         max_steps: control steps after which an episode ends.
 
@@ -38,7 +38,12 @@ class ChunkPlanner:
     """
 
     def __init__(
-        self, base: Policy, residual: ResidualPolicy, kinematics: ResidualKinematics, chunk_steps: int, max_steps: int
+        self,
+        base: Policy,
+        residual: ResidualPolicy,
+        kinematics: ResidualKinematics | None,
+        chunk_steps: int,
+        max_steps: int,
     ) -> None:
         if base.chunk_steps < chunk_steps:
             fix = "Lower call_interval or train a policy with longer chunks."
@@ -46,6 +51,11 @@ class ChunkPlanner:
         self._base, self.residual, self._kinematics = base, residual, kinematics
         self._chunk_steps, self._max_steps = chunk_steps, max_steps
         self.begin("", np.random.default_rng(0))
+
+    @property
+    def can_refine(self) -> bool:
+        """There is a model of the arm."""
+        return self._kinematics is not None
 
     def begin(self, episode_id: str, rng: np.random.Generator) -> None:
         """Forget the last episode; ``rng`` drives this episode's exploration."""
@@ -57,9 +67,16 @@ class ChunkPlanner:
         self._base.reset()
         self.residual.begin_episode(rng)
 
+    def first_target(self, observation: Observation) -> np.ndarray:
+        """Where the base policy wants the joints (J,) next; decides nothing."""
+        return np.asarray(self._base.chunk(observation.for_policy())[0], dtype=np.float64)
+
     def plan(self, observation: Observation, step: int, explore: bool) -> tuple[np.ndarray, Transition | None]:
         """Decide from ``observation``: the next (K, J) targets, and the transition that ended here, if one did."""
-        base_chunk, features = self._look(observation, step)
+        base_chunk = self._chunk(observation)
+        if self._kinematics is None:
+            return base_chunk, None
+        features = self._features(observation, base_chunk, step)
         ended = self._close(observation.stamp_ns, features)
         residual = self.residual.act(features, explore, self._rng)
         targets = self._kinematics.apply(base_chunk, residual, self._previous, self._last_command)
@@ -75,13 +92,16 @@ class ChunkPlanner:
         """The last transition of an episode whose last frame is ``observation``; else it was truncated."""
         if self._open is None or observation.stamp_ns <= self._open.stamp_ns:
             return None
-        features = self._look(observation, step)[1]
+        features = self._features(observation, self._chunk(observation), step)
         return self._close(observation.stamp_ns, features, terminated=terminated, truncated=not terminated)
 
-    def _look(self, observation: Observation, step: int) -> tuple[np.ndarray, np.ndarray]:
-        base_chunk = self._base.chunk(observation.for_policy())[: self._chunk_steps]
+    def _chunk(self, observation: Observation) -> np.ndarray:
+        return self._base.chunk(observation.for_policy())[: self._chunk_steps]
+
+    def _features(self, observation: Observation, base_chunk: np.ndarray, step: int) -> np.ndarray:
+        assert self._kinematics is not None
         commanded = observation.joints if self._last_command is None else self._last_command
-        features = observation_features(
+        return observation_features(
             joints=observation.joints,
             gripper_command=float(commanded[-1]),
             base_chunk=base_chunk,
@@ -90,7 +110,6 @@ class ChunkPlanner:
             step=step,
             max_steps=self._max_steps,
         )
-        return base_chunk, features
 
     def _close(
         self, stamp_ns: int, features: np.ndarray, terminated: bool = False, truncated: bool = False

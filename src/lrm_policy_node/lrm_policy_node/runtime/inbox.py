@@ -42,6 +42,7 @@ class Inbox:
         self._ticks = 0
         self._bad_frame = ""
         self._holding, self._rejected = "", 0
+        self._held = False
         self._refused_since: float | None = None
         self._stop: EpisodeCut | None = None
         self._clock_cut: EpisodeCut | None = None
@@ -94,6 +95,7 @@ class Inbox:
             elif self._refused_since is None:
                 self._refused_since = time.monotonic()
             self._holding, self._rejected = holding, rejected
+            self._held = self._held or bool(holding)
 
     def tick(self) -> None:
         """A control period has passed (real time)."""
@@ -135,6 +137,12 @@ class Inbox:
         """Scores of the newest frame of an episode that has any."""
         with self._changed:
             return self._rewards.newest(episode_id)
+
+    def take_hold(self) -> bool:
+        """Whether the safety stage has held the arm since this was asked last."""
+        with self._changed:
+            held, self._held = self._held, False
+            return held
 
     def newest(self) -> Observation | None:
         """The newest observation, without waiting."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -11,19 +13,20 @@ from lrm_core.errors import BadInput
 from lrm_core.protocols import Policy
 
 
-def load_base_policy(name: str, device: str) -> Policy:
+def load_base_policy(name: str, device: str, features: Mapping[str, str] = MappingProxyType({})) -> Policy:
     """An ACT policy that has planned once.
 
     Args:
         name: a LeRobot folder, a name in ``models/``, or a model hub name ``owner/name``.
         device: torch device.
+        features: camera -> the policy's feature of it; a camera that is not named: observation.images.<camera>.
 
     Raises:
         BadInput: there is no such policy, or it does not load or plan.
     """
     from lrm_policy_node.lerobot.policy import ActPolicy
 
-    policy = ActPolicy(policy_folder(name), device)
+    policy = ActPolicy(policy_folder(name), device, features)
     image = np.zeros(policy.image_shape, np.uint8)
     chunk = policy.chunk({"front": image, "wrist": image, "state": np.zeros(policy.joints, np.float32)})
     if chunk.shape != (policy.chunk_steps, policy.joints) or not np.isfinite(chunk).all():

@@ -13,6 +13,7 @@ from lrm_core.errors import LrmError
 from lrm_core.rewards import RewardHead
 from lrm_core.success import SuccessConfirmation
 from lrm_core.transitions import Scores, Transition
+from lrm_policy_node.runtime.approach import Approach
 from lrm_policy_node.runtime.decisions import ChunkPlanner
 from lrm_policy_node.runtime.observation import Observation
 from lrm_policy_node.runtime.params import PolicyParams
@@ -50,10 +51,13 @@ class EpisodeLoop:
         params: of the policy node.
         world: robot, rewards and listeners.
         planner: base policy, residual and kinematics.
+        approach: leads the arm to where the policy wants to start; None in lock-step.
     """
 
-    def __init__(self, params: PolicyParams, world: World, planner: ChunkPlanner) -> None:
-        self._params, self._world, self._planner = params, world, planner
+    def __init__(
+        self, params: PolicyParams, world: World, planner: ChunkPlanner, approach: Approach | None = None
+    ) -> None:
+        self._params, self._world, self._planner, self._approach = params, world, planner, approach
         self.machine = EpisodeMachine(params.max_steps)
         self._success = SuccessConfirmation(params.success_threshold, params.success_confirmations)
 
@@ -63,7 +67,7 @@ class EpisodeLoop:
         self._success.reset()
         self._order = order
         self._outcome = EpisodeOutcome(order, TerminationReason.SHUTDOWN)
-        self._newest_ns = 0
+        self._newest_ns, self._displaced = 0, False
         try:
             self._end(*self._chunks(self._reset()))
         except EpisodeCut as cut:
@@ -89,6 +93,8 @@ class EpisodeLoop:
             raise EpisodeCut(TerminationReason.RESET_FAILED, f"There is no task sentence. {fix}")
         self._order = self._outcome.order = EpisodeOrder(order.episode_id, order.refine, order.seed, task)
         observation = self._world.observe(stamp_ns - 1)
+        if self._approach is not None:
+            observation = self._approach.run(self._planner.first_target(observation), observation)
         self._newest_ns = observation.stamp_ns
         self._planner.begin(order.episode_id, np.random.default_rng([self._params.exploration_seed, order.seed + 1]))
         self.machine.start(observation.stamp_ns)
@@ -103,7 +109,7 @@ class EpisodeLoop:
         In real time the arm does not stop for that: the reward may arrive while the chunk runs.
         """
         while True:
-            start = observation
+            start = observation = self._recovered(observation)
             if self._params.lockstep and self._on_grid and self._confirmed(start):
                 return TerminationReason.SUCCESS_CONFIRMED, observation
             if self.machine.out_of_steps:
@@ -117,15 +123,33 @@ class EpisodeLoop:
                 return TerminationReason.SUCCESS_CONFIRMED, observation
             observation = self._aligned(observation)
 
+    def _recovered(self, observation: Observation) -> Observation:
+        """After a hold, in which the arm may have been moved: where the plan would jump, it is led there slowly."""
+        if self._approach is None or not (self._world.held() or self._displaced):
+            return observation
+        self._displaced = False
+        goal = self._planner.first_target(observation)
+        if not self._approach.jumps(observation.joints, goal):
+            return observation
+        return self._aligned(self._reached(self._approach.run(goal, observation)))
+
     def _execute(self, targets: np.ndarray, observation: Observation) -> Observation:
         """Command a chunk. The step follows the stamps, so that a control step that came too late is skipped."""
         start_ns, index = observation.stamp_ns, 0
         while index < len(targets) and not self.machine.out_of_steps:
+            if self._jumps(observation, targets[index]):
+                self._displaced = True
+                break
             self._world.command(targets[index], observation.stamp_ns)
             self._planner.sent(targets[index])
             observation = self._reached(self._world.observe(observation.stamp_ns))
             index = self._periods(start_ns, observation.stamp_ns)
         return observation
+
+    def _jumps(self, observation: Observation, target: np.ndarray) -> bool:
+        """The arm was held and is not where the plan takes it to be."""
+        approach = self._approach
+        return approach is not None and approach.jumps(observation.joints, target) and self._world.held()
 
     def _aligned(self, observation: Observation) -> Observation:
         """The next observation on the grid of the reward queries; ``observation`` itself when no time was lost."""

@@ -54,6 +54,10 @@ class PolicyParams:
         30.0, "How long to wait for the learner; then the loop goes on with the weights it has.",
         unit="s", low=0.1, high=3600.0,
     )  # fmt: skip
+    approach_speed: float = param(
+        0.2, "Share of the largest speeds at which the arm is led to its start before an episode. Not in lock-step.",
+        low=0.01, high=1.0,
+    )  # fmt: skip
     residual_bound_m: float = param(
         0.08, "Displacement of the tool centre point at residual 1, per axis.", unit="m", low=0.001, high=0.5
     )

@@ -79,6 +79,10 @@ class World(Protocol):
         """Propose joint targets (J,) computed from the observation stamped ``stamp_ns``."""
         ...
 
+    def held(self) -> bool:
+        """Whether the safety stage has held the arm since this was asked last."""
+        ...
+
     def hold(self) -> None:
         """Ask for a hold where the arm is now."""
         ...

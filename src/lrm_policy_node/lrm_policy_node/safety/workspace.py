@@ -6,24 +6,21 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lrm_core.safety import SafetyLimits
-from lrm_policy_node.robot import load_robot
+from lrm_core.robot import RobotContract
 
 
-def load_box(robot: str, limits: SafetyLimits) -> Callable[[np.ndarray], np.ndarray] | None:
+def load_box(robot: RobotContract) -> Callable[[np.ndarray], np.ndarray] | None:
     """Tells for joint positions (..., J) whether the tool is inside (...,) bool; None: the robot has no box.
 
     Raises:
         BadInput: the robot's description has no model or tool centre point that could be loaded.
     """
-    if limits.workspace_m is None:
+    if robot.limits.workspace_m is None:
         return None
     from lrm_policy_node.kinematics import ResidualKinematics
 
-    description = load_robot(robot)
-    arm = description.joint_names[: description.arm_joints]
-    kinematics = ResidualKinematics(description.model_path, description.tcp_site, arm)
-    low, high = limits.workspace_m
+    kinematics = ResidualKinematics(robot.model_path, robot.tcp_site, robot.arm_names)
+    low, high = robot.limits.workspace_m
 
     def inside(joints: np.ndarray) -> np.ndarray:
         tool = kinematics.tcp(joints)

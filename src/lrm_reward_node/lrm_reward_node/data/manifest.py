@@ -13,8 +13,8 @@ from typing import Any
 from lrm_core.episode_sources import OUTCOMES, EpisodeSource
 from lrm_core.errors import BadInput, LrmError
 from lrm_core.params import param
+from lrm_core.yaml_tree import Checked, Node, parse
 from lrm_reward_node.data import registry
-from lrm_reward_node.data.yaml_tree import Checked, Node, parse
 
 NEGATIVES = ("truncated", "rewound", "wrong_sentence", "other_object", "frozen")
 SPLIT_NAMES = ("train", "validation", "test")
@@ -156,7 +156,7 @@ def load(path: Path) -> Manifest:
         BadInput: the file cannot be read, or is no YAML.
         BadManifest: it says something that cannot be; all of it is named, with line, value and what is allowed.
     """
-    root, checked = parse(path), Checked()
+    root, checked = parse(path, "manifest", "sources, frames, splits and sampling"), Checked()
     checked.names(root, {"sources": None, "frames": Frames, "splits": Splits, "sampling": Sampling})
     frames, splits, sampling = (
         checked.build(Frames, root.child("frames")),

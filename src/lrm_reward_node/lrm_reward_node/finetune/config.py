@@ -9,7 +9,7 @@ from typing import Any
 from lrm_core.errors import LrmError
 from lrm_core.params import param
 from lrm_core.rewards import MODEL_HEADS, RewardHead
-from lrm_reward_node.data.yaml_tree import Checked, Node, parse
+from lrm_core.yaml_tree import Checked, Node, parse
 
 HEAD_NAMES = [head.value for head in MODEL_HEADS]
 SELECT_BY = ("nats", "figure")

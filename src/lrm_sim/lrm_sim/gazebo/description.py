@@ -7,14 +7,11 @@ the frame of its parent.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import mujoco
 import numpy as np
-import yaml
 
-from lrm_core.resources import config_path
+from lrm_core.robot import load_robot
 from lrm_sim.scene import JOINTS
 
 BASE_LINK = "base_link"
@@ -190,6 +187,5 @@ def link_name(body: str) -> str:
 
 
 def _speed_limits() -> dict[str, float]:
-    path: Path = config_path("robots/sim_arm.yaml")
-    entries: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return dict(zip(entries["joint_names"], entries["velocity_max"], strict=True))
+    limits = load_robot("gazebo_arm").limits
+    return dict(zip(limits.joint_names, limits.velocity_max.tolist(), strict=True))

@@ -120,7 +120,7 @@ def _add(learner: Learner, path: Path, rewards: str, result: WarmStart) -> None:
             if message.topic in heads:
                 learner.add_reward(fields.episode_id, estimate_of(heads[message.topic], fields))
             else:
-                learner.add_transition(transition_of(fields), 0.0)
+                learner.add_transition(transition_of(fields, learner.params.arm_joints), 0.0)
         except (BadInput, ValueError) as error:
             bag.faults.lose(message.topic.name, "refused", f"a message that cannot be used: {error}")
     result.problems += [f"{path.name}: {fault}" for fault in bag.faults]

@@ -26,7 +26,7 @@ from lrm_policy_node.learner.learner import Learner
 from lrm_policy_node.learner.params import LearnerParams
 from lrm_policy_node.learner.privileged import PrivilegedRewards
 from lrm_policy_node.learner.worker import LearnerState, LearnerWorker
-from lrm_policy_node.rl.features import ACTIONS, FEATURES
+from lrm_policy_node.rl.features import ACTIONS, features_of
 
 _LAST_TRANSITION_COMES = {TerminationReason.SUCCESS_CONFIRMED.value, TerminationReason.MAX_STEPS.value}
 
@@ -92,7 +92,7 @@ class LearnerNode(LrmLifecycleNode[LearnerParams]):
         )
 
     def _on_transition(self, message: TransitionMessage) -> None:
-        self._checked("transition", lambda: self._take_transition(transition_of(message)))
+        self._checked("transition", lambda: self._take_transition(transition_of(message, self.params.arm_joints)))
 
     def _take_transition(self, transition: Transition) -> None:
         self._worker.add_transition(transition)
@@ -157,16 +157,17 @@ class LearnerNode(LrmLifecycleNode[LearnerParams]):
         return report
 
 
-def transition_of(message: TransitionMessage) -> Transition:
+def transition_of(message: TransitionMessage, arm_joints: int) -> Transition:
     """The message as plain data.
 
     Raises:
         BadInput: its vectors are of another length than this learner's, or make no sense.
     """
     shapes = len(message.observation), len(message.action)
-    if shapes != (FEATURES, ACTIONS):
-        fix = "Policy node and learner are of different versions."
-        raise BadInput("transition observation, action", shapes, f"{FEATURES} features and {ACTIONS} residuals", fix)
+    if shapes != (features_of(arm_joints), ACTIONS):
+        allowed = f"{features_of(arm_joints)} features ({arm_joints} arm joints) and {ACTIONS} residuals"
+        fix = "Set the learner's arm_joints to the robot's; else policy node and learner are of different versions."
+        raise BadInput("transition observation, action", shapes, allowed, fix)
     return Transition(
         episode_id=message.episode_id,
         index=message.index,

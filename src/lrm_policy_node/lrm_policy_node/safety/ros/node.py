@@ -10,16 +10,18 @@ import numpy as np
 from rclpy.clock import Clock, ClockType
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+from trajectory_msgs.msg import JointTrajectory
 
+from lrm_core.errors import BadInput
+from lrm_core.robot import RobotContract, load_robot
 from lrm_core.ros import qos, stamps
 from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, LatencyTask, Report, StreamTask
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_core.safety import Cause, Decision, JointPositions, SafetyFilter, StageOptions, Verdict
 from lrm_core.safety.watch import NO_FAULT, Fault
 from lrm_msgs.msg import SafetyStatus
-from lrm_policy_node.robot import load_limits
 from lrm_policy_node.safety.params import SafetyParams
+from lrm_policy_node.safety.ros.outputs import RobotOutputs
 from lrm_policy_node.safety.ros.watches import Watches
 from lrm_policy_node.safety.workspace import load_box
 
@@ -46,17 +48,18 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
 
     def configure_node(self, params: SafetyParams) -> None:
         """Read the limits and open the topics."""
-        limits = load_limits(params.robot)
-        self._filter = SafetyFilter(limits, options_of(params), load_box(params.robot, limits))
+        self._robot = robot_of(params)
+        self._filter = SafetyFilter(self._robot.limits, options_of(params), load_box(self._robot))
         self._measured: JointPositions | None = None
         self._pending: JointTrajectory | None = None
         self._last_command_s: float | None = None
         self._status = SafetyStatus(state=SafetyStatus.HOLDING, reason="no command yet")
-        self._commands = self.create_lifecycle_publisher(JointTrajectory, "command", qos.COMMAND)
+        self._outputs = RobotOutputs(self, self._robot, 1.0 / params.control_rate_hz)
+        self._stopped_s = 0.0
         self._statuses = self.create_lifecycle_publisher(SafetyStatus, "safety_status", qos.STATUS)
         self._watches = Watches(self, params)
         self._subscriptions_open = [
-            self.create_subscription(JointState, "joint_states", self._on_joint_state, qos.JOINT_STATES),
+            self.create_subscription(JointState, self._robot.state.topic, self._on_joint_state, qos.JOINT_STATES),
             self.create_subscription(JointTrajectory, "proposed_command", self._on_command, qos.COMMAND),
         ]
         self._looked_s: deque[float] = deque(maxlen=2000)
@@ -90,6 +93,8 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         while not self.params.lockstep and not self._filter.stage.at_rest() and time.monotonic() < end_s:
             time.sleep(self._filter.options.min_interval_s)
             self._hold(Cause.INACTIVE, "the safety stage was deactivated")
+        if self._filter.stage.started:
+            self._outputs.stop()
 
     def cleanup_node(self) -> None:
         """Close what is open."""
@@ -97,18 +102,18 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
             self.destroy_subscription(subscription)
         for timer in self.__dict__.pop("_timers_open", []):
             self.destroy_timer(timer)
-        for name in ("_commands", "_statuses"):
-            if name in self.__dict__:
-                self.destroy_publisher(self.__dict__.pop(name))
+        if "_statuses" in self.__dict__:
+            self.destroy_publisher(self.__dict__.pop("_statuses"))
+        if "_outputs" in self.__dict__:
+            self.__dict__.pop("_outputs").destroy()
         if "_watches" in self.__dict__:
             self.__dict__.pop("_watches").close()
         if "_diagnostics" in self.__dict__:
             self.__dict__.pop("_diagnostics").destroy()
 
     def _on_joint_state(self, message: JointState) -> None:
-        self._measured = JointPositions(
-            tuple(message.name), tuple(message.position), stamps.to_ns(message.header.stamp)
-        )
+        positions = self._robot.from_wire(message.name, message.position)
+        self._measured = JointPositions(tuple(message.name), positions, stamps.to_ns(message.header.stamp))
         self._watches.joint_states.heard_s = time.monotonic()
         self._joint_stream.tick(self._measured.stamp_ns)
         if self.params.lockstep and self._pending is not None and not self._ahead(self._pending):
@@ -184,16 +189,20 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
             now_ns, time_ns = self._times_ns()
             decision = self._filter.hold(cause, reason, now_ns, self._measured, time_ns)
             self._send(decision, Header(stamp=self.get_clock().now().to_msg()))
+        elif stage.started and time.monotonic() - self._stopped_s >= 1.0 / self.params.control_rate_hz:
+            self._stopped_s = time.monotonic()
+            self._outputs.stop()
         self._report_state(SafetyStatus.HOLDING, reason)
 
     def _send(self, decision: Decision, header: Header) -> None:
         if decision.positions is None:
             return
-        point = JointTrajectoryPoint(positions=decision.positions.tolist())
-        period_ns = round(1e9 / self.params.control_rate_hz)
-        point.time_from_start.sec, point.time_from_start.nanosec = divmod(period_ns, 1_000_000_000)
-        names = list(self._filter.limits.joint_names)
-        self._commands.publish(JointTrajectory(header=header, joint_names=names, points=[point]))
+        stage, held = self._filter.stage, decision.verdict is Verdict.HOLD
+        if held and stage.lost():  # the targets move to where the arm is: no velocity may follow from that
+            self._outputs.begin(decision.positions)
+        elif decision.restarted:
+            self._outputs.begin(stage.measured)
+        self._outputs.send(decision.positions, header, None if held else stage.measured)
 
     def _count(self, verdict: Verdict) -> None:
         name = {Verdict.PASS: "passed", Verdict.LIMIT: "limited"}.get(verdict, "rejected")
@@ -231,6 +240,16 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
             return stamp_ns, stamp_ns
         now_ns = int(self.get_clock().now().nanoseconds)
         return now_ns, now_ns if self.get_parameter("use_sim_time").value else time.monotonic_ns()
+
+
+def robot_of(params: SafetyParams) -> RobotContract:
+    """The robot; raises BadInput when its controller wants commands more often than the stage would send them."""
+    robot = load_robot(params.robot)
+    if params.control_rate_hz < robot.command.min_rate_hz:
+        fix = f"Raise it (policy and safety stage alike), or lower command.min_rate_hz in {robot.path}."
+        allowed = f"at least the {robot.command.min_rate_hz:g} Hz that {robot.name} wants"
+        raise BadInput("parameter control_rate_hz", params.control_rate_hz, allowed, fix)
+    return robot
 
 
 def options_of(params: SafetyParams) -> StageOptions:

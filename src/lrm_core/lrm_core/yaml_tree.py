@@ -45,12 +45,12 @@ class Node:
             yield Node(value, self.lines.get(path, self.line), path, self.lines)
 
 
-def parse(path: Path, what: str = "manifest", keys: str = "sources, frames, splits and sampling") -> Node:
+def parse(path: Path, what: str, keys: str) -> Node:
     """The whole file.
 
     Args:
-        what: the file is, in an error.
-        keys: that it may have, in an error.
+        what: what people call such a file.
+        keys: some that it may have.
 
     Raises:
         BadInput: it cannot be read, is no YAML, or holds no keys.
@@ -113,6 +113,13 @@ class Checked:
                 text = f"{child.path}: there is no such key; expected one of {list(allowed)}.{_near(key, allowed)}"
                 self.note(child, text)
 
+    def required(self, node: Node, names: Iterable[str]) -> None:
+        """Keys that are missing below ``node``."""
+        present = node.value if isinstance(node.value, dict) else {}
+        for name in names:
+            if present.get(name) is None:
+                self.note(node, f"{node.path or 'the file'} has no key {name!r}: add it.")
+
     def build(self, cls: type[T], node: Node, only: Iterable[str] | None = None) -> T | None:
         """An instance of ``cls`` from the keys below ``node``; None when one of them is wrong.
 
@@ -136,7 +143,7 @@ class Checked:
         choices = known.metadata.get("values" if isinstance(value, dict) else "choices")
         elements = _elements(value)
         kind = _element_type(known)
-        wrong = [element for element in elements if kind is not None and type(element) is not kind]
+        wrong = [element for element in elements if kind is not None and not _is(element, kind)]
         if wrong:
             self.note(node, f"{node.path} holds {wrong[0]!r}: expected elements of type {kind.__name__}.")  # type: ignore[union-attr]
             return
@@ -152,6 +159,11 @@ class Checked:
             from_mapping(cls, {known.name: value})
         except BadInput as error:
             self.note(node, f"{node.path} is {error.value!r}: expected {error.allowed}.")
+
+
+def _is(value: Any, kind: type) -> bool:
+    """As YAML reads numbers: 1 is a float too, where one is wanted; yes and no are no numbers."""
+    return type(value) is kind or (kind is float and type(value) is int)
 
 
 def _elements(value: Any) -> list[Any]:

@@ -1,0 +1,1 @@
+"""``lrm robot check``: a live robot against its contract. ``judging`` is pure; ``ros`` listens."""

@@ -1,0 +1,18 @@
+"""A robot as a contract: one YAML file with its topics, joints, limits, rates, cameras, gripper and home pose."""
+
+from lrm_core.robot.contract import RobotContract
+from lrm_core.robot.reading import load_robot, robot_names, robot_path
+from lrm_core.robot.sections import (
+    CameraSpec,
+    CommandSpec,
+    GripperSpec,
+    JointSpec,
+    ResetSpec,
+    StateSpec,
+    ToolSpec,
+)
+
+__all__ = [
+    "CameraSpec", "CommandSpec", "GripperSpec", "JointSpec", "ResetSpec", "RobotContract", "StateSpec",
+    "ToolSpec", "load_robot", "robot_names", "robot_path",
+]  # fmt: skip

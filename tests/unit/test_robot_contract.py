@@ -1,0 +1,121 @@
+"""Robot files: all that is wrong is said at once with its line, the shipped ones hold, units convert both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lrm_core.errors import BadInput
+from lrm_core.robot import load_robot, robot_names
+
+GOOD = """\
+base_frame: base
+joints:
+  - {name: turn, position: [-1.0, 1.0], velocity: 2.0, home: 0.0}
+  - {name: jaw, part: gripper, unit: m, position: [0.0, 0.08], velocity: 0.5, home: 0.04}
+state: {topic: joint_states}
+command: {kind: forward_command, topic: arm/commands}
+gripper: {kind: in_command, opening_m: [0.0, 0.08], wire: [100, 0]}
+cameras: [{name: front}]
+tool: {model: arm.xml}
+reset: {kind: service}
+"""
+SHIPPED = {"so101": 5, "franka_fr3": 7, "ur5e": 6, "sim_arm": 5, "gazebo_arm": 5}
+
+
+def problems(folder: Path, text: str) -> list[str]:
+    path = folder / "robot.yaml"
+    path.write_text(text)
+    with pytest.raises(BadInput) as error:
+        load_robot(str(path))
+    return [line.strip() for line in str(error.value).splitlines()[1:]]
+
+
+@pytest.mark.parametrize(("name", "arm_joints"), SHIPPED.items())
+def test_every_shipped_robot_is_a_contract(name: str, arm_joints: int) -> None:
+    robot = load_robot(name)
+    assert robot.arm_joints == arm_joints
+    assert robot.joints[-1].part == "gripper"
+    assert (robot.limits.position_low <= robot.home).all()
+    assert (robot.home <= robot.limits.position_high).all()
+    assert np.isfinite(robot.limits.jerk_max).all()
+    assert {camera.name for camera in robot.cameras} >= {"front", "wrist"}, "the policy's cameras"
+    assert robot.camera("front").topic == "front/image_raw"
+    np.testing.assert_allclose(_there_and_back(robot), robot.home, atol=1e-12)
+
+
+def _there_and_back(robot) -> tuple[float, ...]:
+    return robot.from_wire(robot.joint_names, robot.to_wire(robot.home).tolist())
+
+
+def test_no_robot_is_forgotten_and_the_two_simulators_agree() -> None:
+    assert set(robot_names()) == set(SHIPPED)
+    mujoco, gazebo = load_robot("sim_arm"), load_robot("gazebo_arm")
+    for part in ("joints", "state", "command", "gripper", "cameras", "tool", "base_frame"):
+        assert getattr(mujoco, part) == getattr(gazebo, part)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("base_frame: base\n", "", "line 1: the file has no key 'base_frame'"),
+        ("state:", "stat:", "Did you mean 'state'?"),
+        ("velocity: 2.0", "velocity: fast", "line 3: joints[0].velocity is 'fast'"),
+        ("velocity: 2.0", "velocity: 0.0", "line 3: joints[0].velocity is 0.0: expected at least"),
+        ("velocity: 2.0", "velocity: .nan", "line 3: joints[0].velocity is nan: expected a finite number"),
+        ("velocity: 2.0", "jerk: 2.0", "line 3: joints[0] has no key 'velocity'"),
+        ("velocity: 2.0", "velocity: 2.0, jerk: 9.0", "line 3: jerk of turn needs an acceleration"),
+        ("[-1.0, 1.0]", "[1.0, -1.0]", "line 3: position of turn"),
+        ("[-1.0, 1.0]", "[-1.0]", "expected 2 finite numbers"),
+        ("[-1.0, 1.0]", "[-90, 90]", "Degrees?"),
+        ("home: 0.0", "home: 2.0", "line 3: home of turn is 2.0: expected within [-1.0, 1.0]"),
+        ("name: jaw", "name: turn", "2 named 'turn'"),
+        ("unit: m, ", "", "line 4: unit of jaw is rad"),
+        ("part: gripper, unit: m, ", "", "0 of part gripper: expected 1"),
+        ("forward_command", "forward_comand", "line 6: command.kind is 'forward_comand'"),
+        ("arm/commands", "9/commands", "line 6: command.topic is '9/commands'"),
+        ("arm/commands", "command", "line 6: command.topic 'command' is the safety stage's own"),
+        ("kind: in_command", "kind: gripper_action", "gripper has no topic"),
+        ("wire: [100, 0]", "wire: [5, 5]", "line 7: gripper.wire"),
+        ("opening_m: [0.0, 0.08]", "opening_m: [0.0, 0.07]", "expected within gripper.opening_m"),
+        ("[{name: front}]", "[{name: front}, {name: front}]", "2 named 'front'"),
+        ("[{name: front}]", "3", "line 8: cameras is 3: expected a list"),
+        ("forward_command, ", "twist_servo, ", "a twist has no gripper"),
+        ("tool: {model: arm.xml}", "tool: {workspace_low_m: [0, 0, 0], workspace_high_m: [1, 1, 1]}", "no model"),
+        ("arm.xml}", "arm.xml, workspace_low_m: [0, 2, 0], workspace_high_m: [1, 1, 1]}", "less than workspace_high_m"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_named_with_its_line_and_what_is_allowed(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in GOOD
+    assert any(said in problem for problem in problems(tmp_path, GOOD.replace(old, new, 1)))
+
+
+def test_all_faults_are_said_at_once(tmp_path: Path) -> None:
+    text = GOOD.replace("velocity: 2.0", "velocity: -1.0").replace("[0.0, 0.08], velocity", "[0.1, 0.08], velocity")
+    text = text.replace("arm/commands", "arm//commands").replace("kind: service", "kind: button")
+    assert [problem.partition(":")[0] for problem in problems(tmp_path, text)] == [f"line {n}" for n in (3, 4, 6, 10)]
+
+
+def test_an_unknown_robot_is_told_which_there_are() -> None:
+    with pytest.raises(BadInput, match="franka_fr3"):
+        load_robot("so100")
+
+
+def test_a_missing_model_is_said_to_whom_asks_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "robot.yaml"
+    path.write_text(GOOD.replace("tool: {model: arm.xml}\n", ""))
+    with pytest.raises(BadInput, match="refinement, a workspace box and twist_servo need it"):
+        _ = load_robot(str(path)).model_path
+
+
+@given(st.floats(0.0, 0.08), st.floats(-1.0, 1.0))
+def test_the_gripper_converts_both_ways_and_the_arm_stays(opening: float, turn: float) -> None:
+    robot = load_robot("ur5e")
+    there = robot.to_wire(np.array([turn] * 6 + [opening]))
+    assert there[:6].tolist() == [turn] * 6
+    assert 0.8 * (1 - opening / 0.085) == pytest.approx(there[6], abs=1e-9)
+    assert robot.from_wire(robot.joint_names, there.tolist())[6] == pytest.approx(opening, abs=1e-9)
