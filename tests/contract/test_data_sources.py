@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lrm_core import plugins
 from lrm_core.episode_sources import Episode, EpisodeSource, Frame
 from lrm_core.errors import BadInput
 from lrm_reward_node.data import registry
@@ -288,7 +289,7 @@ def test_kinds_of_two_packages_do_not_share_a_name(monkeypatch: pytest.MonkeyPat
     from importlib.metadata import EntryPoint
 
     points: Sequence[EntryPoint] = (EntryPoint("videos", "other.package:SPEC", "lrm.episode_sources"),)
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
     with pytest.raises(BadInput, match="a name of its own"):
         registry.kinds()
 
@@ -298,7 +299,7 @@ def test_an_entry_point_that_is_no_source_is_refused(monkeypatch: pytest.MonkeyP
 
     named = {"mine": "lrm_core.errors:BadInput", "absent": "no_such_module:SPEC"}
     points = [EntryPoint(name, value, "lrm.episode_sources") for name, value in named.items()]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
     with pytest.raises(BadInput, match="a SourceSpec"):
         registry.spec("mine")
     with pytest.raises(BadInput, match="can be imported"):

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lrm_core import plugins
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead, RewardStatus
@@ -95,7 +96,7 @@ def test_progress_compares_with_the_reset_frame_and_contrastive_with_the_previou
 
 
 def _register(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
-    monkeypatch.setattr(registry, "entry_points", lambda group: [EntryPoint(name, value, group)])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [EntryPoint(name, value, group)])
 
 
 def test_another_package_registers_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,45 +4,34 @@ group ``lrm.reward_modes``, in its ``pyproject.toml`` for example as ``mine = "m
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 
+from lrm_core import plugins
 from lrm_core.errors import BadInput
 from lrm_reward_node.modes.mode import ModelOptions, ModeSpec, RewardMode
 
 GROUP = "lrm.reward_modes"
 BUILT_IN = ("contrastive", "completion", "progress", "tri", "roboreward", "robometer", "topreward")
+_WHAT = "reward mode"
 
 
 def available() -> dict[str, EntryPoint]:
-    """Entry points of all modes, the built-in ones first.
-
-    Raises:
-        BadInput: two packages register the same name.
-    """
-    modes = {name: EntryPoint(name, f"lrm_reward_node.modes.builtin:{name.upper()}", GROUP) for name in BUILT_IN}
-    for found in sorted(entry_points(group=GROUP), key=lambda point: point.name):
-        known = modes.setdefault(found.name, found)
-        if known.value != found.value:
-            raise BadInput("reward mode", found.name, "a name of its own", f"{known.value} and {found.value} share it.")
-    return modes
+    """Entry points of all modes, the built-in ones first. Raises BadInput when two packages share a name."""
+    built_in = {name: f"lrm_reward_node.modes.builtin:{name.upper()}" for name in BUILT_IN}
+    return plugins.registered(_WHAT, GROUP, built_in)
 
 
 def spec(name: str) -> ModeSpec:
     """The mode called ``name``.
 
     Raises:
-        BadInput: there is none, or what its entry point names is not one.
+        BadInput: there is none, or what its entry point names is not one, or one of another name.
     """
-    modes = available()
-    if name not in modes:
-        raise BadInput("reward mode", name, f"one of {list(modes)}")
-    try:
-        loaded = modes[name].load()
-    except (ImportError, AttributeError) as error:
-        raise BadInput("reward mode", name, "an entry point that can be imported", str(error)) from error
-    if not isinstance(loaded, ModeSpec) or loaded.name != name:
-        raise BadInput("reward mode", name, f"a ModeSpec of that name behind {modes[name].value}")
-    return loaded
+    points = available()
+    found = plugins.load(_WHAT, name, points, ModeSpec)
+    if found.name != name:
+        raise BadInput(_WHAT, name, f"a ModeSpec of that name behind {points[name].value}")
+    return found
 
 
 def open_mode(name: str, options: ModelOptions | None = None) -> RewardMode:
