@@ -11,7 +11,8 @@ from pathlib import Path
 from lrm_bringup.doctor.finding import Finding, Level, finding
 from lrm_bringup.environment import run_environment
 
-LOOK_S = 2.0
+LOOK_S = 4.0
+"""Longer than the 3 s from one announcement of a participant to the next: who misses the first hears the second."""
 
 
 def devices(folder: Path = Path("/sys/class/video4linux"), nodes: Path = Path("/dev")) -> Finding:
