@@ -213,7 +213,7 @@ def read_plan(path: Path, changes: list[str]) -> Plan:
 
 def main() -> int:
     """Read the arguments and run; returns the exit code."""
-    from lrm_core.errors import BadInput, LrmError
+    from lrm_core.errors import BadInput, exit_code
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
@@ -222,17 +222,14 @@ def main() -> int:
     add("--scale", type=float, default=1.0, help="factor on episodes and steps of the training; 1 is about 85 minutes")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="change one value of the configuration")
     args = parser.parse_args()
-    try:
+
+    def command() -> int:
         if not args.scale > 0.0:
             raise BadInput("--scale", args.scale, "a number above 0")
         Run(read_plan(args.config, args.set), args.out, args.scale).run()
-    except LrmError as error:
-        print(f"make tiny: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("make tiny: interrupted; the same command goes on", file=sys.stderr)
-        return 130
-    return 0
+        return 0
+
+    return exit_code("make tiny", command, "interrupted; the same command goes on")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from lrm_core.errors import LrmError
+from lrm_core.errors import exit_code
 
 DESCRIPTION = """\
 Large Reward Models on ROS 2: a vision-language model watches the cameras and scores the robot, and the robot's policy
@@ -239,16 +239,14 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. Known errors become one line on standard error and code 2."""
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
+
+    def command() -> int:
         args = parser(words).parse_args(words)
         run: Callable[[argparse.Namespace], int] = args.run
         return run(args)
-    except LrmError as error:
-        print(f"lrm: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("lrm: interrupted", file=sys.stderr)
-        return 130
+
+    try:
+        return exit_code("lrm", command)
     except BrokenPipeError:  # the reader of our output, for example `head`, has left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
 
 class LrmError(Exception):
     """Base of every error this project raises on purpose. The command line prints it in one line, without a trace."""
@@ -17,3 +20,15 @@ class BadInput(LrmError):
 
     def __reduce__(self) -> tuple[type[BadInput], tuple[str, object, str, str]]:
         return type(self), (self.field, self.value, self.allowed, self.fix)  # so that it crosses processes
+
+
+def exit_code(program: str, run: Callable[[], int], interrupted: str = "interrupted") -> int:
+    """What ``run`` returns; 2 and one line on standard error for a known error, 130 when it is interrupted."""
+    try:
+        return run()
+    except LrmError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"{program}: {interrupted}", file=sys.stderr)
+        return 130

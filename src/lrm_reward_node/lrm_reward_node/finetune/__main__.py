@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from lrm_core.errors import LrmError
+from lrm_core.errors import exit_code
 from lrm_reward_node.finetune.command import configure, run
 
 
@@ -11,14 +11,7 @@ def main() -> int:
     """Parse and run."""
     parser = argparse.ArgumentParser(prog="python -m lrm_reward_node.finetune")
     configure(parser)
-    try:
-        return run(parser.parse_args())
-    except LrmError as error:
-        print(f"lrm: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("lrm: interrupted", file=sys.stderr)
-        return 130
+    return exit_code("lrm", lambda: run(parser.parse_args()))
 
 
 if __name__ == "__main__":
