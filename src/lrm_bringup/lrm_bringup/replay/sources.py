@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -95,6 +94,8 @@ class DatasetEpisodes:
     """
 
     def __init__(self, path: Path, camera: str = "", query_rate_hz: float = 0.0) -> None:
+        from lrm_sim.lerobot_folder import open_dataset
+
         self._dataset = open_dataset(path)
         self.name = path.name
         self._key = _one_of(list(self._dataset.meta.camera_keys), camera)
@@ -121,21 +122,6 @@ class DatasetEpisodes:
                 yield _frame(np.ascontiguousarray(pixels), stamp_ns, self.cameras[0])
             yield EpisodeSeen(name, plan, stamp_ns, stamp_ns, stamp_ns)
             start_ns = stamp_ns + 60 * _NS
-
-
-def open_dataset(path: Path) -> Any:
-    """A local LeRobotDataset (format v3).
-
-    Raises:
-        BadInput: there is none.
-    """
-    from lerobot.datasets.lerobot_dataset import LeRobotDataset
-
-    try:
-        return LeRobotDataset(path.name, root=path)
-    except Exception as error:  # the library raises what its files make it raise
-        fix = f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        raise BadInput("dataset", str(path), "a local LeRobotDataset of format v3", fix) from error
 
 
 def pictures_in(folder: Path) -> list[Path]:
