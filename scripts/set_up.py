@@ -23,7 +23,7 @@ from stamps import Stamps, key_of
 
 ROOT = Path(__file__).resolve().parent.parent
 ROS_SETUP = Path(os.environ.get("LRM_ROS_SETUP", "/opt/ros/jazzy/setup.bash"))
-PACKAGES = ("lrm_core", "lrm_reward_node", "lrm_policy_node", "lrm_sim", "lrm_bringup")
+PACKAGES = ("lrm_core", "lrm_reward_node", "lrm_policy_node", "lrm_robot_driver", "lrm_sim", "lrm_bringup")
 WHEEL_HOOK = ("LD_LIBRARY_PATH", "_ROS_WHEELS_BOOTSTRAP_COMPLETE")
 """What the ROS wheels leave in the environment; inherited by another environment it would break it."""
 

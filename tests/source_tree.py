@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SRC = ROOT / "src"
-PYTHON_PACKAGES = ("lrm_core", "lrm_reward_node", "lrm_policy_node", "lrm_sim", "lrm_bringup")
+PYTHON_PACKAGES = ("lrm_core", "lrm_reward_node", "lrm_policy_node", "lrm_robot_driver", "lrm_sim", "lrm_bringup")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ ONLY_WITH_ROS_INSTALLED = {"launch", "launch_ros", "ros2launch", "cv_bridge", "c
 """No wheels exist; imported only by what runs on a machine that has ROS 2 installed."""
 PULLED_IN = {
     "huggingface_hub": "transformers", "tokenizers": "transformers", "ament_index_python": "rclpy",
-    "rerun": "rerun-sdk",
+    "rerun": "rerun-sdk", "draccus": "lerobot",
 }  # fmt: skip
 """Import names that come with, and belong to, a declared package."""
 

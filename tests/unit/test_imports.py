@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "lrm_reward_node": {"lrm_core"},
     "lrm_policy_node": {"lrm_core"},
     "lrm_sim": {"lrm_core"},
-    "lrm_bringup": {"lrm_core", "lrm_reward_node", "lrm_policy_node", "lrm_sim"},
+    "lrm_robot_driver": {"lrm_core"},
+    "lrm_bringup": {"lrm_core", "lrm_reward_node", "lrm_policy_node", "lrm_robot_driver", "lrm_sim"},
 }
 """Which of our Python packages a package may import besides itself. lrm_msgs counts as ROS."""
 

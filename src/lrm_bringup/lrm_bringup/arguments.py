@@ -57,6 +57,10 @@ _SCORED, _DRIVEN = ("sim", "robot", "reward", "replay"), ("sim", "robot")
 ARGUMENTS = (
     Argument("task", AUTO, "task sentence that is run and scored", (), _SCORED),
     Argument("robot", AUTO, "robot description: a name in config/robots or a YAML file", (), _DRIVEN),
+    Argument(
+        "driver", AUTO, "start LeRobot's driver; auto: where robot names a file with a section lerobot",
+        (AUTO, *_FLAG), ("robot",),
+    ),
     Argument("model", AUTO, "reward model: a folder or a hub name", (), _SCORED),
     Argument("adapters", AUTO, "folder or hub name with contrastive, progress and completion", (), _SCORED),
     Argument("policy", AUTO, "base policy: a LeRobot folder or a hub name", (), _DRIVEN),
@@ -123,7 +127,7 @@ def plan(graph: str, given: Mapping[str, str]) -> Plan:
         _check(argument, values[argument.name], graph)
     if graph == "replay" and not values["bag"]:
         raise BadInput("argument bag", "", "a recorded run", "For example: lrm up replay out/bags/NAME.")
-    nodes = processes(graph, values["record"] == "true", values["sim"])
+    nodes = processes(graph, values["record"] == "true", values["sim"], graph == "robot" and _driven(values))
     deployment = Deployment(values["namespace"], values["log_level"], _parameters(graph, values), _own(graph, values))
     files = tuple(Path(name).expanduser() for name in values["params"].split(",") if name)
     for path in files:
@@ -166,6 +170,15 @@ def _own(graph: str, values: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     if PLAYER in GRAPHS[graph]:  # the memory of a live run would have it go on in the middle of a recorded episode
         own.setdefault(REWARD.name, {})["state_dir"] = ""
     return own
+
+
+def _driven(values: Mapping[str, str]) -> bool:
+    """Whether LeRobot's driver is part of the robot's graph."""
+    if values["driver"] != AUTO or values["robot"] == AUTO:
+        return values["driver"] == "true"
+    from lrm_core.robot import load_robot  # more than the standard library: only where a robot is named
+
+    return load_robot(values["robot"]).lerobot is not None
 
 
 def _decided(value: str, auto: bool | None) -> bool | None:

@@ -35,6 +35,10 @@ class NodeProcess:
 SIM = NodeProcess("sim", "lrm_sim", "lrm_sim_node", "lrm_sim.ros.node", "sim.yaml", ("lockstep",))
 GAZEBO = NodeProcess("sim", "lrm_sim", "lrm_gazebo_node", "lrm_sim.ros.gazebo_node", "gazebo.yaml")
 """Stands where ``SIM`` stands, in front of Gazebo; the launch files start Gazebo's own processes beside it."""
+DRIVER = NodeProcess(
+    "driver", "lrm_robot_driver", "lrm_robot_driver", "lrm_robot_driver.ros.node", "driver.yaml", ("robot",)
+)
+"""Stands before a robot's graph where LeRobot drives the arm."""
 SAFETY = NodeProcess(
     "safety", "lrm_policy_node", "lrm_safety_node", "lrm_policy_node.safety.ros.node", "safety.yaml",
     ("lockstep", "robot"),
@@ -56,7 +60,7 @@ PLAYER = NodeProcess(
 GRAPHS: dict[str, tuple[NodeProcess, ...]] = {
     # In starting order; stopping is the reverse: the policy lets go first, the recorder sees all.
     "sim": (SIM, SAFETY, REWARD, LEARNER, POLICY),
-    "robot": (SAFETY, REWARD, LEARNER, POLICY),
+    "robot": (DRIVER, SAFETY, REWARD, LEARNER, POLICY),
     "reward": (REWARD,),
     "record": (RECORDER,),
     "replay": (REWARD, PLAYER),
@@ -66,9 +70,16 @@ SIMULATORS: dict[str, tuple[NodeProcess, ...]] = {"mujoco": (SIM,), "gazebo": (G
 """Name of a simulator -> the processes that stand in the place of ``SIM``."""
 
 
-def processes(graph: str, record: bool = False, simulator: str = "mujoco") -> tuple[NodeProcess, ...]:
-    """The processes of ``graph``, with the recorder in front when ``record`` is wanted and it is not in already."""
+def processes(
+    graph: str, record: bool = False, simulator: str = "mujoco", driver: bool = True
+) -> tuple[NodeProcess, ...]:
+    """The processes of ``graph``, with the recorder in front when ``record`` is wanted and it is not in already.
+
+    Args:
+        driver: LeRobot drives the arm; else the robot has a driver of its own, and ours is left out.
+    """
     nodes = [one for node in GRAPHS[graph] for one in (SIMULATORS[simulator] if node is SIM else (node,))]
+    nodes = [node for node in nodes if driver or node is not DRIVER]
     return (RECORDER, *nodes) if record and RECORDER not in nodes else tuple(nodes)
 
 

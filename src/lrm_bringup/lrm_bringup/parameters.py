@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from lrm_bringup.graph import GAZEBO, LEARNER, PLAYER, POLICY, RECORDER, REWARD, SAFETY, SIM, NodeProcess
+from lrm_bringup.graph import DRIVER, GAZEBO, LEARNER, PLAYER, POLICY, RECORDER, REWARD, SAFETY, SIM, NodeProcess
 from lrm_core.errors import BadInput
 from lrm_core.params import from_mapping
 from lrm_core.resources import config_path
@@ -18,6 +18,7 @@ from lrm_core.resources import config_path
 CLASSES: Mapping[NodeProcess, str] = {
     SIM: "lrm_sim.params:SimParams",
     GAZEBO: "lrm_sim.params:GazeboParams",
+    DRIVER: "lrm_robot_driver.params:DriverParams",
     SAFETY: "lrm_policy_node.safety.params:SafetyParams",
     REWARD: "lrm_reward_node.params:RewardParams",
     LEARNER: "lrm_policy_node.learner.params:LearnerParams",

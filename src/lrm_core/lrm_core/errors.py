@@ -22,6 +22,11 @@ class BadInput(LrmError):
         return type(self), (self.field, self.value, self.allowed, self.fix)  # so that it crosses processes
 
 
+def first_line(error: BaseException) -> str:
+    """What somebody else's error says, in one line; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
 def exit_code(program: str, run: Callable[[], int], interrupted: str = "interrupted") -> int:
     """What ``run`` returns; 2 and one line on standard error for a known error, 130 when it is interrupted."""
     try:

@@ -1,6 +1,7 @@
 """A robot as a contract: one YAML file with its topics, joints, limits, rates, cameras, gripper and home pose."""
 
 from lrm_core.robot.contract import RobotContract
+from lrm_core.robot.lerobot import LeRobotJointSpec, LeRobotSpec
 from lrm_core.robot.reading import load_robot, robot_names, robot_path
 from lrm_core.robot.sections import (
     CameraSpec,
@@ -13,6 +14,6 @@ from lrm_core.robot.sections import (
 )
 
 __all__ = [
-    "CameraSpec", "CommandSpec", "GripperSpec", "JointSpec", "ResetSpec", "RobotContract", "StateSpec",
-    "ToolSpec", "load_robot", "robot_names", "robot_path",
+    "CameraSpec", "CommandSpec", "GripperSpec", "JointSpec", "LeRobotJointSpec", "LeRobotSpec", "ResetSpec",
+    "RobotContract", "StateSpec", "ToolSpec", "load_robot", "robot_names", "robot_path",
 ]  # fmt: skip

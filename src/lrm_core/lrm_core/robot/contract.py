@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lrm_core.errors import BadInput
+from lrm_core.robot.lerobot import LeRobotSpec
 from lrm_core.robot.sections import (
     CameraSpec,
     CommandSpec,
@@ -37,6 +38,7 @@ class RobotContract:
         base_frame: frame of the tool's positions and velocities.
         joints: J joints in command order, the gripper last.
         limits: the same joints as the safety stage reads them.
+        lerobot: how LeRobot drives the arm; None: something else drives it.
     """
 
     name: str
@@ -50,6 +52,7 @@ class RobotContract:
     tool: ToolSpec
     reset: ResetSpec
     limits: SafetyLimits
+    lerobot: LeRobotSpec | None = None
 
     @property
     def joint_names(self) -> tuple[str, ...]:

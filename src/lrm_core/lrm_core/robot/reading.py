@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from lrm_core import resources
 from lrm_core.errors import BadInput
+from lrm_core.robot import lerobot
 from lrm_core.robot.contract import COMMAND, RobotContract, limits_of
 from lrm_core.robot.sections import (
     REQUIRED,
@@ -28,7 +29,7 @@ S = TypeVar("S")
 _SECTIONS: dict[str, type] = {
     "state": StateSpec, "command": CommandSpec, "gripper": GripperSpec, "tool": ToolSpec, "reset": ResetSpec,
 }  # fmt: skip
-_KEYS = dict.fromkeys(["base_frame", "joints", *_SECTIONS, "cameras"])
+_KEYS = dict.fromkeys(["base_frame", "joints", *_SECTIONS, "cameras", "lerobot"])
 _TOPIC = re.compile(r"/?[A-Za-z_~][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
 
@@ -79,16 +80,18 @@ def _contract(root: Node, checked: Checked, path: Path) -> RobotContract | None:
     for key, found in (("joints", joints), ("cameras", cameras)):
         _unique(root.child(key), [one.name for _, one in found], checked)
     _topics(root, sections, cameras, checked)
+    specs, eyes = tuple(joint for _, joint in joints), tuple(one for _, one in cameras)
+    arm = lerobot.read_section(root.child("lerobot"), specs, checked)
     if not checked.found:  # what follows looks at several sections: it takes each of them to be right
         _order(root.child("joints"), [joint for _, joint in joints], sections["gripper"], checked)
         _command(root, sections, checked)
         _gripper(root.child("gripper"), sections["gripper"], joints[-1][1], checked)
         _tool(root.child("tool"), sections["tool"], checked)
+        lerobot.check_with(root.child("lerobot"), sections["command"], sections["gripper"], eyes, checked)
     if checked.found:
         return None
-    specs = tuple(joint for _, joint in joints)
     return RobotContract(
-        name=path.stem, path=path, base_frame=frame.value, joints=specs, cameras=tuple(one for _, one in cameras),
+        name=path.stem, path=path, base_frame=frame.value, joints=specs, cameras=eyes, lerobot=arm,
         limits=limits_of(specs, sections["tool"]), **sections,
     )  # fmt: skip
 

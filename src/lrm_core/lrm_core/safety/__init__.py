@@ -4,9 +4,10 @@ from lrm_core.safety.causes import Cause
 from lrm_core.safety.filter import Decision, JointPositions, SafetyFilter, Verdict
 from lrm_core.safety.limiter import Limiter
 from lrm_core.safety.limits import SafetyLimits
+from lrm_core.safety.slow_line import SlowLine
 from lrm_core.safety.stage import Inputs, Outcome, SafetyStage, StageOptions
 
 __all__ = [
     "Cause", "Decision", "Inputs", "JointPositions", "Limiter", "Outcome", "SafetyFilter", "SafetyLimits",
-    "SafetyStage", "StageOptions", "Verdict",
+    "SafetyStage", "SlowLine", "StageOptions", "Verdict",
 ]  # fmt: skip

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-from builtin_interfaces.msg import Duration
-from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
-
 from lrm_core.episode_machine import EpisodeMachine
 from lrm_core.episodes import EpisodeState
 from lrm_core.ros import stamps
@@ -19,16 +13,6 @@ from lrm_policy_node.runtime.params import PolicyParams
 from lrm_policy_node.runtime.world import EpisodeOrder, RunProgress
 
 _STATES = {state: number for number, state in enumerate(EpisodeState)}
-
-
-def command(names: Sequence[str], positions: np.ndarray, stamp_ns: int, period_s: float) -> JointTrajectory:
-    """One control step: ``positions`` (J,), computed from the observation stamped ``stamp_ns``."""
-    point = JointTrajectoryPoint(positions=np.asarray(positions, dtype=np.float64).tolist())
-    seconds, nanoseconds = divmod(round(period_s * 1e9), 1_000_000_000)
-    point.time_from_start = Duration(sec=seconds, nanosec=nanoseconds)
-    message = JointTrajectory(joint_names=list(names), points=[point])
-    message.header.stamp = stamps.from_ns(stamp_ns)
-    return message
 
 
 def episode_status(

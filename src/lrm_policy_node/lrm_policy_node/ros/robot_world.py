@@ -12,7 +12,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from lrm_core.episode_machine import EpisodeMachine
 from lrm_core.robot import RobotContract
-from lrm_core.ros import qos, stamps
+from lrm_core.ros import qos, stamps, trajectories
 from lrm_core.transitions import Transition
 from lrm_msgs.msg import EpisodeStatus, RefinementStatus
 from lrm_msgs.msg import Transition as TransitionMessage
@@ -87,7 +87,7 @@ class RobotWorld:
 
     def command(self, positions: np.ndarray, stamp_ns: int) -> None:
         """Publish ``proposed_command``."""
-        self._sent = conversions.command(self._names, positions, stamp_ns, 1.0 / self._params.control_rate_hz)
+        self._sent = trajectories.command(self._names, positions, stamp_ns, 1.0 / self._params.control_rate_hz)
         self._proposals.publish(self._sent)
 
     def held(self) -> bool:

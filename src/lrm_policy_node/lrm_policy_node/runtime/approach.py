@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
 from lrm_core.episodes import TerminationReason
 from lrm_core.errors import BadInput
-from lrm_core.safety import SafetyLimits
+from lrm_core.safety import SafetyLimits, SlowLine
 from lrm_policy_node.runtime.observation import Observation
 from lrm_policy_node.runtime.world import EpisodeCut
 
-_NEAR_S = 0.1
-"""The arm is at a pose when the approach would cover what is left in this time."""
-_ARRIVED_S, _ARRIVED_RAD = 0.3, 0.08
-"""A real arm that has stopped sags and has friction: it is there when less than both is left."""
-_SETTLE_S = 3.0
 _JUMP_PERIODS = 2.0
 """A target farther than full speed covers in so many control periods is no motion of a policy, but a jump."""
 
@@ -45,8 +39,7 @@ class Approach:
     ) -> None:
         self._command, self._observe = command, observe
         self._limits, self._arm, self._rate_hz = limits, arm_joints, rate_hz
-        self._speed = share * limits.velocity_max
-        self._tolerance = np.minimum(_ARRIVED_S * self._speed, _ARRIVED_RAD)[:arm_joints]
+        self._line = SlowLine(limits, arm_joints, rate_hz, share)
 
     def jumps(self, here: np.ndarray, goal: np.ndarray) -> bool:
         """Whether ``goal`` (J,) is farther from ``here`` (J,) than any motion of a policy leads at once."""
@@ -62,34 +55,17 @@ class Approach:
         """
         if not np.isfinite(goal).all():
             raise BadInput("first action of the policy", goal.tolist(), "finite numbers")
-        goal, here = self._limits.clip(goal), observation.joints.astype(np.float64)
-        if self._seconds(goal - here) <= _NEAR_S:
-            return observation
-        steps = math.ceil(self._seconds(goal - here) * self._rate_hz)
-        for step in range(1, steps + 1):
-            observation = self._step(here + (goal - here) * (step / steps), observation)
-        left_steps = math.ceil(_SETTLE_S * self._rate_hz)
-        while self._excess(goal - observation.joints).max() > 0.0 and left_steps:
+        goal = self._limits.clip(goal)
+        for target in self._line.targets(observation.joints.astype(np.float64), goal):
+            observation = self._step(target, observation)
+        left_steps = self._line.settle_steps
+        while self._line.away(observation.joints, goal) and left_steps:
             observation, left_steps = self._step(goal, observation), left_steps - 1
-        self._check(goal - observation.joints)
+        if what := self._line.away(observation.joints, goal):
+            fix = "Is it blocked, without power, or deaf to the commands? lrm robot check tells."
+            raise EpisodeCut(TerminationReason.RESET_FAILED, f"The arm does not reach its start: {what}. {fix}")
         return observation
 
     def _step(self, target: np.ndarray, observation: Observation) -> Observation:
         self._command(target, observation.stamp_ns)
         return self._observe(observation.stamp_ns)
-
-    def _seconds(self, way: np.ndarray) -> float:
-        """How long the approach takes for ``way`` (<= J,)."""
-        return float(np.max(np.abs(way) / self._speed[: len(way)]))
-
-    def _excess(self, left: np.ndarray) -> np.ndarray:
-        """By how much the arm's joints are farther from the goal than they may be."""
-        return np.asarray(np.abs(left)[: self._arm] - self._tolerance)
-
-    def _check(self, left: np.ndarray) -> None:
-        excess = self._excess(left)
-        if excess.max() > 0.0:
-            index = int(excess.argmax())
-            what = f"{self._limits.joint_names[index]} stays {abs(left[index]):.3g} rad away from where it was led"
-            fix = "Is it blocked, without power, or deaf to the commands? lrm robot check tells."
-            raise EpisodeCut(TerminationReason.RESET_FAILED, f"The arm does not reach its start: {what}. {fix}")

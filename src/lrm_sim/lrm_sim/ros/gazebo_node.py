@@ -15,6 +15,7 @@ from lrm_core.errors import BadInput, LrmError
 from lrm_core.ros import qos, stamps
 from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
+from lrm_core.ros.robot_side import frame_prefix
 from lrm_msgs.srv import Reset
 from lrm_sim.env import HOME
 from lrm_sim.gazebo import wiring
@@ -24,7 +25,7 @@ from lrm_sim.params import GazeboParams
 from lrm_sim.ros import messages
 from lrm_sim.ros.gazebo_input import GazeboInput, trajectory
 from lrm_sim.ros.placing import Placer, placers
-from lrm_sim.ros.topics import RobotTopics, frame_prefix
+from lrm_sim.ros.topics import RobotTopics
 
 _TICK_S = 0.05
 

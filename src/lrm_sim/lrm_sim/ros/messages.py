@@ -14,6 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from lrm_core.errors import BadInput
 from lrm_core.ros import images, stamps
+from lrm_core.ros.robot_side import camera_info
 from lrm_msgs.msg import SimAudit
 from lrm_sim.scene import CAMERAS, JOINTS
 
@@ -55,19 +56,6 @@ def observation(
         audit = SimAudit(header=joints.header, seed=seed, task=info.get("task", ""), success=bool(info["success"]))
         audit.progress, audit.outcome = float(info["progress"]), str(info.get("outcome", ""))
     return Observation(stamp_ns, Clock(clock=stamp), cameras, joints, audit)
-
-
-def camera_info(image: Image, fovy_deg: float | None) -> CameraInfo:
-    """Intrinsics of the ideal pinhole camera that took ``image``; without ``fovy_deg`` zeros: uncalibrated."""
-    info = CameraInfo(header=image.header, width=image.width, height=image.height, distortion_model="plumb_bob")
-    info.d = [0.0] * 5
-    info.r = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
-    if fovy_deg is not None:
-        focal = image.height / 2.0 / math.tan(math.radians(fovy_deg) / 2.0)
-        cx, cy = (image.width - 1) / 2.0, (image.height - 1) / 2.0
-        info.k = [focal, 0.0, cx, 0.0, focal, cy, 0.0, 0.0, 1.0]
-        info.p = [focal, 0.0, cx, 0.0, 0.0, focal, cy, 0.0, 0.0, 0.0, 1.0, 0.0]
-    return info
 
 
 def joint_targets(command: JointTrajectory) -> np.ndarray:

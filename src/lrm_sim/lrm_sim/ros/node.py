@@ -17,10 +17,11 @@ from lrm_core.errors import BadInput
 from lrm_core.ros import qos, stamps
 from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, LatencyTask, Report, StreamTask
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
+from lrm_core.ros.robot_side import frame_prefix
 from lrm_msgs.srv import Reset
 from lrm_sim.params import SimParams
 from lrm_sim.ros import messages
-from lrm_sim.ros.topics import RobotTopics, frame_prefix
+from lrm_sim.ros.topics import RobotTopics
 
 FIRST_STAMP_NS = 1_000_000_000
 """Lock-step time starts here: a stamp of zero means "none" in the messages."""

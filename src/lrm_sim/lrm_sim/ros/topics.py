@@ -51,9 +51,3 @@ class RobotTopics:
         """Take the publishers down."""
         for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)
-
-
-def frame_prefix(node: LifecycleNode) -> str:
-    """What the frames of a robot in a namespace begin with."""
-    namespace = node.get_namespace().strip("/")
-    return f"{namespace}/" if namespace else ""

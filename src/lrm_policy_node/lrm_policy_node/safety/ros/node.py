@@ -14,7 +14,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from lrm_core.errors import BadInput
 from lrm_core.robot import RobotContract, load_robot
-from lrm_core.ros import qos, stamps
+from lrm_core.ros import qos, stamps, trajectories
 from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, LatencyTask, Report, StreamTask
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_core.safety import Cause, Decision, JointPositions, SafetyFilter, StageOptions, Verdict
@@ -146,10 +146,7 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         if cause is not Cause.NONE:
             decision = self._filter.hold(cause, reason, now_ns, self._measured, time_ns)
         else:
-            positions = tuple(command.points[0].positions) if command.points else ()
-            stamp_ns = stamps.to_ns(command.header.stamp)
-            wanted = JointPositions(tuple(command.joint_names), positions, stamp_ns, len(command.points))
-            decision = self._filter.filter(wanted, self._measured, now_ns, time_ns)
+            decision = self._filter.filter(trajectories.positions_of(command), self._measured, now_ns, time_ns)
         self._pending = command if decision.cause is Cause.TOO_SOON else None
         if decision.cause is Cause.TOO_SOON:
             return
