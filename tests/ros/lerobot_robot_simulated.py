@@ -1,8 +1,8 @@
 """A plugin of LeRobot: its SO-101 on a simulated serial bus whose servos are the simulated arm, and two cameras.
 
-Everything above the wire is LeRobot's own: ``SOFollower``, ``FeetechMotorsBus``, calibration, units, sign bits. Simulated
-is what Feetech's SDK talks to: a port, and six servos with their registers. A port, or a camera, is plugged in while the
-file that it names exists; that of a port says what the servos' permanent registers hold.
+Everything above the wire is LeRobot's own: ``SOFollower``, ``FeetechMotorsBus``, calibration, units, sign bits.
+Simulated is what Feetech's SDK talks to: a port, and six servos with their registers. A port, or a camera, is there
+while the file that it names exists; that of a port says what the servos' permanent registers hold.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Wire:
     """A port and what is plugged into it, as the objects of Feetech's SDK that LeRobot uses."""
 
     def __init__(self, port: str) -> None:
-        self.port_name, self.scene = port, Scene.at(port)
+        self.port_name = port
         self.is_open = self.is_using = False
 
     @property
@@ -124,6 +124,7 @@ class Wire:
 
     def openPort(self) -> bool:  # noqa: N802 - the SDK's names
         if self.plugged and not self.is_open:
+            self.scene = Scene.at(self.port_name)
             self.scene.acquire()
             self.is_open = True
         return self.is_open
@@ -265,7 +266,7 @@ class SimulatedEye(Camera):
 
     def __init__(self, config: SimulatedEyeConfig) -> None:
         super().__init__(config)
-        self.config, self.scene = config, Scene.at(config.port)
+        self.config = config
         self._connected = False
         self.latest_timestamp: float | None = None
 
@@ -280,6 +281,7 @@ class SimulatedEye(Camera):
     def connect(self, warmup: bool = True) -> None:
         if not Path(self.config.device).exists():
             raise ConnectionError(f"Failed to open {self.config.device}.")
+        self.scene = Scene.at(self.config.port)
         self.scene.acquire()
         self._connected = True
 

@@ -87,7 +87,7 @@ def driving(folder: Path, **parameters: object) -> Iterator[tuple[Bench, NodePro
         process = start(DRIVER, folder / "driver.log", domain, robot=robot, commander="test_watcher", **parameters)
         try:
             up = lambda: process.exit_code is not None or (bench.states and bench.diagnostics)  # noqa: E731
-            bench.until(up, 120.0, "the driver is up")
+            bench.until(up, 240.0, "the driver is up")  # it loads PyTorch, which LeRobot imports
             assert process.exit_code is None, process.output
             bench.until(bench.commands.get_subscription_count, 20.0, "it hears commands")
             yield bench, process
@@ -166,7 +166,7 @@ def test_what_is_not_a_whole_fresh_command_moves_nothing_and_is_counted(bench: B
 def test_the_arm_holds_where_it_was_sent_when_commands_stop(bench: Bench) -> None:
     goal = HOME + np.array([0.2, 0.0, 0.0, 0.0, 0.0, 0.0])
     bench.drive(goal)
-    bench.says("no command for 0.5 s", 10.0)
+    bench.says("holds: nothing on command for 0.5 s", 10.0)
     assert bench.arm().level == DiagnosticStatus.OK
     seen = len(bench.states)
     bench.run_for(1.0)

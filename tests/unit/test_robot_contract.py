@@ -119,3 +119,72 @@ def test_the_gripper_converts_both_ways_and_the_arm_stays(opening: float, turn: 
     assert there[:6].tolist() == [turn] * 6
     assert 0.8 * (1 - opening / 0.085) == pytest.approx(there[6], abs=1e-9)
     assert robot.from_wire(robot.joint_names, there.tolist())[6] == pytest.approx(opening, abs=1e-9)
+
+
+LEROBOT = """\
+base_frame: base
+joints:
+  - {name: turn, position: [-1.0, 1.0], velocity: 2.0, home: 0.0}
+  - {name: jaw, part: gripper, unit: m, position: [0.0, 0.08], velocity: 0.5, home: 0.04}
+state: {topic: joint_states}
+command: {kind: joint_trajectory, topic: command}
+gripper: {kind: in_command}
+cameras: [{name: front}]
+reset: {kind: service}
+lerobot:
+  type: so101_follower
+  id: mine
+  port: /dev/ttyACM0
+  options: {use_degrees: true}
+  joints:
+    - {name: turn, motor: shoulder_pan, sign: -1, offset: 0.5}
+    - {name: jaw, unit: range_0_100, scale: 0.0008}
+  cameras:
+    front: {type: opencv, index_or_path: 0}
+"""
+
+
+def test_lerobots_section_maps_every_joint_in_the_order_of_a_command(tmp_path: Path) -> None:
+    path = tmp_path / "robot.yaml"
+    path.write_text(LEROBOT)
+    arm = load_robot(str(path)).lerobot
+    assert arm is not None
+    assert (arm.type, arm.id, arm.port, arm.options) == (
+        "so101_follower",
+        "mine",
+        "/dev/ttyACM0",
+        {"use_degrees": True},
+    )
+    assert [(one.name, one.motor, one.sign) for one in arm.joints] == [("turn", "shoulder_pan", -1), ("jaw", "jaw", 1)]
+    assert arm.joints[0].scale == pytest.approx(np.pi / 180)
+    assert load_robot("sim_arm").lerobot is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  type: so101_follower\n", "", "line 10: lerobot has no key 'type'"),
+        ("id: mine", "id: 7", "line 12: lerobot.id is 7: expected text; put it in quotes"),
+        ("  port:", "  prot:", "Did you mean 'port'?"),
+        ("{use_degrees: true}", "{port: x}", "line 14: lerobot.options.port: set lerobot.port instead"),
+        ("{use_degrees: true}", "3", "line 14: lerobot.options is 3: expected keys with values"),
+        ("name: turn, motor", "name: trun, motor", "Did you mean 'turn'?"),
+        ("{name: jaw, unit", "{name: turn, unit", "two named 'turn'"),
+        ("sign: -1", "sign: 2", "line 16: lerobot.joints[0].sign is 2"),
+        ("range_0_100", "percent", "line 17: lerobot.joints[1].unit is 'percent'"),
+        (", scale: 0.0008", "", "line 17: lerobot.joints[1]: jaw (range_0_100) has no scale: expected m per unit"),
+        ("    - {name: jaw, unit: range_0_100, scale: 0.0008}\n", "", "jaw (degrees) has no scale"),
+        ("front: {type", "side: {type", "line 19: lerobot.cameras.side is 'side': expected one of ['front']"),
+        ("{type: opencv, ", "{", "line 19: lerobot.cameras.front is"),
+        ("[{name: front}]", "[{name: front, encoding: bgr8}]", "camera front gives rgb8, and cameras says bgr8"),
+        ("topic: command}", "topic: arm/command, stamp: zero}", "without its stamp no command is ever stale"),
+        (
+            "gripper: {kind: in_command}", "gripper: {kind: forward_command, topic: jaw}",
+            "lerobot needs gripper.kind in_command",
+        ),
+        ("lerobot:", "lerobot: so101\nlerobots:", "line 10: lerobot is 'so101': expected keys with values"),
+    ],
+)  # fmt: skip
+def test_a_fault_in_lerobots_section_is_named_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in LEROBOT
+    assert any(said in problem for problem in problems(tmp_path, LEROBOT.replace(old, new, 1)))

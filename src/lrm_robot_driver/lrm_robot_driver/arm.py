@@ -79,8 +79,8 @@ class LeRobotArm:
 
         try:
             return make_robot_from_config(self._config)
-        except ImportError as error:
-            raise BadInput("LeRobot's arm", self._spec.type, "one whose SDK is installed", str(error)) from error
+        except Exception as error:  # a missing SDK, a field that makes no sense; what is raised depends on the type
+            raise BadInput("LeRobot's arm", self._spec.type, "one that it can make", first_line(error)) from error
 
     def _check_motors(self, robot: Any) -> None:
         wanted = {motor + _POSITION for motor in self._units.motors}

@@ -135,7 +135,8 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
 
     def _report(self) -> Report:
         gate, link = self._gate, self._connection
-        report = Report(OK, self._silence.fault(time.monotonic())[1] or "follows commands")
+        silence = self._silence.fault(time.monotonic())[1]
+        report = Report(OK, f"holds: {silence}" if silence else "follows commands")
         report.values = {"state": link.state.value, "errors": link.errors, "losses": link.losses}
         report.values |= {"accepted": gate.accepted}
         report.values |= {f"refused_{cause.label}": count for cause, count in gate.refused.items()}
