@@ -84,9 +84,24 @@ def test_an_argument_reaches_the_nodes_that_take_it() -> None:
     given = {node.name: overrides(node, wanted.deployment) for node in wanted.nodes}
     assert given["reward"]["cameras"] == ["front", "wrist"]
     assert given["reward"]["model"] == "mine"
-    assert [name for name, values in given.items() if values.get("robot") == "so101"] == ["safety", "policy"]
+    assert [name for name, values in given.items() if values.get("robot") == "so101"] == ["driver", "safety", "policy"]
     assert [name for name, values in given.items() if values.get("policy") == "act"] == ["policy"]
     assert all(values["autostart"] is True and values["use_sim_time"] is False for values in given.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "driven"),
+    [
+        ({}, False),
+        ({"robot": "so101"}, True),
+        ({"robot": "ur5e"}, False),
+        ({"robot": "so101", "driver": "false"}, False),
+        ({"driver": "true"}, True),
+    ],
+)
+def test_the_driver_is_started_where_lerobot_drives_the_arm(given: dict[str, str], driven: bool) -> None:
+    names = [node.name for node in plan("robot", given).nodes]
+    assert names == (["driver"] if driven else []) + ["safety", "reward", "learner", "policy"]
 
 
 @pytest.mark.parametrize(

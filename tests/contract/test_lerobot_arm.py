@@ -1,4 +1,4 @@
-"""LeRobot's own SO-101 class on a simulated serial bus, behind the driver's adapters: what goes through and what not."""
+"""LeRobot's own SO-101 class on a simulated serial bus, behind the driver's adapters: what goes through, what not."""
 
 from __future__ import annotations
 

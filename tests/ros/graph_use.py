@@ -18,7 +18,9 @@ from lrm_policy_node.ros.node import PolicyNode
 from lrm_policy_node.safety.ros.node import SafetyNode
 from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.ros.node import RewardNode
+from lrm_robot_driver.ros.node import DriverNode
 from lrm_sim.ros.node import SimNode
+from driver_bench import write_robot
 from policy_bench import SteadyPolicy
 from robot_bags import START_NS, RobotBagWriter
 
@@ -26,6 +28,7 @@ from robot_bags import START_NS, RobotBagWriter
 @contextmanager
 def all_nodes(folder: Path) -> Iterator[dict[str, LrmLifecycleNode[Any]]]:
     """Every node of the graph, active, in the default context; by name."""
+    import lerobot_robot_simulated  # noqa: F401 - registers itself with LeRobot
     from rclpy.executors import SingleThreadedExecutor
 
     writer = RobotBagWriter(folder / "bag")
@@ -35,6 +38,7 @@ def all_nodes(folder: Path) -> Iterator[dict[str, LrmLifecycleNode[Any]]]:
     bag = writer.close()
     nodes = {
         "sim": SimNode(),
+        "driver": DriverNode(parameter_overrides=[Parameter("robot", value=str(write_robot(folder)))]),
         "safety": SafetyNode(),
         "reward": RewardNode(lambda _: FakeRewardModel(), parameter_overrides=[Parameter("state_dir", value="")]),
         "learner": LearnerNode(),

@@ -25,6 +25,7 @@ SITUATIONAL = {
     ("sim", "publish", "/clock"): "only where publish_clock is true and nobody else does",
     ("safety", "subscribe", "/reward/status"): "with reward_timeout_s",
     ("safety", "subscribe", "/*/camera_info"): "with observation_topics",
+    ("driver", "reply", "/scene_ready"): "with scene_ready_timeout_s",
     ("learner", "subscribe", "/audit"): "with reward_source privileged",
     ("learner", "subscribe", "/reward/contrastive"): "with a delivery that uses it",
     ("learner", "subscribe", "/reward/fused"): "with a delivery that uses it",
@@ -67,9 +68,9 @@ def test_the_policy_allows_what_the_nodes_do_and_nothing_else(ros_domain_id: int
 
 def test_only_the_safety_stage_may_command() -> None:
     nodes = [profile.get("node", "") for profile in ElementTree.parse(POLICY).iter("profile")]
-    for topic, owner in (("/command", "safety"), ("/proposed_command", "policy")):
+    for topic, owners in (("/command", {"safety"}), ("/proposed_command", {"policy", "driver"})):
         able = {name for name in nodes if any(fnmatchcase(topic, rule) for rule in allowed(name).get("publish", ()))}
-        assert able == {owner}
+        assert able == owners
 
 
 TALK = "import rclpy; rclpy.init(); rclpy.create_node('probe'); print('started')"
