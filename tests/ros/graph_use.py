@@ -10,6 +10,7 @@ from typing import Any
 import rclpy
 from rclpy.parameter import Parameter
 
+from driver_bench import write_robot
 from lrm_bringup.player.ros.node import PlayerNode
 from lrm_bringup.recorder.ros.node import RecorderNode
 from lrm_core.ros.lifecycle import LrmLifecycleNode
@@ -20,7 +21,6 @@ from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.ros.node import RewardNode
 from lrm_robot_driver.ros.node import DriverNode
 from lrm_sim.ros.node import SimNode
-from driver_bench import write_robot
 from policy_bench import SteadyPolicy
 from robot_bags import START_NS, RobotBagWriter
 
@@ -28,8 +28,9 @@ from robot_bags import START_NS, RobotBagWriter
 @contextmanager
 def all_nodes(folder: Path) -> Iterator[dict[str, LrmLifecycleNode[Any]]]:
     """Every node of the graph, active, in the default context; by name."""
-    import lerobot_robot_simulated  # noqa: F401 - registers itself with LeRobot
     from rclpy.executors import SingleThreadedExecutor
+
+    import lerobot_robot_simulated  # noqa: F401 - registers itself with LeRobot
 
     writer = RobotBagWriter(folder / "bag")
     writer.image(START_NS, 100)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lrm_core.errors import BadInput
+from lrm_core.errors import BadInput, first_line
 
 
 @contextmanager
@@ -68,8 +68,8 @@ def open_dataset(folder: Path, fix: str = "") -> Any:
     try:
         return lerobot_dataset()(f"local/{folder.name}", root=folder, video_backend="pyav")
     except Exception as error:  # the library raises what its files make it raise
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput("dataset folder", str(folder), "a local LeRobotDataset of format v3", f"({reason})") from error
+        reason = f"({first_line(error)})"
+        raise BadInput("dataset folder", str(folder), "a local LeRobotDataset of format v3", reason) from error
 
 
 def lerobot_dataset() -> Any:

@@ -16,7 +16,7 @@ from lrm_bringup.bags.mcap import McapFile
 from lrm_bringup.bags.sqlite import SqliteFile
 from lrm_bringup.bags.types import BagFile, RecordedMessage, RecordedTopic
 from lrm_bringup.recorder.bag import FACTS
-from lrm_core.errors import BadInput
+from lrm_core.errors import BadInput, first_line
 
 METADATA = "metadata.yaml"
 _KINDS: dict[str, Callable[[Path, Faults], BagFile]] = {".mcap": McapFile, ".db3": SqliteFile}
@@ -155,7 +155,7 @@ def _metadata(path: Path, faults: Faults) -> dict[str, Any]:
         if not isinstance(loaded, dict) or not isinstance(loaded.get("relative_file_paths") or [], list):
             raise TypeError("not what rosbag2 writes")
     except (OSError, ValueError, yaml.YAMLError, TypeError, LookupError, RecursionError) as error:
-        faults.warn(METADATA, "unreadable", f"cannot be read ({_first_line(error)}); the files alone count")
+        faults.warn(METADATA, "unreadable", f"cannot be read ({first_line(error)}); the files alone count")
         return {}
     compressed = str(loaded.get("compression_mode") or "NONE").upper()
     if compressed not in ("", "NONE"):
@@ -180,7 +180,3 @@ def _topics_of(path: Path) -> dict[str, tuple[str, str, int]] | None:
         return {str(t["name"]): (str(t["type"]), str(t["serialization_format"]), count) for t, count in rows} or None
     except (TypeError, LookupError, ValueError):
         return None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

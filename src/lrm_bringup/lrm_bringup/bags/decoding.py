@@ -9,7 +9,7 @@ from typing import Any
 from lrm_bringup.bags.faults import Faults
 from lrm_bringup.bags.types import RecordedMessage, RecordedTopic
 from lrm_bringup.recorder.definitions import MessageDefinitions
-from lrm_core.errors import BadInput
+from lrm_core.errors import BadInput, first_line
 
 _PADDING = 3
 """Bytes after a payload that come from its alignment."""
@@ -51,7 +51,7 @@ class MessageDecoder:
         try:
             decoded, used = _deserialize(store, msgtype, message.data)
         except _failures() as error:
-            text = f"{len(message.data)} bytes that are no {msgtype} ({_first_line(error)})"
+            text = f"{len(message.data)} bytes that are no {msgtype} ({first_line(error)})"
             self._faults.lose(topic.name, "payload", text)
             return None
         stray = len(message.data) - used
@@ -100,7 +100,7 @@ def _learnt(msgtype: str, definition: str, definition_format: str) -> Any:
         store.get_msgdef(msgtype)
     except _failures() as error:
         field = f"message definition of {msgtype}"
-        raise BadInput(field, definition[:60], "one that can be read", f"({_first_line(error)})") from error
+        raise BadInput(field, definition[:60], "one that can be read", f"({first_line(error)})") from error
     return store
 
 
@@ -118,10 +118,6 @@ def _deserialize(store: Any, msgtype: str, data: bytes) -> tuple[Any, int]:
     read = definition.deserialize_cdr_le if data[1] else definition.deserialize_cdr_be
     message, used = read(data[4:], 0, definition.cls, store)
     return message, used + 4
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _failures() -> tuple[type[Exception], ...]:

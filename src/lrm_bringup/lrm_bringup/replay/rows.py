@@ -10,7 +10,7 @@ from typing import Any
 
 from lrm_bringup.replay.scoring import ReplayedQuery
 from lrm_bringup.replay.series import Series
-from lrm_core.errors import BadInput
+from lrm_core.errors import BadInput, first_line
 from lrm_core.rewards import RewardEstimate
 from lrm_reward_node.schedule import Query
 
@@ -106,8 +106,8 @@ def read_table(path: Path) -> list[Row]:
     try:
         found = pyarrow.parquet.read_table(path, columns=list(kinds)).to_pylist()
     except (OSError, ValueError, pyarrow.ArrowException) as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput("table of rewards", str(path), "a rewards.parquet of lrm replay", f"({text})") from error
+        text = f"({first_line(error)})"
+        raise BadInput("table of rewards", str(path), "a rewards.parquet of lrm replay", text) from error
     if any(row[name] is None for row in found for name, kind in kinds.items() if kind != "float"):
         raise BadInput(
             "table of rewards", str(path), "a rewards.parquet of lrm replay", "(names or stamps are missing)"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lrm_core.episode_sources import Declared, Episode, Frame, SourceSpec
-from lrm_core.errors import BadInput
+from lrm_core.errors import BadInput, first_line
 from lrm_core.params import param
 
 SUCCESS = ("next.success", "success")
@@ -90,7 +90,7 @@ class LeRobotEpisodes:
                 pixels = self._dataset[row][self._camera]
             except Exception as error:  # the library raises what its files make it raise
                 raise BadInput(
-                    "frame", f"{self._name}, row {row}", "a picture that can be decoded", _line(error)
+                    "frame", f"{self._name}, row {row}", "a picture that can be decoded", first_line(error)
                 ) from error
             return np.asarray((pixels.permute(1, 2, 0).numpy() * 255.0).round(), np.uint8)
 
@@ -107,7 +107,7 @@ def _open(options: LeRobotOptions, base: Path) -> Any:
     try:
         return LeRobotDataset(name, root=root, revision=options.revision or None, video_backend="pyav")
     except Exception as error:  # the library raises what its files, or the network, make it raise
-        fix = f"({_line(error)})"
+        fix = f"({first_line(error)})"
         if "BackwardCompat" in type(error).__name__:
             fix = (
                 f"Convert it: python -m lerobot.scripts.convert_dataset_v21_to_v30 --repo-id {name} --push-to-hub false"
@@ -142,7 +142,9 @@ def converted(path: Path) -> Path:
             convert_dataset(f"local/{path.name}", root=work / path.name, push_to_hub=False)
         except Exception as error:
             shutil.rmtree(work, ignore_errors=True)
-            raise BadInput("path", str(path), "a dataset of format v2.1 that LeRobot converts", _line(error)) from error
+            raise BadInput(
+                "path", str(path), "a dataset of format v2.1 that LeRobot converts", first_line(error)
+            ) from error
         (work / path.name).rename(made)
         shutil.rmtree(work)
     return made
@@ -164,10 +166,6 @@ def _one_of(keys: list[str], wanted: str) -> str:
 
 def _number(value: Any) -> float:
     return float(np.asarray(value).reshape(-1)[0])
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
 
 
 SPEC = SourceSpec(LeRobotOptions, LeRobotEpisodes)
