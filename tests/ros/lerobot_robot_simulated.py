@@ -13,11 +13,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
 from lerobot.cameras import Camera, CameraConfig
-from lerobot.motors import Motor, MotorNormMode
+from lerobot.motors import Motor, MotorNormMode, motors_bus
 from lerobot.motors.feetech import FeetechMotorsBus
 from lerobot.motors.motors_bus import MotorsBusBase
 from lerobot.robots import Robot, RobotConfig
@@ -30,6 +31,8 @@ SIGNS = np.array([1.0, 1.0, -1.0, 1.0, 1.0])
 """The elbow's servo is mounted the other way round, and its zero is not that of the joint."""
 ZEROS_RAD = np.array([0.0, 0.0, 1.2, 0.0, 0.0])
 COMM_SUCCESS, COMM_RX_TIMEOUT, COMM_PORT_BUSY = 0, -6, -1
+if motors_bus.serial is None:  # pyserial comes with the SDK; LeRobot names its error where a port does not open
+    motors_bus.serial = SimpleNamespace(SerialException=OSError)
 _TICKS_PER_RAD = 4095 / (2 * np.pi)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from driver_bench import DRIVER, write_robot
 from lrm_core.robot import load_robot
 from lrm_core.ros import qos, stamps, trajectories
 from policy_bench import Watcher, start
-from ros_testing import NodeProcess, free_domain
+from ros_testing import free_domain
 
 HOME = load_robot("sim_arm").home
 NAMES = load_robot("sim_arm").joint_names
@@ -78,29 +77,25 @@ class Bench(Watcher):
         (away if plugged else path).rename(path if plugged else away)
 
 
-@contextmanager
-def driving(folder: Path, **parameters: object) -> Iterator[tuple[Bench, NodeProcess]]:
-    """The driver in a process, and a bench whose commands it takes."""
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """One driver in a process for the tests of this file, which takes the bench's commands; each leaves it at rest."""
+    folder = tmp_path_factory.mktemp("driver")
     robot = write_robot(folder)
     with pytest.MonkeyPatch.context() as patch, free_domain() as domain, Bench(domain, folder) as bench:
         patch.setattr(sys, "path", [str(folder), *sys.path])
-        process = start(DRIVER, folder / "driver.log", domain, robot=robot, commander="test_watcher", **parameters)
+        process = start(
+            DRIVER, folder / "driver.log", domain, robot=robot, commander="test_watcher", reconnect_period_s=0.2,
+            reconnect_attempts=1000, camera_timeout_s=1.0,
+        )  # fmt: skip
         try:
             up = lambda: process.exit_code is not None or (bench.states and bench.diagnostics)  # noqa: E731
             bench.until(up, 240.0, "the driver is up")  # it loads PyTorch, which LeRobot imports
             assert process.exit_code is None, process.output
             bench.until(bench.commands.get_subscription_count, 20.0, "it hears commands")
-            yield bench, process
+            yield bench
         finally:
             process.stop()
-
-
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """One driver for the tests of this file; each leaves it connected and at rest."""
-    folder = tmp_path_factory.mktemp("driver")
-    with driving(folder, reconnect_period_s=0.2, reconnect_attempts=100, camera_timeout_s=1.0) as (bench, _):
-        yield bench
 
 
 def test_joints_are_published_in_rad_and_metres_with_fresh_stamps(bench: Bench) -> None:
@@ -201,7 +196,7 @@ def test_a_pulled_cable_ends_all_motion_and_the_arm_comes_back_where_it_stands(b
     bench.plug("port", False)
     bench.says("reconnecting")
     assert bench.arm().level == DiagnosticStatus.ERROR
-    assert "no status packet" in bench.arm().message or "Could not connect" in bench.arm().message
+    assert "no status packet" in bench.arm().message or "Could not connect" in bench.arm().message, bench.arm().message
     seen, refused = len(bench.states), int(bench.value("refused_no_joint_state"))
     bench.command(HOME)
     bench.until(lambda: int(bench.value("refused_no_joint_state")) > refused, 10.0, "the command is refused")
@@ -227,12 +222,3 @@ def test_a_lost_camera_leaves_the_arm_alone_and_comes_back(bench: Bench) -> None
     seen = len(images)
     bench.until(lambda: len(images) > seen + 2, 20.0, "images again")
     bench.drive(HOME)
-
-
-def test_an_arm_that_does_not_come_back_is_given_up_and_the_driver_says_what_to_do(tmp_path: Path) -> None:
-    with driving(tmp_path, reconnect_period_s=0.1, reconnect_attempts=2) as (bench, process):
-        bench.plug("port", False)
-        bench.says("given up after 2 attempts")
-        assert "start the driver again" in bench.arm().message
-        assert bench.value("state") == "given up"
-        assert process.exit_code is None

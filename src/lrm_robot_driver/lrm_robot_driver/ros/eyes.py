@@ -67,7 +67,7 @@ class CameraTopics:
         report = self._stream()
         report.values |= {"errors": self._connection.errors, "losses": self._connection.losses}
         if self._connection.state is not State.CONNECTED:
-            report.raise_to(ERROR, self._connection.text)
+            report.level, report.message = ERROR, self._connection.text
         return report
 
     def _on_frame(self, rgb: np.ndarray, age_s: float) -> None:
