@@ -8,9 +8,9 @@ import pytest
 
 from lrm_bringup.robot_check.judging import Finding, judge, nearest
 from lrm_bringup.robot_check.observed import Seen, Sink, Stream
-from lrm_core.robot import load_robot
+from lrm_core.robot import CommandSpec, load_robot
 
-ROBOT = load_robot("so101")
+ROBOT = replace(load_robot("so101"), command=CommandSpec("forward_command", "position_controller/commands"))
 JOINTS, IMAGE, ARRAY = "sensor_msgs/msg/JointState", "sensor_msgs/msg/Image", "std_msgs/msg/Float64MultiArray"
 
 
