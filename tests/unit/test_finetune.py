@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.finetune import config, disk, few_shot
-from lrm_reward_node.finetune.figures import figures, hard_pairs, intervals
+from lrm_reward_node.evaluation.estimators import mean_of
+from lrm_reward_node.finetune.figures import estimators, figures, hard_pairs, intervals
 from lrm_reward_node.finetune.sampler import WeightedDraws
 from lrm_reward_node.readout import ANSWERS
 from source_tree import ROOT
@@ -39,8 +40,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __getitem__(self, index: int) -> Row:
+    def question(self, index: int) -> Row:
         return self.rows[index]
+
+    def origin(self, index: int) -> dict[str, str]:
+        return self.rows[index].origin
 
 
 def episodes(outcomes: list[bool], task: str = "stack") -> Rows:
@@ -140,14 +144,29 @@ def test_intervals_widen_when_samples_belong_to_fewer_episodes() -> None:
     scores = np.random.default_rng(0).random(60)
     scores[::2] += np.repeat(np.linspace(-1.0, 1.0, 6), 5)
 
-    def of(index: np.ndarray) -> dict[str, float]:
-        return {"mean": float(scores[index].mean())}
+    def mean(episodes: list[str]) -> tuple[float, float]:
+        return intervals({"mean": mean_of(scores)}, episodes)["mean"]
 
-    alone = intervals(of, [str(i) for i in range(60)])["mean"]
-    together = intervals(of, [str(i // 10) for i in range(60)])["mean"]
+    alone, together = mean([str(i) for i in range(60)]), mean([str(i // 10) for i in range(60)])
     assert alone[0] < scores.mean() < alone[1]
     assert together[1] - together[0] > alone[1] - alone[0]
-    assert intervals(of, [str(i) for i in range(60)])["mean"] == alone
+    assert mean([str(i) for i in range(60)]) == alone
+
+
+def test_intervals_of_many_samples_are_made_in_parts_and_stay_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"mean": mean_of(np.random.default_rng(0).random(40))}
+    episodes = [str(i // 4) for i in range(40)]
+    whole = intervals(found, episodes)
+    monkeypatch.setattr("lrm_reward_node.finetune.figures.WEIGHTS_AT_ONCE", 1000)
+    assert intervals(found, episodes) == whole
+
+
+def test_a_model_that_answers_not_a_number_has_no_likelihood_and_no_interval() -> None:
+    likelihoods = np.zeros((6, 2))
+    likelihoods[2] = math.nan
+    found = estimators(RewardHead.COMPLETION, likelihoods, np.zeros(6), np.zeros(6))
+    assert math.isnan(figures(RewardHead.COMPLETION, likelihoods, np.zeros(6), np.zeros(6))["nats"])
+    assert all(math.isnan(end) for end in intervals({"nats": found["nats"]}, list("abcdef"))["nats"])
 
 
 @given(st.lists(st.floats(-8.0, 8.0), min_size=1, max_size=30), st.sampled_from([0.0, 0.2, 0.45, 1.0]))

@@ -13,10 +13,11 @@ import numpy as np
 from safetensors.torch import load_file
 
 from lrm_core.rewards import RewardHead
+from lrm_reward_node.evaluation.estimators import value
 from lrm_reward_node.finetune.adapter import ADAPTER, Start, load_trainable
 from lrm_reward_node.finetune.config import TrainConfig
 from lrm_reward_node.finetune.disk import room, write_json
-from lrm_reward_node.finetune.figures import figures, intervals
+from lrm_reward_node.finetune.figures import estimators, intervals
 from lrm_reward_node.finetune.questions import Items
 from lrm_reward_node.finetune.trainer import RewardTrainer, training_arguments
 from lrm_reward_node.vlm.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, copy_processor
@@ -93,12 +94,14 @@ def _measure(trainer: RewardTrainer, items: Items | None) -> dict[str, Any]:
         return {}
     likelihoods, labels = trainer.score(items)
     episodes = items.episodes()
-
-    def of(index: np.ndarray) -> dict[str, float]:
-        return figures(trainer.head, likelihoods[index], labels[index, 0], labels[index, 1])
-
-    counts = {"samples": len(items), "episodes": len(set(episodes))}
-    return {**counts, "figures": of(np.arange(len(items))), "intervals": intervals(of, episodes)}
+    found = estimators(trainer.head, likelihoods, labels[:, 0], labels[:, 1])
+    everything = np.ones(len(items), bool)
+    return {
+        "samples": len(items),
+        "episodes": len(set(episodes)),
+        "figures": {name: value(of, everything) for name, of in found.items()},
+        "intervals": intervals(found, episodes),
+    }
 
 
 def _write(job: Job, trainer: RewardTrainer, result: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ class Items:
 
     def episodes(self) -> list[str]:
         """(N,) source and name of the episode of each chosen sample."""
-        origins = (self.samples[int(at)].origin for at in self.index)
+        origins = (self.samples.origin(int(at)) for at in self.index)
         return [f"{origin['source']}/{origin['episode']}" for origin in origins]
 
     def __len__(self) -> int:
