@@ -85,6 +85,15 @@ def _episodes(samples: Samples, task: str) -> tuple[dict[EpisodeKey, bool], set[
     return found, tasks
 
 
+def tasks_of(samples: Samples) -> set[str]:
+    """Sentences of the episodes of a split.
+
+    Args:
+        samples: of completion.
+    """
+    return _episodes(samples, "")[1]
+
+
 def _key(origin: Mapping[str, object]) -> EpisodeKey:
     return str(origin["source"]), str(origin["episode"])
 

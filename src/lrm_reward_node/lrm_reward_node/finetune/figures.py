@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +58,40 @@ def figures(head: RewardHead, likelihoods: np.ndarray, answers: np.ndarray, targ
     """Their values over all N samples; arguments as of :func:`estimators`."""
     everything = np.ones(len(likelihoods), bool)
     return {name: value(of, everything) for name, of in estimators(head, likelihoods, answers, targets).items()}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Figures of some held-out samples.
+
+    Attributes:
+        found: figure -> its estimator over N samples.
+        episodes: (N,) episode of each sample.
+    """
+
+    found: Mapping[str, Estimator]
+    episodes: Sequence[str]
+
+    def since(self, before: Measured) -> Measured:
+        """How much every figure has grown on the same samples. The same episodes are drawn for both, as pairs."""
+        return Measured(
+            {name: partial(_difference, of, before.found[name]) for name, of in self.found.items()}, self.episodes
+        )
+
+    def told(self) -> dict[str, Any]:
+        """``samples``, ``episodes``, ``figures`` and their ``intervals``."""
+        everything = np.ones(len(self.episodes), bool)
+        return {
+            "samples": len(self.episodes),
+            "episodes": len(set(self.episodes)),
+            "figures": {name: value(of, everything) for name, of in self.found.items()},
+            "intervals": intervals(self.found, self.episodes),
+        }
+
+
+def _difference(of: Estimator, before: Estimator, weights: np.ndarray) -> np.ndarray:
+    change: np.ndarray = of(weights) - before(weights)
+    return change
 
 
 def hard_pairs(likelihoods: np.ndarray, answers: np.ndarray, most: float) -> np.ndarray:
