@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,8 +25,9 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.generalisation_parts import Parts
+from bench.program import end, options
 from lrm_core.episodes import EpisodeRecord
-from lrm_core.errors import BadInput, LrmError
+from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.evaluation.episodes import ScoredEpisode, score_episode
 from lrm_reward_node.pipeline import RewardPipeline
@@ -206,7 +206,7 @@ def _chosen(names: list[str]) -> list[Row]:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     add = parser.add_argument
     add("--model", action="append", help="folder or hub name; several are judged on the same episodes")
     add("--episodes", type=int, default=40, help="per row (default %(default)s)")
@@ -217,7 +217,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--resamples", type=int, default=RESAMPLES, help="of the bootstrap (default %(default)s)")
     add("--strips", type=int, default=1, help="film strips per row (default %(default)s)")
     add("--out", type=Path, default=Path("out/generalisation"), help="folder of the JSON file and the film strips")
-    add("--json", type=Path, help="the JSON file elsewhere")
     add("--overwrite", action="store_true", help="measure rows again that the JSON file already has")
     args = parser.parse_args(argv)
     args.model = args.model or ["models/lrm-tiny"]
@@ -227,10 +226,4 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LrmError as error:
-        print(f"generalisation: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    end(main)
