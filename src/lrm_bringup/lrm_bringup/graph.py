@@ -41,14 +41,18 @@ SAFETY = NodeProcess(
 )  # fmt: skip
 REWARD = NodeProcess(
     "reward", "lrm_reward_node", "lrm_reward_node", "lrm_reward_node.ros.node", "reward.yaml",
-    ("lockstep", "model", "adapters", "cameras", "camera_noise"),
+    ("lockstep", "robot", "model", "adapters", "cameras", "camera_noise"),
 )  # fmt: skip
-LEARNER = NodeProcess("learner", "lrm_policy_node", "lrm_learner", "lrm_policy_node.learner.ros.node", "learner.yaml")
+LEARNER = NodeProcess(
+    "learner", "lrm_policy_node", "lrm_learner", "lrm_policy_node.learner.ros.node", "learner.yaml", ("robot",)
+)
 POLICY = NodeProcess(
     "policy", "lrm_policy_node", "lrm_policy_node", "lrm_policy_node.ros.node", "policy.yaml",
     ("lockstep", "robot", "policy"),
 )  # fmt: skip
-RECORDER = NodeProcess("recorder", "lrm_bringup", "lrm_recorder", "lrm_bringup.recorder.ros.node", "recorder.yaml")
+RECORDER = NodeProcess(
+    "recorder", "lrm_bringup", "lrm_recorder", "lrm_bringup.recorder.ros.node", "recorder.yaml", ("robot",)
+)
 PLAYER = NodeProcess(
     "player", "lrm_bringup", "lrm_player", "lrm_bringup.player.ros.node", "player.yaml", ("bag", "rate")
 )

@@ -89,6 +89,11 @@ class CameraSpec:
     max_age_s: float = param(0.5, "A stamp older than this on arrival is a fault.", unit="s", low=0.001, high=60.0)
     feature: str = param("", "Feature of the policy and its LeRobotDataset; empty: observation.images.<name>.")
 
+    @property
+    def image_topic(self) -> str:
+        """Topic of its raw images; compressed ones are below it, as ``image_transport`` has it."""
+        return self.topic or f"{self.name}/image_raw"
+
 
 @dataclass(frozen=True)
 class ToolSpec:
