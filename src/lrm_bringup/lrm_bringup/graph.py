@@ -22,6 +22,7 @@ class NodeProcess:
         module: the same program for ``python -m``.
         config: parameter file in ``config/``.
         accepts: deployment arguments that are parameters of this node.
+        enclave: name of its enclave where that is not ``name``.
     """
 
     name: str
@@ -30,10 +31,11 @@ class NodeProcess:
     module: str
     config: str
     accepts: tuple[str, ...] = ()
+    enclave: str = ""
 
 
 SIM = NodeProcess("sim", "lrm_sim", "lrm_sim_node", "lrm_sim.ros.node", "sim.yaml", ("lockstep",))
-GAZEBO = NodeProcess("sim", "lrm_sim", "lrm_gazebo_node", "lrm_sim.ros.gazebo_node", "gazebo.yaml")
+GAZEBO = NodeProcess("sim", "lrm_sim", "lrm_gazebo_node", "lrm_sim.ros.gazebo_node", "gazebo.yaml", enclave="gazebo")
 """Stands where ``SIM`` stands, in front of Gazebo; the launch files start Gazebo's own processes beside it."""
 SAFETY = NodeProcess(
     "safety", "lrm_policy_node", "lrm_safety_node", "lrm_policy_node.safety.ros.node", "safety.yaml",
@@ -103,7 +105,7 @@ def overrides(node: NodeProcess, deployment: Deployment) -> dict[str, Any]:
 
 def enclave(node: NodeProcess) -> str:
     """Where the keys of a node lie in a keystore made from ``config/security/policy.xml``."""
-    return f"/lrm/{node.name}"
+    return f"/lrm/{node.enclave or node.name}"
 
 
 def ros_arguments(
