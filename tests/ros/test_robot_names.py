@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import array
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rerun.experimental import RrdReader
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import Image, JointState, PointCloud2, PointField
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lrm_bringup import cli
@@ -36,7 +38,7 @@ state: {topic: /driver/measured}
 command: {kind: forward_command, topic: /driver/goals}
 gripper: {kind: in_command, opening_m: [0.0, 0.08], wire: [100, 0]}
 cameras:
-  - {name: front, topic: /overhead/rgb}
+  - {name: front, topic: /overhead/rgb, depth: /overhead/cloud}
   - {name: wrist, topic: hand/color/image}
 reset: {kind: manual}
 """
@@ -50,6 +52,7 @@ class Driver:
         bench.camera = node.create_publisher(Image, "/overhead/rgb", qos.camera(True))
         bench.cameras = {"front": bench.camera}
         self.joints = node.create_publisher(JointState, "/driver/measured", qos.JOINT_STATES)
+        self.clouds = node.create_publisher(PointCloud2, "/overhead/cloud", qos.CAMERA)
         self.commands = node.create_publisher(JointTrajectory, "command", qos.COMMAND)
 
     def step(self, step: int) -> None:
@@ -59,12 +62,16 @@ class Driver:
         self.joints.publish(JointState(header=header, name=names, position=[0.01 * step, 50.0]))
         point = JointTrajectoryPoint(positions=[0.01 * step, 0.04])
         self.commands.publish(JointTrajectory(header=header, joint_names=names, points=[point]))
+        fields = [PointField(name=n, offset=4 * i, datatype=7, count=1) for i, n in enumerate("xyz")]
+        cloud = PointCloud2(header=header, height=1, width=2, fields=fields, point_step=12, row_step=24)
+        cloud.data = array.array("B", np.arange(6, dtype=np.float32).tobytes())
+        self.clouds.publish(cloud)
         self.bench.frame(step)
 
     def heard(self) -> bool:
         """By the recorder, and the camera by the reward node too."""
-        counts = [one.get_subscription_count() for one in (self.joints, self.commands, self.bench.camera)]
-        return counts == [1, 1, 2]
+        counts = [one.get_subscription_count() for one in (self.joints, self.commands, self.clouds, self.bench.camera)]
+        return counts == [1, 1, 1, 2]
 
 
 @pytest.fixture
@@ -114,7 +121,13 @@ def check_bag(path: Path, drawn: Path) -> None:
     assert {"front/image_raw", "joint_states", "episode_status"} <= set(chosen(bag.bag, PlayerParams().topics).values())
     assert cli.main(["view", str(path), "--save", str(drawn)]) == 0
     entities = {str(chunk.entity_path) for chunk in RrdReader(drawn).stream()}
-    assert {"/cameras/front", "/joints/turn/measured", "/joints/turn/command", "/rewards/progress"} <= entities
+    assert {
+        "/cameras/front",
+        "/clouds/front",
+        "/joints/turn/measured",
+        "/joints/turn/command",
+        "/rewards/progress",
+    } <= entities
 
 
 @pytest.mark.usefixtures("ros_domain_id")

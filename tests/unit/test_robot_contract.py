@@ -123,7 +123,7 @@ def test_the_gripper_converts_both_ways_and_the_arm_stays(opening: float, turn: 
 
 ODD = (
     GOOD.replace("joint_states", "/driver/measured")
-    .replace("[{name: front}]", "[{name: front, topic: rig/rgb/image_raw}, {name: wrist}]")
+    .replace("[{name: front}]", "[{name: front, topic: rig/rgb/image_raw, depth: rig/cloud}, {name: wrist}]")
     .replace("kind: in_command,", "kind: forward_command, topic: jaw/goal,")
 )
 
@@ -136,6 +136,7 @@ def test_every_topic_of_a_contract_has_the_name_that_all_tools_know(tmp_path: Pa
         "/left/rig/rgb/image_raw": "/left/front/image_raw",
         "/left/rig/rgb/image_raw/compressed": "/left/front/image_raw/compressed",
         "/left/rig/rgb/camera_info": "/left/front/camera_info",
+        "/left/rig/cloud": "/left/front/depth",
         "/left/wrist/image_raw": "/left/wrist/image_raw",
         "/left/wrist/image_raw/compressed": "/left/wrist/image_raw/compressed",
         "/left/wrist/camera_info": "/left/wrist/camera_info",

@@ -19,6 +19,7 @@ from lrm_bringup.bags.types import BagFile, RecordedMessage, RecordedTopic
 from lrm_bringup.recorder.bag import FACTS
 from lrm_bringup.recorder.facts import ROBOT_TOPICS
 from lrm_core.errors import BadInput
+from lrm_core.robot.names import DEPTH
 
 METADATA = "metadata.yaml"
 _KINDS: dict[str, Callable[[Path, Faults], BagFile]] = {".mcap": McapFile, ".db3": SqliteFile}
@@ -60,10 +61,11 @@ class RecordedBag:
 
     @property
     def images(self) -> list[RecordedTopic]:
-        """Topics of camera images that can be decoded and hold some."""
+        """Topics of camera images that can be decoded and hold some; not those that the bag knows as depth."""
         return [
             topic for topic in self.topics
             if ros2_type(topic.msgtype) in IMAGE_TYPES and self.counts[topic] and not self.decoder.refusal(topic)
+            and not (self._names and self.called(topic).endswith(f"/{DEPTH}"))
         ]  # fmt: skip
 
     @cached_property

@@ -132,7 +132,8 @@ def _show(name: str, drawable: Drawable, sink: Sink, args: argparse.Namespace) -
 
 def _told(canvas: Canvas) -> str:
     joints = sum("joints" in group.split("/") for group in canvas.series)
-    return f"{canvas.pictures} pictures of {len(canvas.cameras)} cameras, {joints} joints"
+    depths = f"{sum(canvas.depths.values())} depth images and clouds, " if canvas.depths else ""
+    return f"{canvas.pictures} pictures of {len(canvas.cameras)} cameras, {depths}{joints} joints"
 
 
 def _live(args: argparse.Namespace) -> int:

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 from lrm_core.robot.contract import RobotContract
 
+DEPTH = "depth"
+"""Last part of the name of a camera's depth, image or cloud."""
+
 
 def project_names(robot: RobotContract, namespace: str = "") -> dict[str, str]:
     """The topics that a robot's file names -> what the recorder, the viewers and the converters call them.
 
-    ``joint_states``, ``<camera>/image_raw`` with its compressed twin, ``<camera>/camera_info``. A topic that only the
-    robot's own controllers read keeps its name.
+    ``joint_states``, ``<camera>/image_raw`` with its compressed twin, ``<camera>/camera_info``, ``<camera>/depth``.
+    A topic that only the robot's own controllers read keeps its name.
 
     Args:
         robot: the contract.
@@ -30,6 +33,8 @@ def _pairs(robot: RobotContract) -> Iterator[tuple[str, str]]:
         yield beside(camera.image_topic, "camera_info"), f"{camera.name}/camera_info"
         yield camera.image_topic, f"{camera.name}/image_raw"
         yield f"{camera.image_topic}/compressed", f"{camera.name}/image_raw/compressed"
+        if camera.depth:
+            yield camera.depth, f"{camera.name}/{DEPTH}"
     yield robot.state.topic, "joint_states"
 
 
