@@ -30,7 +30,7 @@ from lrm_core.errors import BadInput, LrmError
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.cameras import verdict
 from lrm_reward_node.evaluation.episodes import ScoredEpisode, score_episode
-from lrm_reward_node.pipeline import RewardPipeline
+from lrm_reward_node.pipeline import Fusion, RewardPipeline
 from lrm_reward_node.vlm.qwen import load
 from lrm_sim.family.episodes import FamilySpec, collect
 from lrm_sim.family.look import HELD_OUT_CAMERAS, draw_look
@@ -62,12 +62,12 @@ def recorded(episodes: int, workers: int) -> Iterator[dict[str, EpisodeRecord]]:
         yield {**found, WRIST: replace(front, front=front.wrist)}
 
 
-def together(views: Sequence[ScoredEpisode], pipeline: RewardPipeline) -> ScoredEpisode:
+def together(views: Sequence[ScoredEpisode], fusion: Fusion) -> ScoredEpisode:
     """One episode as the reward node judges it from several cameras."""
     rows = []
     for estimates in zip(*(view.estimates for view in views), strict=True):
         heads = [verdict({str(at): row[i] for at, row in enumerate(estimates)}) for i in range(len(MODEL_HEADS))]
-        rows.append([*heads, pipeline.fusion(heads)])
+        rows.append([*heads, fusion(heads)])
     return replace(views[0], estimates=rows)
 
 
@@ -75,7 +75,7 @@ def scored(records: dict[str, EpisodeRecord], pipeline: RewardPipeline) -> Seen:
     """Every view alone, then every other one beside the front camera's."""
     alone = {name: score_episode(pipeline, record, CALL_INTERVAL // EVERY) for name, record in records.items()}
     others = [name for name in alone if name != FRONT]
-    return {**alone, **{f"{FRONT} + {name}": together((alone[FRONT], alone[name]), pipeline) for name in others}}
+    return {**alone, **{f"{FRONT} + {name}": together((alone[FRONT], alone[name]), pipeline.fusion) for name in others}}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
