@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import array
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from sensor_msgs.msg import Image, PointCloud2, PointField
@@ -74,7 +74,8 @@ def _records(msg: Any) -> np.ndarray:
 
 
 def _dtype(msg: Any) -> np.dtype[Any]:
-    step, order = int(msg.point_step), ">" if msg.is_bigendian else "<"
+    step = int(msg.point_step)
+    order: Literal[">", "<"] = ">" if msg.is_bigendian else "<"
     formats = []
     for field in msg.fields:
         if field.datatype not in _TYPES:
