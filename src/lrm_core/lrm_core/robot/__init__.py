@@ -1,6 +1,7 @@
 """A robot as a contract: one YAML file with its topics, joints, limits, rates, cameras, gripper and home pose."""
 
 from lrm_core.robot.contract import RobotContract
+from lrm_core.robot.names import project_names
 from lrm_core.robot.reading import load_robot, robot_names, robot_path
 from lrm_core.robot.sections import (
     CameraSpec,
@@ -14,5 +15,5 @@ from lrm_core.robot.sections import (
 
 __all__ = [
     "CameraSpec", "CommandSpec", "GripperSpec", "JointSpec", "ResetSpec", "RobotContract", "StateSpec",
-    "ToolSpec", "load_robot", "robot_names", "robot_path",
+    "ToolSpec", "load_robot", "project_names", "robot_names", "robot_path",
 ]  # fmt: skip
