@@ -187,11 +187,12 @@ def _strip(episode: EpisodeRecord, scored: dict[str, ScoredEpisode], path: Path)
 def _table(model: str, chosen: list[Row], result: dict[str, dict[str, Figures]], episodes: int) -> Table:
     table = Table("row", *COLUMNS.values(), title=f"{model}, n = {episodes} episodes per row, 95 % intervals")
     for row in chosen:
-        table.add_row(row.name, *_cells(result[row.name][model]))
+        table.add_row(row.name, *cells(result[row.name][model]))
     return table
 
 
-def _cells(found: Figures) -> Iterator[str]:
+def cells(found: Figures) -> Iterator[str]:
+    """The columns of one row of a table, in the order of :data:`COLUMNS`."""
     for name in COLUMNS:
         value, low, high = found[name]
         yield "–" if value is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"
