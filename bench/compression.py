@@ -9,9 +9,7 @@ answers the same where its most likely legal answer and its status are the same.
 from __future__ import annotations
 
 import argparse
-import json
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from bench.program import end, options, write_json
 from lrm_bringup.recorder.ros.compression import ImageCompression
 from lrm_bringup.replay.events import Event, FrameSeen
 from lrm_bringup.replay.recorded import as_recorded, filled, recorded_params
@@ -30,7 +29,7 @@ from lrm_bringup.replay.run import expand
 from lrm_bringup.replay.schedule import ReplaySchedule
 from lrm_bringup.replay.scoring import Decoded, queries, replay
 from lrm_bringup.replay.series import NamedPipeline
-from lrm_core.errors import BadInput, LrmError
+from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead, RewardStatus
 from lrm_core.ros import images, stamps
 from lrm_reward_node.options import configure_pipeline, pipeline_from
@@ -156,27 +155,19 @@ def show(results: Sequence[dict[str, Any]]) -> None:
 
 def main() -> int:
     """Measure, print a table, write JSON when asked."""
-    style = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m bench.compression", description=__doc__, formatter_class=style)
+    parser = options(__doc__)
     parser.add_argument("bags", nargs="+", type=Path, help="bags with raw images, or folders of them")
     parser.add_argument("--quality", type=int, action="append", help=f"of JPEG, again for several: {QUALITIES}")
     parser.add_argument("--task", default="", help="task sentence, where none is recorded")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     configure_pipeline(parser)
     unsaid = ("readout", "parsing", "fusion", "calibration", "camera_check", "swap")
     parser.set_defaults(**dict.fromkeys(unsaid))
     args = parser.parse_args()
-    try:
-        results = measure(expand(args.bags), args)
-    except LrmError as error:
-        print(f"compression: {error}", file=sys.stderr)
-        return 2
+    results = measure(expand(args.bags), args)
     show(results)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, results)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main)

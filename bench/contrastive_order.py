@@ -10,8 +10,6 @@ off and on, and the three heads of one new frame are timed with both in turn.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from collections.abc import Sequence
 from itertools import pairwise
@@ -22,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.held_out import held_out_options
+from bench.program import end, write_json
 from lrm_core.episodes import EpisodeRecord
-from lrm_core.errors import LrmError
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead
 from lrm_core.sources import source_function
@@ -55,12 +53,8 @@ def main() -> int:
         figures[split] = {name: {"direction_accuracy": accuracy[name], **biases[name]} for name in ways}
     latency_s = _latency_s(list(ways.values()), args.repeat)
     _print(figures, dict(zip(ways, latency_s, strict=True)))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        result = {"model": args.model, "fingerprint": model.fingerprint, "splits": figures}
-        args.json.write_text(
-            json.dumps({**result, "latency_p50_s": dict(zip(ways, latency_s, strict=True))}, indent=2) + "\n"
-        )
+    result = {"model": args.model, "fingerprint": model.fingerprint, "splits": figures}
+    write_json(args.json, {**result, "latency_p50_s": dict(zip(ways, latency_s, strict=True))})
     return 0
 
 
@@ -121,8 +115,4 @@ def _print(figures: dict[str, dict[str, dict[str, float]]], latency_s: dict[str,
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LrmError as error:
-        print(f"contrastive_order: {error}", file=sys.stderr)
-        sys.exit(2)
+    end(main)

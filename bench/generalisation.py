@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,8 +25,9 @@ from rich.progress import track
 from rich.table import Table
 
 from bench.generalisation_parts import Parts
+from bench.program import end, options
 from lrm_core.episodes import EpisodeRecord
-from lrm_core.errors import BadInput, LrmError
+from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.evaluation.episodes import ScoredEpisode, score_episode
 from lrm_reward_node.pipeline import RewardPipeline
@@ -41,9 +41,9 @@ COLUMNS = {
     "progress_pearson": "Pearson",
     "progress_error": "MAE",
     "completion_auc": "AUC",
-    "false_success_rate": "false success",
+    "false_stop_rate": "false stop",
     "recall": "at recall",
-    "false_success_rate_fixed": "at 0.5: false",
+    "false_stop_rate_fixed": "at 0.5: false",
     "recall_fixed": "recall",
     "direction_accuracy": "direction",
     "unknown_share": "UNKNOWN",
@@ -187,11 +187,12 @@ def _strip(episode: EpisodeRecord, scored: dict[str, ScoredEpisode], path: Path)
 def _table(model: str, chosen: list[Row], result: dict[str, dict[str, Figures]], episodes: int) -> Table:
     table = Table("row", *COLUMNS.values(), title=f"{model}, n = {episodes} episodes per row, 95 % intervals")
     for row in chosen:
-        table.add_row(row.name, *_cells(result[row.name][model]))
+        table.add_row(row.name, *cells(result[row.name][model]))
     return table
 
 
-def _cells(found: Figures) -> Iterator[str]:
+def cells(found: Figures) -> Iterator[str]:
+    """The columns of one row of a table, in the order of :data:`COLUMNS`."""
     for name in COLUMNS:
         value, low, high = found[name]
         yield "–" if value is None else f"{value:.2f} [{low:.2f}, {high:.2f}]"
@@ -206,7 +207,7 @@ def _chosen(names: list[str]) -> list[Row]:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     add = parser.add_argument
     add("--model", action="append", help="folder or hub name; several are judged on the same episodes")
     add("--episodes", type=int, default=40, help="per row (default %(default)s)")
@@ -217,7 +218,6 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--resamples", type=int, default=RESAMPLES, help="of the bootstrap (default %(default)s)")
     add("--strips", type=int, default=1, help="film strips per row (default %(default)s)")
     add("--out", type=Path, default=Path("out/generalisation"), help="folder of the JSON file and the film strips")
-    add("--json", type=Path, help="the JSON file elsewhere")
     add("--overwrite", action="store_true", help="measure rows again that the JSON file already has")
     args = parser.parse_args(argv)
     args.model = args.model or ["models/lrm-tiny"]
@@ -227,10 +227,4 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LrmError as error:
-        print(f"generalisation: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    end(main)

@@ -70,9 +70,9 @@ class Parts:
             "progress_pearson": mean(self.pearson[index].tolist()),
             "progress_error": _share(self.error[index].sum(0)),
             "completion_auc": roc_auc(self.last[index], self.done[index]),
-            "false_success_rate": math.nan if best is None else float(false[best]),
+            "false_stop_rate": math.nan if best is None else float(false[best]),
             "recall": math.nan if best is None else float(recall[best]),
-            "false_success_rate_fixed": float(false[-1]),
+            "false_stop_rate_fixed": float(false[-1]),
             "recall_fixed": float(recall[-1]),
             "direction_accuracy": _share(self.direction[index].sum(0)),
             "unknown_share": _share(self.unknown[index].sum(0)),
@@ -80,9 +80,9 @@ class Parts:
 
 
 def _rates(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """False success rate and recall per threshold, NaN where there is nothing to divide by."""
-    false, failed, found, lasting = counts.T.astype(float)
-    return _divided(false, failed), _divided(found, lasting)
+    """False stop rate and recall per threshold, NaN where there is nothing to divide by."""
+    false, without, found, lasting = counts.T.astype(float)
+    return _divided(false, without), _divided(found, lasting)
 
 
 def _divided(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

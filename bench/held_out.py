@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+
+from bench.program import options
 
 
 def held_out_options(description: str | None, repeat: int, repeat_help: str) -> argparse.ArgumentParser:
     """Checkpoint, episodes, and ``--repeat`` of the latency measurement."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(description)
     parser.add_argument("--model", default="models/lrm-tiny", help="folder or hub name")
     parser.add_argument("--adapters", help="folder of the adapters; default: in the model's folder")
     parser.add_argument("--device", default="cpu")
@@ -18,5 +19,4 @@ def held_out_options(description: str | None, repeat: int, repeat_help: str) -> 
     parser.add_argument("--workers", type=int, default=1, help="processes that simulate")
     parser.add_argument("--threads", type=int, default=1, help="threads of the model")
     parser.add_argument("--repeat", type=int, default=repeat, help=repeat_help)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
     return parser

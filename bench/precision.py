@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.engine_rounds import Item, recorded_rounds
-from lrm_core.errors import LrmError
+from bench.program import end, options, write_json
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_reward_node.vlm.loading import load_checkpoint
@@ -67,21 +65,18 @@ def main() -> int:
         figures["variants"][variant] = _compare(_score(args.model, variant, items), reference)
         print(variant, json.dumps(figures["variants"][variant]), flush=True)
     _print(figures)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(args.json, figures)
     return 0
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--model", default="models/lrm-tiny", help="folder of the checkpoint")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS), metavar="VARIANT")
     parser.add_argument("--source", default="lrm_sim.reward_data:reward_episodes", metavar="MODULE:FUNCTION")
     parser.add_argument("--episodes", dest="streams", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=17, help="frames per episode, less one")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--json", type=Path, help="also write the figures here")
     return parser.parse_args()
 
 
@@ -143,8 +138,4 @@ def _print(figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LrmError as error:
-        print(f"precision: {error}", file=sys.stderr)
-        sys.exit(2)
+    end(main)

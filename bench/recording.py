@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 import psutil
 
+from bench.program import end, options, write_json
+
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "bench"
 CAMERAS = ("front", "wrist")
@@ -217,23 +219,19 @@ def main() -> int:
     if sys.argv[1:2] == ["cameras"]:
         publish(Path(sys.argv[2]), float(sys.argv[3]))
         return 0
-    style = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m bench.recording", description=__doc__, formatter_class=style)
+    parser = options(__doc__)
     parser.add_argument("--seconds", type=float, default=30.0, help="length of the recorded episode")
     parser.add_argument("--loop", action=argparse.BooleanOptionalAction, default=True, help="run the loop beside it")
     parser.add_argument("--image-compression", default="none", choices=("none", "jpeg", "png"))
     parser.add_argument("--compression", default="zstd", choices=("zstd", "none"), help="of the bag's chunks")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     args = parser.parse_args()
     parameters = {"image_compression": args.image_compression, "compression": args.compression}
     with tempfile.TemporaryDirectory() as folder:
         result = {**vars(args), "json": None, **measure(args.seconds, args.loop, parameters, Path(folder))}
     print(json.dumps(result, indent=2))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, result)
     return int(result["lost"] > 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main)

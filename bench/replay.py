@@ -1,12 +1,13 @@
 """The replay of long recordings: its wall time beside their length, and its memory beside their size.
 
     python -m bench.replay speed [--minutes 10] [--json out/replay.json]
-    python -m bench.replay memory --size-gb 1 --size-gb 4 --size-gb 16
+    python -m bench.replay memory [--size-gb 4 --size-gb 16 --size-gb 50]
 
 ``speed`` writes a bag of 640 x 480 frames at 10 Hz, one simulated episode there and back again, and replays it with 5
 queries per second and all heads of the shipped model. ``memory`` writes a bag of each size and replays it with a query
-a minute, so that reading and decoding are what is measured; no two frames are alike in either. A bag lies in a
-temporary folder (``--folder``) while it is replayed. The replay is the command ``lrm replay`` in a process of its own,
+a minute, so that reading and decoding are what is measured; no two frames are alike in either. Its bar is a growth per
+GB, so it wants sizes that are far apart, from where the caches of the process have filled. A bag lies in a temporary
+folder (``--folder``) while it is replayed. The replay is the command ``lrm replay`` in a process of its own,
 whose peak memory and processor time the kernel tells. Exit code 1: slower than the recording, or memory that grows with
 the bag.
 """
@@ -21,12 +22,13 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from bench.program import end, options, write_json
 from lrm_bringup.recorder.bag import Bag, Topic
 from lrm_bringup.recorder.definitions import MessageDefinitions
 from lrm_core.errors import BadInput
@@ -34,6 +36,9 @@ from lrm_core.errors import BadInput
 HEIGHT, WIDTH, RATE_HZ = 480, 640, 10.0
 TASK = "put the red cube in the blue bowl"
 MAX_SLOPE_MB_PER_GB = 2.0
+SIZES_GB = (4.0, 16.0, 50.0)
+LEAST_GB, LEAST_SPAN_GB = 4.0, 40.0
+"""Up to a few GB memory still fills, whatever the bag, and between closer sizes some 30 MB of that read as growth."""
 _TOPIC = Topic("/front/image_raw", "sensor_msgs/msg/Image")
 _START_NS = 1_700_000_000_000_000_000
 _SPARE_BYTES = 2 * 10**9
@@ -148,7 +153,7 @@ def speed(args: argparse.Namespace, pictures: list[np.ndarray], folder: Path) ->
 def memory(args: argparse.Namespace, pictures: list[np.ndarray], folder: Path) -> tuple[list[Figures], bool]:
     """Peak memory beside the size of the bag."""
     found: list[Figures] = []
-    for size_gb in sorted(args.size_gb or [1.0, 4.0]):
+    for size_gb in args.size_gb:
         bag = write_bag(folder, pictures, round(size_gb * 1e9 / _FRAME_BYTES), compressed=False)
         found.append(measure(bag, folder / f"out-{size_gb:g}", 1 / 60, []))
         shutil.rmtree(bag)
@@ -157,8 +162,6 @@ def memory(args: argparse.Namespace, pictures: list[np.ndarray], folder: Path) -
             f"{one.bag_gb:.2f} GB, {one.frames} frames: peak {one.peak_mb:.0f} MB, {one.wall_s:.1f} s, "
             f"{one.frames / one.wall_s:.0f} frames per second"
         )
-    if len(found) < 2:
-        return found, True
     slope = (found[-1].peak_mb - found[0].peak_mb) / (found[-1].bag_gb - found[0].bag_gb)
     print(f"peak memory grows by {slope:.2f} MB per GB of bag (at most {MAX_SLOPE_MB_PER_GB:g})")
     return found, slope <= MAX_SLOPE_MB_PER_GB
@@ -166,25 +169,28 @@ def memory(args: argparse.Namespace, pictures: list[np.ndarray], folder: Path) -
 
 def main() -> int:
     """Measure, print, write JSON when asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("what", choices=("speed", "memory"))
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the recording of speed")
     parser.add_argument("--batch", type=int, default=8, help="frames in one batch of the model, as of lrm replay")
-    parser.add_argument("--size-gb", type=float, action="append", help="size of a bag of memory; again for several")
+    parser.add_argument("--size-gb", type=float, action="append", help="size of a bag of memory; again for each")
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made; default: as the system says")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
     args = parser.parse_args()
+    args.size_gb = checked_sizes(args.size_gb or SIZES_GB)
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-        try:
-            figures, kept = (speed if args.what == "speed" else memory)(args, episode(), Path(folder))
-        except BadInput as error:
-            print(error, file=sys.stderr)
-            return 2
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps([asdict(one) for one in figures], indent=2) + "\n")
+        figures, kept = (speed if args.what == "speed" else memory)(args, episode(), Path(folder))
+    write_json(args.json, [asdict(one) for one in figures])
     return 0 if kept else 1
 
 
+def checked_sizes(sizes_gb: Sequence[float]) -> list[float]:
+    """The sizes in order; raises BadInput where memory that grows could not be told from memory that fills."""
+    found = sorted(sizes_gb)
+    if found[0] < LEAST_GB or found[-1] - found[0] < LEAST_SPAN_GB:
+        allowed = f"sizes of at least {LEAST_GB:g} GB, the largest {LEAST_SPAN_GB:g} GB above the smallest"
+        raise BadInput("--size-gb", found, allowed, "Without the option they are 4, 16 and 50.")
+    return found
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main)

@@ -19,9 +19,7 @@ parsed agrees with nothing. Exit code 1 when a bar is missed.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -37,8 +35,8 @@ from rich.table import Table
 from bench.engine_alone import figures_alone, profile_alone
 from bench.engine_rounds import Item, random_rounds, recorded_rounds
 from bench.original_serving import OriginalClient
+from bench.program import end, options, write_json
 from bench.weights import Weights, configure_weights
-from lrm_core.errors import LrmError
 from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.pipeline import RewardPipeline
@@ -98,21 +96,18 @@ def main() -> int:
     missed += [name for name, bar in at_most.items() if figures[name] > bar]
     bars = at_least | at_most
     _print(figures, bars, missed)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(figures | {"bars": bars, "missed": missed}, indent=2) + "\n")
+    write_json(args.json, figures | {"bars": bars, "missed": missed})
     return 1 if missed else 0
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     configure_weights(parser)
     parser.add_argument("--source", default="lrm_sim.reward_data:reward_episodes", metavar="MODULE:FUNCTION")
     parser.add_argument("--streams", type=int, default=12)
     parser.add_argument("--rounds", type=int, default=18, help="new frames per stream; one more warms both ways up")
     parser.add_argument("--original-rounds", type=int, default=0, help="rounds in which the original is asked; 0: all")
     parser.add_argument("--threads", type=int, default=1, help="torch threads of each way")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--profile", type=Path, help="also write here where the time of single streams goes")
     return parser.parse_args()
 
@@ -269,8 +264,4 @@ def _text(value: object) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LrmError as error:
-        print(f"reward_engine: {error}", file=sys.stderr)
-        sys.exit(2)
+    end(main)

@@ -9,8 +9,6 @@ frame. Exit code 1 when a bar is missed.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 import time
 from itertools import pairwise
 
@@ -20,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.held_out import held_out_options
-from lrm_core.errors import LrmError
+from bench.program import end, write_json
 from lrm_core.frames import CameraFrame
 from lrm_core.rewards import RewardHead
 from lrm_core.sources import source_function
@@ -52,19 +50,9 @@ def main() -> int:
     latency_s = _latency_s(pipeline, args.repeat)
     missed = {split: missed_bars(row) for split, row in figures.items()}
     _print(figures, latency_s, missed, scored)
-    if args.json:
-        result = {
-            "model": args.model,
-            "fingerprint": model.fingerprint,
-            "readout": args.readout,
-            "splits": rounded(figures),
-            "tolerance_curve": curves,
-            "bars": BARS,
-            "missed": missed,
-            "latency_s": latency_s,
-        }
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(result, indent=2) + "\n")
+    about = {"model": args.model, "fingerprint": model.fingerprint, "readout": args.readout, "latency_s": latency_s}
+    found = {"splits": rounded(figures), "tolerance_curve": curves, "bars": BARS, "missed": missed}
+    write_json(args.json, {**about, **found})
     return 1 if any(missed.values()) else 0
 
 
@@ -115,8 +103,4 @@ def _print(
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except LrmError as error:
-        print(f"reward_quality: {error}", file=sys.stderr)
-        sys.exit(2)
+    end(main)

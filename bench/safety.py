@@ -9,7 +9,6 @@ Exit code 1: an emitted command broke a limit. The measured times are reported, 
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import os
@@ -22,11 +21,12 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = SOURCES = [str(folder) for folder in sorted((ROOT / "src").iterdir()) if (folder / folder.name).is_dir()]
 
+from bench.program import end, options, write_json  # noqa: E402  (what it imports is in SOURCES)
+
 
 def main() -> int:
     """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser = options(__doc__)
     parser.add_argument("--commands", type=int, default=10_000_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=5, help="losses of each kind; 0: no processes are started")
@@ -35,9 +35,7 @@ def main() -> int:
     if args.trials:
         figures |= processes(args.trials)
     print(json.dumps(figures, indent=2))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_json(args.json, figures)
     return 1 if figures["violations"] else 0
 
 
@@ -85,4 +83,4 @@ def processes(trials: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    end(main)

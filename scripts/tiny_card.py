@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lrm_reward_node.training.presets import Preset
 
-SHOWN = ("progress_pearson", "progress_error", "completion_auc", "direction_accuracy", "false_success_rate", "recall")
+SHOWN = ("progress_pearson", "progress_error", "completion_auc", "direction_accuracy", "false_stop_rate", "recall")
 
 
 def metrics(model: Path, quality: Path, generalisation: Path) -> dict[str, Any]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import fcntl
 import gc
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,8 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
-DOMAINS = range(1, 100)
-"""Higher ids would need UDP ports that Linux hands out to others."""
+from lrm_bringup.environment import LAST_DOMAIN, DomainClaim
+
 MAX_LEFT = 8
 """Participants of this process that may outlive their tests."""
 DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -28,18 +26,13 @@ LIBC = ctypes.CDLL(None)
 
 @contextmanager
 def free_domain() -> Iterator[int]:
-    """A domain id that no other test holds, in this run or another; a lock file keeps it until the block ends."""
-    first = os.getpid() % len(DOMAINS)  # concurrent runs start looking in different places
-    for domain in (*DOMAINS[first:], *DOMAINS[:first]):
-        with Path(tempfile.gettempdir(), f"lrm_test_domain_{domain}.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            yield domain
-            _most_must_be_gone()
-            return
-    pytest.fail(f"all ROS domains in {DOMAINS} are taken by other tests")
+    """A domain id that no other test and no run of ``lrm demo`` on this machine has, until the block ends."""
+    claim = DomainClaim()
+    try:
+        yield claim.domain_id
+        _most_must_be_gone()
+    finally:
+        claim.release()
 
 
 def _most_must_be_gone() -> None:
@@ -49,7 +42,7 @@ def _most_must_be_gone() -> None:
     left make a later one deaf.
     """
     gc.collect()
-    rtps = range(7400, 7400 + 250 * (DOMAINS.stop + 1))  # ports by the RTPS specification, section 9.6.1.1
+    rtps = range(7400, 7400 + 250 * (LAST_DOMAIN + 1))  # ports by the RTPS specification, section 9.6.1.1
     ports = [sock.laddr.port for sock in psutil.Process().net_connections("udp4") if sock.laddr]
     left = sum(port in rtps for port in ports) // 2
     assert left <= MAX_LEFT, f"{left} participants were left in the graph: use ros_context or default_context"

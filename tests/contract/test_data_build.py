@@ -103,6 +103,14 @@ def test_samples_go_to_other_processes_and_cache_what_was_read(built: Path) -> N
     assert again[3].answer == first.answer and again.reader_stats["pictures"] == read > 0
 
 
+def test_every_sample_tells_its_origin_without_decoding_a_picture(built: Path) -> None:
+    for samples in every(built):
+        origins = [samples.origin(i) for i in range(len(samples))]
+        assert samples.reader_stats["pictures"] == 0
+        assert origins[-3:] == [samples[i].origin for i in range(len(samples))[-3:]]
+        assert all(origin["split"] == samples.split for origin in origins)
+
+
 @pytest.mark.parametrize("by", ["episode", "task", "scene"])
 def test_nothing_stands_in_two_splits(tmp_path: Path, by: str) -> None:
     manifest = video_folder(tmp_path, 16, frames=9)

@@ -312,21 +312,54 @@ def test_a_vision_tower_of_its_own_is_trained_and_loaded(data: Path, base: Path,
     assert checkpoint.proofs[RewardHead.PROGRESS].vision_change > 0.0
 
 
-def test_a_new_task_is_adapted_from_a_few_episodes_and_measured_on_the_others(
+def few_shot_config(path: Path, base: Path, **rehearsal: object) -> Path:
+    """Completion alone, a few steps, with these keys of the section ``rehearsal``."""
+    evaluation = {"every": 0, "samples": 64}
+    return bench.write_config(path, base, heads=["completion"], evaluation=evaluation, rehearsal=rehearsal)
+
+
+def test_a_new_task_is_adapted_from_a_few_episodes_and_measured_on_the_others_and_on_the_old_tasks(
     data: Path, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = bench.write_config(tmp_path / "c.yaml", base, heads=["completion"], evaluation={"every": 0, "samples": 64})
+    config = few_shot_config(tmp_path / "c.yaml", base, share=0.5, check="validation")
     words = ["--data", str(data), "--config", str(config), "--from", str(base), "--episodes", "3"]
     assert bench.train(*words, "--out", str(tmp_path / "o")) == 0
     shown = capsys.readouterr().err
-    assert "before" in shown and "after" in shown
+    for text in ("before", "after", "change", "new task", "old tasks", "old tasks, 50 % of the draws"):
+        assert text in shown
     result = json.loads((tmp_path / "o" / "metrics.json").read_text())
     head = result["heads"]["completion"]
     assert len(result["run"]["episodes"]) == 3
     assert head["before"]["episodes"] == head["after"]["episodes"] == 5
     assert head["trained_on"] + head["after"]["samples"] == len(open_samples(data, "completion", "test"))
+    assert head["old"]["before"]["episodes"] == head["old"]["after"]["episodes"] == 4
+    card = (tmp_path / "o" / "README.md").read_text()
+    for measured in (head, head["old"]):
+        before, after, change = (measured[stage]["figures"]["nats"] for stage in ("before", "after", "change"))
+        assert change == pytest.approx(after - before) and change != 0.0
+        assert f"{change:+.3f} [" in card
+    assert "50 % of the draws were samples of the old tasks" in card
     assert {path.name for path in (tmp_path / "o").iterdir()} >= {head.value for head in MODEL_HEADS}
     load_checkpoint(str(base), str(tmp_path / "o"), "cpu", "float32")
+
+
+@pytest.mark.parametrize(
+    ("rehearsal", "split", "named"),
+    [
+        ({"share": 0.5}, "train", "another split than that of the new task"),
+        ({"share": 0.5}, "validation", "a split without the new task"),
+        ({"check": "validation"}, "validation", "rehearsal.check"),
+        ({"share": 0.5}, "", "without --episodes"),
+    ],
+)
+def test_old_tasks_that_are_not_old_or_not_asked_for_are_refused(
+    rehearsal: dict[str, object], split: str, named: str, data: Path, base: Path, tmp_path: Path
+) -> None:
+    config = few_shot_config(tmp_path / "c.yaml", base, **rehearsal)
+    few = ["--episodes", "2", "--split", split] if split else []
+    words = ["--data", str(data), "--config", str(config), "--from", str(base), "--out", str(tmp_path / "o"), *few]
+    with pytest.raises(BadInput, match=named):
+        bench.train(*words)
 
 
 def test_a_dry_run_says_what_would_be_trained_and_writes_nothing(

@@ -16,6 +16,7 @@ from lrm_bringup.parameters import CLASSES, params_class
 from lrm_bringup.start import process_specs
 from lrm_core.errors import BadInput
 from lrm_core.resources import config_path
+from lrm_core.robot import load_robot, robot_names
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
@@ -84,9 +85,25 @@ def test_an_argument_reaches_the_nodes_that_take_it() -> None:
     given = {node.name: overrides(node, wanted.deployment) for node in wanted.nodes}
     assert given["reward"]["cameras"] == ["front", "wrist"]
     assert given["reward"]["model"] == "mine"
-    assert [name for name, values in given.items() if values.get("robot") == "so101"] == ["driver", "safety", "policy"]
+    assert [name for name, values in given.items() if values.get("robot") == "so101"] == [
+        "driver",
+        "safety",
+        "reward",
+        "learner",
+        "policy",
+    ]
     assert [name for name, values in given.items() if values.get("policy") == "act"] == ["policy"]
     assert all(values["autostart"] is True and values["use_sim_time"] is False for values in given.values())
+
+
+@pytest.mark.parametrize("robot", robot_names())
+@pytest.mark.parametrize("graph", ["sim", "robot"])
+def test_every_node_that_meets_the_robot_gets_its_file(graph: str, robot: str, tmp_path: Path) -> None:
+    wanted = plan(graph, {"robot": robot, "record": "true", "namespace": "left"})
+    specs = process_specs(wanted.nodes, wanted.deployment, tmp_path, {}, wanted.files)
+    told = {spec.name for spec in specs if f"robot:='{robot}'" in spec.command}
+    driver = {"driver"} if graph == "robot" and load_robot(robot).lerobot else set()
+    assert told == {"safety", "reward", "learner", "policy", "recorder"} | driver
 
 
 @pytest.mark.parametrize(
@@ -202,7 +219,7 @@ def test_a_replay_follows_the_clock_of_the_bag_and_starts_without_memory() -> No
         ("sim", {"time": "fast"}, "argument time is 'fast': expected one of"),
         ("sim", {"record": "yes"}, "argument record is 'yes': expected one of"),
         ("sim", {"speed": "2"}, "argument speed is '2': expected one of the arguments"),
-        ("reward", {"robot": "so101"}, "reward has no use for it, sim and robot has"),
+        ("replay", {"robot": "so101"}, "replay has no use for it, sim and robot and reward and record has"),
         ("robot", {"time": "realtime"}, "robot has no use for it"),
         ("robot", {"params": "missing.yaml"}, "argument params is 'missing.yaml'"),
         ("replay", {}, "argument bag is ''"),

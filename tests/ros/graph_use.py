@@ -58,6 +58,24 @@ def all_nodes(folder: Path) -> Iterator[dict[str, LrmLifecycleNode[Any]]]:
         yield nodes
 
 
+@contextmanager
+def robot_nodes(robot: str) -> Iterator[dict[str, LrmLifecycleNode[Any]]]:
+    """The nodes that take their topics from a robot's file, active, with ``robot``; by name."""
+    given = [Parameter("robot", value=robot)]
+    state = Parameter("state_dir", value="")
+    nodes: dict[str, LrmLifecycleNode[Any]] = {
+        "safety": SafetyNode(),
+        "policy": PolicyNode(lambda name, device, features: SteadyPolicy()),
+        "reward": RewardNode(lambda _: FakeRewardModel(), parameter_overrides=[state]),
+    }
+    with ExitStack() as stack:
+        for node in nodes.values():
+            stack.callback(_close, node)
+            node.set_parameters(given)
+            assert node.start(), node.failure
+        yield nodes
+
+
 def _close(node: LrmLifecycleNode[Any]) -> None:
     if rclpy.ok():
         node.trigger_shutdown()

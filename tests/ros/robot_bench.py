@@ -11,7 +11,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.time import Time
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import Image, JointState, PointCloud2, PointField
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
@@ -20,7 +20,7 @@ from lrm_msgs.srv import Reset
 
 FAULTS = (
     "degrees", "missing_joint", "misnamed_camera", "slow_camera", "encoding", "size", "stale", "zero_stamps",
-    "best_effort", "no_listener", "bypass", "no_reset", "percent", "silent",
+    "best_effort", "no_listener", "bypass", "no_reset", "percent", "silent", "flat_cloud",
 )  # fmt: skip
 
 
@@ -35,6 +35,7 @@ class Robot(Node):
         self.front = self.create_publisher(Image, "front/image_raw", qos.CAMERA)
         wrist = "hand/image_raw" if "misnamed_camera" in faults else "wrist/image_raw"
         self.wrist = self.create_publisher(Image, wrist, qos.CAMERA)
+        self.clouds = self.create_publisher(PointCloud2, "front/points", qos.CAMERA)
         if "no_listener" not in faults:
             self.create_subscription(JointTrajectory, "command", lambda _: None, qos.COMMAND)
         if "bypass" in faults:
@@ -65,6 +66,10 @@ class Robot(Node):
         if "slow_camera" not in self.faults or self.ticks % 10 == 0:
             self.publish(self.front)
         self.publish(self.wrist)
+        names = "xy" if "flat_cloud" in self.faults else "xyz"
+        cloud = PointCloud2(fields=[PointField(name=n, offset=4 * i, datatype=7, count=1) for i, n in enumerate(names)])
+        cloud.header.stamp = self.stamp()
+        self.clouds.publish(cloud)
 
     def publish(self, publisher) -> None:
         width = 32 if "size" in self.faults else 16

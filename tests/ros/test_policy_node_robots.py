@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
@@ -35,6 +37,13 @@ def manual_robot(folder: Path) -> Path:
     return path
 
 
+def inference_delay_s(diagnostics: list[DiagnosticArray]) -> float:
+    """Median age of the observation when its plan is there, as the policy node says; NaN before the first plan."""
+    statuses = [status for array in diagnostics for status in array.status if status.name == "policy: inference delay"]
+    values = [value.value for status in statuses for value in status.values if value.key == "latency_p50_s"]
+    return float(values[-1]) if values else math.nan
+
+
 def test_a_person_resets_the_scene_while_the_arm_goes_home_slowly(tmp_path: Path) -> None:
     robot = manual_robot(tmp_path)
     with free_domain() as domain, policy_bench(domain, tmp_path) as bench:
@@ -47,6 +56,7 @@ def test_a_person_resets_the_scene_while_the_arm_goes_home_slowly(tmp_path: Path
         bench.ready("sim", "safety", "policy")
         joints: list[JointState] = bench.topic(JointState, "joint_states", qos.JOINT_STATES)
         proposals: list[JointTrajectory] = bench.topic(JointTrajectory, "proposed_command", qos.COMMAND)
+        diagnostics: list[DiagnosticArray] = bench.topic(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
         ready = bench.node.create_client(Trigger, "scene_ready")
         bench.until(ready.service_is_ready, 10.0, "scene_ready")
 
@@ -58,6 +68,7 @@ def test_a_person_resets_the_scene_while_the_arm_goes_home_slowly(tmp_path: Path
         assert (np.abs(steps) <= SHARE * load_robot("sim_arm").limits.velocity_max / RATE_HZ + 1e-6).all()
         assert bench.result_of(ready.call_async(Trigger.Request())).success
         assert bench.result(handle).termination_reason == "completed"
+        bench.until(lambda: 0.0 < inference_delay_s(diagnostics) < 5.0, 10.0, "the delay of the plan")
 
         refused = bench.result(bench.send(mode=RunEpisodes.Goal.REFINE, task=TASK))
         assert "tool.model" in refused.message

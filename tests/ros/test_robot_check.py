@@ -22,7 +22,7 @@ state: {topic: joint_states, min_rate_hz: 5.0, max_age_s: 0.5}
 command: {kind: joint_trajectory, topic: command}
 gripper: {kind: in_command}
 cameras:
-  - {name: front, encoding: rgb8, width: 16, height: 16, min_rate_hz: 5.0}
+  - {name: front, encoding: rgb8, width: 16, height: 16, min_rate_hz: 5.0, depth: front/points}
   - {name: wrist, encoding: rgb8, width: 16, height: 16, min_rate_hz: 5.0}
 reset: {kind: service}
 """
@@ -51,6 +51,7 @@ def test_a_robot_that_is_as_its_contract_says_passes(tmp_path: Path, ros_domain_
     code, findings = check(tmp_path, ros_domain_id, seconds=4.0)
     assert code == 0, [finding for finding in findings.values() if not finding["ok"]]
     assert "rgb8, 16x16" in str(findings["camera front: picture"]["found"])
+    assert "x y z" in str(findings["depth front: points"]["found"])
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,8 @@ def test_a_robot_that_is_as_its_contract_says_passes(tmp_path: Path, ros_domain_
             "joint joint": "Degrees?", "camera front: rate": "wants 5 Hz",
             "command: publishers": "Only the safety stage",
         }),
-        (("missing_joint", "misnamed_camera", "encoding", "no_reset"), {
+        (("missing_joint", "misnamed_camera", "encoding", "no_reset", "flat_cloud"), {
+            "depth front: points": "with x, y and z",
             "state: joints": "joint: is it joint_1?", "camera wrist: topic": "/hand/image_raw",
             "camera front: picture": "encoding rgb8", "reset: service": "move_home or manual",
         }),

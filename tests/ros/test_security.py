@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from rclpy.node import Node
+from std_srvs.srv import Trigger
 
-from graph_use import all_nodes, use_of
+from graph_use import all_nodes, robot_nodes, use_of
 from lrm_bringup.graph import GRAPHS, enclave
 from lrm_core.resources import config_path
+from lrm_core.robot import load_robot, robot_names, robot_path
+from lrm_sim.gazebo import wiring
+from lrm_sim.ros import placing
+from lrm_sim.ros.gazebo_node import GazeboNode
 from ros_testing import default_context, node_process
 
 POLICY = config_path("security/policy.xml")
@@ -37,14 +45,56 @@ TRANSPORTS = re.compile(
 """Of every node that has cameras, or of every node, depending on parameters."""
 
 
-def allowed(node: str) -> dict[str, set[str]]:
-    """Absolute names, with wild cards, that the policy allows to a node, by kind."""
-    (profile,) = ElementTree.parse(POLICY).findall(f".//profile[@node='{node}']")
+def allowed(process: str) -> dict[str, set[str]]:
+    """Absolute names, with wild cards, that the policy allows to a process, by kind; an action's is ``call``."""
+    (profile,) = ElementTree.parse(POLICY).findall(f".//enclave[@path='/lrm/{process}']//profile")
     found: dict[str, set[str]] = {}
     for group in profile:
         (kind,) = group.attrib
-        names = {(name.text or "").replace("~", f"/{node}") for name in group}
+        names = {(name.text or "").replace("~", f"/{profile.get('node')}") for name in group}
         found[kind] = {name if name.startswith("/") else f"/{name}" for name in names}
+    return found
+
+
+def refused(process: str, kinds: Mapping[str, set[str]]) -> set[tuple[str, str]]:
+    """What a process does and may not."""
+    rules = allowed(process)
+    return {
+        (kind, name)
+        for kind, names in kinds.items()
+        for name in names
+        if not any(fnmatchcase(name, rule) for rule in rules.get(kind, ()))
+    }
+
+
+def idle(process: str, kinds: Mapping[str, set[str]]) -> set[tuple[str, str]]:
+    """What a process may and does not, but in a situation of its own."""
+    return {
+        (kind, rule)
+        for kind, rules in allowed(process).items()
+        for rule in rules
+        if not any(fnmatchcase(name, rule) for name in kinds.get(kind, ()))
+        and (process, kind, rule) not in SITUATIONAL
+        and not TRANSPORTS.search(rule)
+    }
+
+
+def drivable(name: str, folder: Path) -> str:
+    """The file of a robot; where GripperCommand is not installed, the same with the gripper in the arm's command."""
+    text = robot_path(name).read_text(encoding="utf-8")
+    if importlib.util.find_spec("control_msgs") is None:
+        text = text.replace("kind: gripper_action", "kind: in_command")
+    path = folder / f"{name}.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def merged(uses: Iterable[Mapping[str, set[str]]]) -> dict[str, set[str]]:
+    """All names of several uses, by kind."""
+    found: dict[str, set[str]] = {}
+    for kinds in uses:
+        for kind, names in kinds.items():
+            found.setdefault(kind, set()).update(names)
     return found
 
 
@@ -57,20 +107,84 @@ def test_the_policy_allows_what_the_nodes_do_and_nothing_else(ros_domain_id: int
     with default_context(), all_nodes(tmp_path) as nodes:
         used = {name: use_of(node) for name, node in nodes.items()}
     for name, kinds in used.items():
-        rules = allowed(name)
-        for kind, names in kinds.items():
-            refused = {one for one in names if not any(fnmatchcase(one, rule) for rule in rules.get(kind, ()))}
-            assert refused == set(), (name, kind)
-            idle = {rule for rule in rules.get(kind, ()) if not any(fnmatchcase(one, rule) for one in names)}
-            known = {rule for rule in idle if (name, kind, rule) in SITUATIONAL or TRANSPORTS.search(rule)}
-            assert idle - known == set(), (name, kind)
+        of_robots = {(kind, topic) for robot in robot_names() for kind, topic in own_names(robot).get(name, ())}
+        assert (refused(name, kinds), idle(name, kinds) - of_robots) == (set(), set()), name
+
+
+def own_names(robot: str) -> dict[str, set[tuple[str, str]]]:
+    """What the nodes do because the file of this robot says so."""
+    contract = load_robot(robot)
+    safety = {("publish", f"/{contract.command.topic}")}
+    if contract.gripper.kind == "gripper_action":
+        safety.add(("call", f"/{contract.gripper.topic}"))
+    return {"safety": safety, "policy": set() if contract.reset.kind == "service" else {("reply", "/scene_ready")}}
+
+
+@pytest.mark.usefixtures("ros_domain_id")
+@pytest.mark.parametrize("robot", robot_names())
+def test_the_policy_allows_what_the_nodes_do_with_a_shipped_robot(robot: str, tmp_path: Path) -> None:
+    with default_context(), robot_nodes(drivable(robot, tmp_path)) as nodes:
+        used = {name: use_of(node) for name, node in nodes.items()}
+    for name, kinds in used.items():
+        own = own_names(robot).get(name, set())
+        assert refused(name, merged([kinds, *({kind: {topic}} for kind, topic in own)])) == set(), name
+        assert {topic for kind, topic in own if kind != "call"} <= kinds["publish"] | kinds["reply"]
+
+
+def test_the_policy_allows_what_the_node_before_gazebo_does_and_nothing_else(
+    ros_domain_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "PLACERS", {"ros_gz": Named, "simulation_interfaces": OtherNamed})
+    with default_context():
+        node = GazeboNode()
+        try:
+            assert node.start(), node.failure
+            used = use_of(node)
+        finally:
+            node.trigger_shutdown()
+            node.destroy_node()
+    assert (refused("gazebo", used), idle("gazebo", used)) == (set(), set())
+
+
+class Named(placing.BridgePlacer):
+    """The client's name with a service type that is installed."""
+
+    def __init__(self, node: Node, world: str) -> None:
+        self._node, self.service = node, wiring.set_pose_service(world)
+        self._client = node.create_client(Trigger, self.service)
+
+
+class OtherNamed(Named):
+    """The name of the other way to put things."""
+
+    def __init__(self, node: Node, world: str) -> None:
+        self._node, self.service = node, placing.SET_ENTITY_STATE
+        self._client = node.create_client(Trigger, self.service)
+
+
+def test_gazebo_itself_may_offer_what_the_node_before_it_uses() -> None:
+    node, world = allowed("gazebo"), allowed("gazebo_world")
+    bridged = {entry["ros_topic_name"] for entry in wiring.bridge()}
+    assert refused("gazebo_world", {"publish": bridged, "reply": node["request"]}) == set()
+    inside = {name.replace("*", "x") for name in node["subscribe"] if name.startswith("/gazebo/")}
+    assert refused("gazebo_world", {"publish": inside, "subscribe": {wiring.TRAJECTORY_TOPIC}}) == set()
+    assert not any(fnmatchcase(f"/{name}", rule) for name in TOPICS_OF_ROBOTS for rule in world["publish"])
+
+
+GRIPPERS = [load_robot(name).gripper for name in robot_names()]
+COMMANDS = {load_robot(name).command.topic for name in robot_names()}
+TOPICS_OF_ROBOTS = {*COMMANDS, "joint_states", "front/image_raw", "proposed_command"}
 
 
 def test_only_the_safety_stage_may_command() -> None:
-    nodes = [profile.get("node", "") for profile in ElementTree.parse(POLICY).iter("profile")]
-    for topic, owners in (("/command", {"safety"}), ("/proposed_command", {"policy", "driver"})):
-        able = {name for name in nodes if any(fnmatchcase(topic, rule) for rule in allowed(name).get("publish", ()))}
-        assert able == owners
+    processes = [(path.get("path") or "").removeprefix("/lrm/") for path in ElementTree.parse(POLICY).iter("enclave")]
+    owners = {**{topic: {"safety"} for topic in COMMANDS}, "proposed_command": {"policy", "driver"}}
+    for topic, owner in owners.items():
+        able = {
+            name for name in processes if any(fnmatchcase(f"/{topic}", one) for one in allowed(name).get("publish", ()))
+        }
+        assert able == owner, topic
+    assert {name for name in processes if "call" in allowed(name)} == {"safety", "operator"}
 
 
 TALK = "import rclpy; rclpy.init(); rclpy.create_node('probe'); print('started')"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lrm_core.errors import BadInput
+from lrm_core.rewards import RewardEstimate, RewardHead, RewardStatus
+from lrm_core.transitions import Transition
 from lrm_policy_node.kinematics import ResidualKinematics
+from lrm_policy_node.learner.learner import Learner
+from lrm_policy_node.learner.params import LearnerParams
 from lrm_policy_node.rl.actor import ActingParams, ResidualPolicy, Weights
 from lrm_policy_node.rl.buffer import ReplayBuffer
 from lrm_policy_node.rl.critic import CriticEnsemble, CriticParams
@@ -58,3 +63,29 @@ def test_weights_of_another_arm_are_refused_with_the_way_out() -> None:
     with pytest.raises(BadInput, match="arm_joints"):
         policy.act(np.zeros(features_of(7), np.float32), False, np.random.default_rng(0))
     assert features_of(5) == FEATURES == 26
+
+
+@pytest.mark.parametrize(("robot", "joints"), [("so101", 5), ("ur5e", 6), ("franka_fr3", 7)])
+def test_the_learner_has_the_joints_of_the_robot_s_file(tmp_path: Path, robot: str, joints: int) -> None:
+    size = features_of(joints)
+    learner = Learner(LearnerParams(robot=robot, folder=str(tmp_path), value_features=32, gain_features=16))
+    assert (learner.params.arm_joints, learner.critic.params.arm_joints) == (joints, joints)
+    rng = np.random.default_rng(0)
+    for index in range(3):
+        seen, then = (rng.uniform(-1, 1, size).astype(np.float32) for _ in range(2))
+        learner.add_transition(Transition("a", index, index, index + 1, seen, np.zeros(3), then, index == 2), 0.0)
+    for stamp, head in product(range(4), (RewardHead.PROGRESS, RewardHead.COMPLETION)):
+        learner.add_reward("a", RewardEstimate(head, 0.5, RewardStatus.OK, stamp_ns=stamp))
+    assert (learner.collect(0.0), learner.fit()) == (3, True)
+    policy = ResidualPolicy.from_bytes(learner.export())
+    learner.close()
+    policy.begin_episode(rng)
+    assert policy.act(np.zeros(size, np.float32), True, rng).shape == (3,)
+
+    other = "ur5e" if robot != "ur5e" else "so101"
+    with pytest.raises(BadInput, match=f"{size} features.*arm joints of {other}.*another folder"):
+        Learner(LearnerParams(robot=other, folder=str(tmp_path)))
+
+
+def test_a_number_of_joints_that_is_said_wins_over_the_file() -> None:
+    assert LearnerParams(robot="so101", arm_joints=7).of_robot().arm_joints == 7

@@ -16,7 +16,7 @@ from test_imports import is_ros
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTIONS = packages_distributions()
 LOCK = (ROOT / "requirements.lock").read_text().splitlines()
-ONLY_WITH_ROS_INSTALLED = {"launch", "launch_ros", "ros2launch", "cv_bridge", "control_msgs"}
+ONLY_WITH_ROS_INSTALLED = {"launch", "launch_ros", "ros2launch", "cv_bridge", "control_msgs", "sensor_msgs_py"}
 """No wheels exist; imported only by what runs on a machine that has ROS 2 installed."""
 PULLED_IN = {
     "huggingface_hub": "transformers", "tokenizers": "transformers", "ament_index_python": "rclpy",

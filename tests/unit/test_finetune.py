@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
+from lrm_reward_node.data import manifest
+from lrm_reward_node.evaluation.estimators import mean_of
 from lrm_reward_node.finetune import config, disk, few_shot
-from lrm_reward_node.finetune.figures import figures, hard_pairs, intervals
+from lrm_reward_node.finetune.figures import Measured, estimators, figures, hard_pairs, intervals
+from lrm_reward_node.finetune.questions import Items
+from lrm_reward_node.finetune.rehearsal import Mixture
 from lrm_reward_node.finetune.sampler import WeightedDraws
 from lrm_reward_node.readout import ANSWERS
 from source_tree import ROOT
@@ -41,6 +45,12 @@ class Rows:
 
     def __getitem__(self, index: int) -> Row:
         return self.rows[index]
+
+    def question(self, index: int) -> Row:
+        return self.rows[index]
+
+    def origin(self, index: int) -> dict[str, str]:
+        return self.rows[index].origin
 
 
 def episodes(outcomes: list[bool], task: str = "stack") -> Rows:
@@ -140,14 +150,74 @@ def test_intervals_widen_when_samples_belong_to_fewer_episodes() -> None:
     scores = np.random.default_rng(0).random(60)
     scores[::2] += np.repeat(np.linspace(-1.0, 1.0, 6), 5)
 
-    def of(index: np.ndarray) -> dict[str, float]:
-        return {"mean": float(scores[index].mean())}
+    def mean(episodes: list[str]) -> tuple[float, float]:
+        return intervals({"mean": mean_of(scores)}, episodes)["mean"]
 
-    alone = intervals(of, [str(i) for i in range(60)])["mean"]
-    together = intervals(of, [str(i // 10) for i in range(60)])["mean"]
+    alone, together = mean([str(i) for i in range(60)]), mean([str(i // 10) for i in range(60)])
     assert alone[0] < scores.mean() < alone[1]
     assert together[1] - together[0] > alone[1] - alone[0]
-    assert intervals(of, [str(i) for i in range(60)])["mean"] == alone
+    assert mean([str(i) for i in range(60)]) == alone
+
+
+def test_intervals_of_many_samples_are_made_in_parts_and_stay_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"mean": mean_of(np.random.default_rng(0).random(40))}
+    episodes = [str(i // 4) for i in range(40)]
+    whole = intervals(found, episodes)
+    monkeypatch.setattr("lrm_reward_node.finetune.figures.WEIGHTS_AT_ONCE", 1000)
+    assert intervals(found, episodes) == whole
+
+
+def test_a_change_is_that_of_pairs_and_none_where_nothing_changed() -> None:
+    rng = np.random.default_rng(0)
+    before, episodes = rng.random(60), [str(i // 4) for i in range(60)]
+    gain = 0.1 + 0.001 * rng.random(60)
+    one, other = (Measured({"mean": mean_of(values)}, episodes) for values in (before, before + gain))
+    change, alone = other.since(one).told(), other.told()
+    assert change["figures"]["mean"] == pytest.approx(gain.mean())
+    assert np.ptp(change["intervals"]["mean"]) < 0.01 * np.ptp(alone["intervals"]["mean"])
+    assert one.since(one).told()["intervals"]["mean"] == (0.0, 0.0)
+    assert (change["samples"], change["episodes"]) == (60, 15)
+
+
+@given(
+    kinds=st.lists(st.lists(st.floats(0.1, 10.0), min_size=1, max_size=6), min_size=1, max_size=4),
+    shares=st.lists(st.floats(0.05, 1.0), min_size=4, max_size=4),
+)
+def test_every_kind_of_a_mixture_is_drawn_as_often_as_its_share_says(
+    kinds: list[list[float]], shares: list[float]
+) -> None:
+    rows = [episodes([True] * len(weights), f"kind {number}") for number, weights in enumerate(kinds)]
+    chosen = [3 * np.arange(len(weights))[::-1] for weights in kinds]  # one sample of each episode, backwards
+    for one, weights in zip(rows, kinds, strict=True):
+        one.weights = np.repeat(weights, 3)
+    mixed = Mixture([(Items(*one), share) for *one, share in zip(rows, chosen, shares, strict=False)])  # type: ignore[arg-type]
+    places = np.split(np.arange(len(mixed)), np.cumsum([len(weights) for weights in kinds])[:-1])
+    for at, one, index, share in zip(places, rows, chosen, shares, strict=False):
+        assert mixed.weights[at].sum() == pytest.approx(share)
+        assert [mixed[int(i)] for i in at] == [one[int(i)] for i in index]
+        assert [mixed.origin(int(i)) for i in at] == [one.origin(int(i)) for i in index]
+
+
+def test_the_shipped_manifest_of_a_few_episodes_has_the_splits_that_its_configuration_reads() -> None:
+    rehearsal = config.load(ROOT / "config" / "train" / "few-shot.yaml").rehearsal
+    sources = manifest.load(ROOT / "config" / "data" / "few-shot.yaml").sources
+    assert 0.0 < rehearsal.share < 1.0
+    assert {source.split for source in sources} == {rehearsal.split, rehearsal.check, "test"}
+
+
+def test_what_is_rehearsed_cannot_be_what_is_measured(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("rehearsal: {share: 0.5, split: validation, check: validation}\n")
+    with pytest.raises(config.BadConfig, match=r"line 1: rehearsal.check is 'validation'"):
+        config.load(path)
+
+
+def test_a_model_that_answers_not_a_number_has_no_likelihood_and_no_interval() -> None:
+    likelihoods = np.zeros((6, 2))
+    likelihoods[2] = math.nan
+    found = estimators(RewardHead.COMPLETION, likelihoods, np.zeros(6), np.zeros(6))
+    assert math.isnan(figures(RewardHead.COMPLETION, likelihoods, np.zeros(6), np.zeros(6))["nats"])
+    assert all(math.isnan(end) for end in intervals({"nats": found["nats"]}, list("abcdef"))["nats"])
 
 
 @given(st.lists(st.floats(-8.0, 8.0), min_size=1, max_size=30), st.sampled_from([0.0, 0.2, 0.45, 1.0]))

@@ -41,7 +41,7 @@ def test_a_model_that_is_right_gets_full_marks() -> None:
     assert quality["progress_pearson"] > 0.8
     assert quality["completion_auc"] == 1.0
     assert quality["direction_accuracy"] == 1.0
-    assert (quality["false_success_rate"], quality["success_recall"]) == (0.0, 1.0)
+    assert (quality["false_stop_rate"], quality["success_recall"]) == (0.0, 1.0)
     assert quality["trajectories"] == 2
 
 
@@ -57,7 +57,7 @@ def test_an_unknown_answer_is_left_out_and_not_taken_for_zero() -> None:
 def test_a_confirmed_success_that_is_none_is_a_false_success() -> None:
     progress, _, contrastive, truth = BAD
     fooled = (progress, [0.0, 0.1, 0.9, 0.9], contrastive, truth)
-    assert reward_quality(run(GOOD, fooled))["false_success_rate"] == 1.0
+    assert reward_quality(run(GOOD, fooled))["false_stop_rate"] == 1.0
 
 
 def test_without_truth_nothing_is_claimed() -> None:

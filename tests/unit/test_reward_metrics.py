@@ -153,9 +153,18 @@ def test_success_is_confirmed_by_two_queries_in_a_row() -> None:
     assert confirmation_rates([good, flicker, wrong], 0.5) == (0.5, 1.0)
 
 
-def test_a_confirmation_before_the_end_is_a_false_success() -> None:
+def test_a_confirmation_before_the_end_is_a_false_stop() -> None:
     early = scored([0, 1, 1, 1], [False, False, False, True])
-    assert confirmation_rates([early, scored([0, 0], [False, False])], 0.5)[0] == 1.0
+    assert confirmation_rates([early], 0.5)[0] == 1.0
+    assert confirmation_rates([early, scored([0, 0], [False, False])], 0.5)[0] == 0.5
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.sampled_from([0.0, 0.4, 0.9]), st.booleans()), min_size=2, max_size=6), min_size=1)
+)
+def test_the_rates_of_confirmations_are_shares(rows: list[list[tuple[float, bool]]]) -> None:
+    episodes = [scored([score for score, _ in row], [done for _, done in row]) for row in rows]
+    assert all(math.isnan(rate) or 0.0 <= rate <= 1.0 for rate in confirmation_rates(episodes, 0.5))
 
 
 def test_scores_that_say_done_from_the_start_confirm_nothing() -> None:
@@ -168,7 +177,7 @@ def test_perfect_scores_give_perfect_figures() -> None:
     figures = quality(episodes)
     assert figures["progress_pearson"] == pytest.approx(1.0)
     assert figures["completion_auc"] == figures["direction_accuracy"] == figures["recall"] == 1.0
-    assert figures["false_success_rate"] == figures["unknown"] == 0.0
+    assert figures["false_stop_rate"] == figures["unknown"] == 0.0
     assert tolerance_curve(episodes)[0] == (0.0, 1.0)
 
 

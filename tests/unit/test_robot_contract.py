@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrm_core.errors import BadInput
-from lrm_core.robot import load_robot, robot_names
+from lrm_core.robot import load_robot, project_names, robot_names
 
 GOOD = """\
 base_frame: base
@@ -188,3 +188,32 @@ def test_lerobots_section_maps_every_joint_in_the_order_of_a_command(tmp_path: P
 def test_a_fault_in_lerobots_section_is_named_with_its_line(tmp_path: Path, old: str, new: str, said: str) -> None:
     assert old in LEROBOT
     assert any(said in problem for problem in problems(tmp_path, LEROBOT.replace(old, new, 1)))
+
+
+ODD = (
+    GOOD.replace("joint_states", "/driver/measured")
+    .replace("[{name: front}]", "[{name: front, topic: rig/rgb/image_raw, depth: rig/cloud}, {name: wrist}]")
+    .replace("kind: in_command,", "kind: forward_command, topic: jaw/goal,")
+)
+
+
+def test_every_topic_of_a_contract_has_the_name_that_all_tools_know(tmp_path: Path) -> None:
+    path = tmp_path / "robot.yaml"
+    path.write_text(ODD)
+    assert project_names(load_robot(str(path)), "/left/") == {
+        "/driver/measured": "/left/joint_states",
+        "/left/rig/rgb/image_raw": "/left/front/image_raw",
+        "/left/rig/rgb/image_raw/compressed": "/left/front/image_raw/compressed",
+        "/left/rig/rgb/camera_info": "/left/front/camera_info",
+        "/left/rig/cloud": "/left/front/depth",
+        "/left/wrist/image_raw": "/left/wrist/image_raw",
+        "/left/wrist/image_raw/compressed": "/left/wrist/image_raw/compressed",
+        "/left/wrist/camera_info": "/left/wrist/camera_info",
+        "/left/arm/commands": "/left/arm/commands",
+        "/left/jaw/goal": "/left/jaw/goal",
+    }
+
+
+@pytest.mark.parametrize("name", robot_names())
+def test_the_shipped_robots_use_the_names_of_the_project(name: str) -> None:
+    assert all(topic == known for topic, known in project_names(load_robot(name)).items())

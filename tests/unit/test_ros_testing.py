@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from lrm_bringup.environment import DomainClaim
 from ros_testing import free_domain, node_process, wait_until
 from source_tree import ROOT
 
@@ -33,12 +35,22 @@ def test_two_tests_at_once_get_different_domains() -> None:
         assert one != two
 
 
+def test_a_test_never_meets_a_demo_on_the_same_machine() -> None:
+    claim = DomainClaim()
+    try:
+        with free_domain() as mine:
+            assert mine != claim.domain_id
+    finally:
+        claim.release()
+
+
 def test_another_process_gets_another_domain() -> None:
     code = "from ros_testing import free_domain\nwith free_domain() as d: print(d)"
     with free_domain() as mine:
         done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, check=True
-        )
+            [sys.executable, "-c", code], cwd=ROOT / "tests", capture_output=True, text=True, check=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
         assert int(done.stdout) != mine
 
 

@@ -13,7 +13,7 @@ JAZZY = {
     "action_msgs", "ament_cmake", "ament_index_python", "builtin_interfaces", "control_msgs", "diagnostic_msgs",
     "geometry_msgs", "launch", "launch_ros", "lifecycle_msgs", "rcl_interfaces", "rclpy", "rmw_fastrtps_cpp",
     "ros2launch", "ros_gz_bridge", "ros_gz_sim", "rosgraph_msgs", "rosidl_default_generators", "rosidl_default_runtime",
-    "sensor_msgs", "std_msgs", "std_srvs", "trajectory_msgs",
+    "sensor_msgs", "sensor_msgs_py", "std_msgs", "std_srvs", "trajectory_msgs",
 }  # fmt: skip
 """Released packages, from jazzy/distribution.yaml of github.com/ros/rosdistro, August 2026."""
 NOBLE = {"python3-numpy": "python3-numpy", "python3-yaml": "python3-yaml"}

@@ -63,6 +63,7 @@ class FakeWorld:
         self.cut_at: dict[str, EpisodeCut] = {}
         self.lag_periods: dict[int, int] = {}
         self.held_once = False
+        self.delays_ns: list[int] = []
 
     def _event(self, name: str) -> None:
         self.events.append(name)
@@ -88,6 +89,9 @@ class FakeWorld:
     def command(self, positions: np.ndarray, stamp_ns: int) -> None:
         self.commands.append((stamp_ns, positions))
         self.joints = np.asarray(positions, dtype=np.float32)
+
+    def planned(self, stamp_ns: int) -> None:
+        self.delays_ns.append(self.now_ns - stamp_ns)
 
     def held(self) -> bool:
         held, self.held_once = self.held_once, False

@@ -39,3 +39,13 @@ def test_the_same_seed_gives_the_same_pictures_and_the_share_is_kept() -> None:
     assert len(first) == 4
     assert all((a.front == b.front).all() for a, b in zip(first, second, strict=True))
     assert [e.seed for e in first] != [e.seed for e in other] or (first[0].front != other[0].front).any()
+
+
+def test_a_tenth_of_the_tampered_pictures_is_dark() -> None:
+    dark = []
+    for seed in range(12):
+        honest, made = tampered(seed)
+        level = {episode.seed: episode.front.mean() for episode in honest}
+        dark += [picture.mean() < 0.4 * level[one.seed] for one in made for picture in one.front[1:]]
+    assert len(dark) > 400
+    assert 0.05 < np.mean(dark) < 0.15

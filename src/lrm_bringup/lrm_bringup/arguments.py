@@ -56,7 +56,10 @@ class Argument:
 _SCORED, _DRIVEN = ("sim", "robot", "reward", "replay"), ("sim", "robot")
 ARGUMENTS = (
     Argument("task", AUTO, "task sentence that is run and scored", (), _SCORED),
-    Argument("robot", AUTO, "robot description: a name in config/robots or a YAML file", (), _DRIVEN),
+    Argument(
+        "robot", AUTO, "robot description, for every node: a name in config/robots or a YAML file", (),
+        (*_DRIVEN, "reward", "record"),
+    ),
     Argument(
         "driver", AUTO, "start LeRobot's driver; auto: where robot names a file with a section lerobot",
         (AUTO, *_FLAG), ("robot",),

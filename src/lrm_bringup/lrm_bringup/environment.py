@@ -17,7 +17,7 @@ DDS_PROFILE, DDS_LOCAL_PROFILE = "dds/fastdds.xml", "dds/fastdds_localhost.xml"
 """Transports for the network, and the same with no socket that another machine can reach."""
 DDS_PROFILE_VARIABLES = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
 """Fast DDS 2, which Jazzy uses, reads the first; version 3 the second. The other name is ignored without a word."""
-_LAST_DOMAIN = 101
+LAST_DOMAIN = 101
 """Domains above meet the ports that Linux gives to outgoing connections (7400 + 250 · domain < 32768)."""
 
 
@@ -72,12 +72,12 @@ class DomainClaim:
             self._lock.close()
 
     def _claim(self) -> int:
-        start = os.getpid() % _LAST_DOMAIN
-        for domain_id in (1 + (start + i) % _LAST_DOMAIN for i in range(_LAST_DOMAIN)):
+        start = os.getpid() % LAST_DOMAIN
+        for domain_id in (1 + (start + i) % LAST_DOMAIN for i in range(LAST_DOMAIN)):
             if self._locked(domain_id) and _is_quiet(domain_id):
                 return domain_id
             self.release()
-        raise LrmError(f"all DDS domains from 1 to {_LAST_DOMAIN} are in use on this machine: stop other runs first")
+        raise LrmError(f"all DDS domains from 1 to {LAST_DOMAIN} are in use on this machine: stop other runs first")
 
     def _locked(self, domain_id: int) -> bool:
         path = Path(tempfile.gettempdir()) / f"lrm-{os.getuid()}-domain-{domain_id}.lock"

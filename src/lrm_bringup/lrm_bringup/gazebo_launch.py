@@ -16,6 +16,8 @@ from lrm_core.resources import config_path, share_dir
 from lrm_sim.gazebo import wiring
 
 WORLD = "pick_place"
+ENCLAVE = "/lrm/gazebo_world"
+"""Of all these processes, in ``config/security/policy.xml``."""
 FOLDER = "gazebo"
 
 
@@ -26,7 +28,7 @@ def gazebo_actions(namespace: str, log_level: str) -> list[Any]:
         namespace: namespace of the robot; it is the prefix of the frames.
         log_level: of the ROS nodes among them.
     """
-    arguments = ["--ros-args", "--log-level", log_level]
+    arguments = ["--ros-args", "--log-level", log_level, "--enclave", ENCLAVE]
     controllers = str(config_path(f"{FOLDER}/controllers.yaml"))
     return [
         _simulator(),
@@ -68,7 +70,10 @@ def _simulator() -> ExecuteProcess:
         cmd=["gz", "sim", "-r", "-s", "--headless-rendering", str(config_path(f"{FOLDER}/{WORLD}.sdf"))],
         cwd=str(share_dir()),
         # Where gz_ros2_control's library is, as ros_gz_sim/launch/gz_sim.launch.py has it.
-        additional_env={"GZ_SIM_SYSTEM_PLUGIN_PATH": os.pathsep.join(filter(None, folders))},
+        additional_env={
+            "GZ_SIM_SYSTEM_PLUGIN_PATH": os.pathsep.join(filter(None, folders)),
+            "ROS_SECURITY_ENCLAVE_OVERRIDE": ENCLAVE,  # its controllers are nodes, and gz takes no --ros-args
+        },
         name="gazebo",
         output="screen",
         on_exit=Shutdown(),

@@ -22,6 +22,7 @@ class NodeProcess:
         module: the same program for ``python -m``.
         config: parameter file in ``config/``.
         accepts: deployment arguments that are parameters of this node.
+        enclave: name of its enclave where that is not ``name``.
     """
 
     name: str
@@ -30,10 +31,11 @@ class NodeProcess:
     module: str
     config: str
     accepts: tuple[str, ...] = ()
+    enclave: str = ""
 
 
 SIM = NodeProcess("sim", "lrm_sim", "lrm_sim_node", "lrm_sim.ros.node", "sim.yaml", ("lockstep",))
-GAZEBO = NodeProcess("sim", "lrm_sim", "lrm_gazebo_node", "lrm_sim.ros.gazebo_node", "gazebo.yaml")
+GAZEBO = NodeProcess("sim", "lrm_sim", "lrm_gazebo_node", "lrm_sim.ros.gazebo_node", "gazebo.yaml", enclave="gazebo")
 """Stands where ``SIM`` stands, in front of Gazebo; the launch files start Gazebo's own processes beside it."""
 DRIVER = NodeProcess(
     "driver", "lrm_robot_driver", "lrm_robot_driver", "lrm_robot_driver.ros.node", "driver.yaml", ("robot",)
@@ -45,14 +47,18 @@ SAFETY = NodeProcess(
 )  # fmt: skip
 REWARD = NodeProcess(
     "reward", "lrm_reward_node", "lrm_reward_node", "lrm_reward_node.ros.node", "reward.yaml",
-    ("lockstep", "model", "adapters", "cameras", "camera_noise"),
+    ("lockstep", "robot", "model", "adapters", "cameras", "camera_noise"),
 )  # fmt: skip
-LEARNER = NodeProcess("learner", "lrm_policy_node", "lrm_learner", "lrm_policy_node.learner.ros.node", "learner.yaml")
+LEARNER = NodeProcess(
+    "learner", "lrm_policy_node", "lrm_learner", "lrm_policy_node.learner.ros.node", "learner.yaml", ("robot",)
+)
 POLICY = NodeProcess(
     "policy", "lrm_policy_node", "lrm_policy_node", "lrm_policy_node.ros.node", "policy.yaml",
     ("lockstep", "robot", "policy"),
 )  # fmt: skip
-RECORDER = NodeProcess("recorder", "lrm_bringup", "lrm_recorder", "lrm_bringup.recorder.ros.node", "recorder.yaml")
+RECORDER = NodeProcess(
+    "recorder", "lrm_bringup", "lrm_recorder", "lrm_bringup.recorder.ros.node", "recorder.yaml", ("robot",)
+)
 PLAYER = NodeProcess(
     "player", "lrm_bringup", "lrm_player", "lrm_bringup.player.ros.node", "player.yaml", ("bag", "rate")
 )
@@ -110,7 +116,7 @@ def overrides(node: NodeProcess, deployment: Deployment) -> dict[str, Any]:
 
 def enclave(node: NodeProcess) -> str:
     """Where the keys of a node lie in a keystore made from ``config/security/policy.xml``."""
-    return f"/lrm/{node.name}"
+    return f"/lrm/{node.enclave or node.name}"
 
 
 def ros_arguments(

@@ -11,6 +11,7 @@ import numpy as np
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardEstimate, RewardHead, unknown
+from lrm_core.robot import CameraSpec, load_robot
 
 
 def check_cameras(cameras: Sequence[str], quorum: int) -> None:
@@ -20,6 +21,18 @@ def check_cameras(cameras: Sequence[str], quorum: int) -> None:
         raise BadInput("parameter cameras", list(cameras), "one or more names, each once", "For example [front].")
     if quorum > len(names):
         raise BadInput("parameter camera_quorum", quorum, f"0 (all) to {len(names)}, the number of cameras")
+
+
+def camera_specs(cameras: Sequence[str], robot: str) -> list[CameraSpec]:
+    """Where these cameras are: as the file of ``robot`` says, or ``<camera>/image_raw`` where none is named.
+
+    Raises:
+        BadInput: the file cannot be used, or it has no camera of that name.
+    """
+    if not robot:
+        return [CameraSpec(name=name) for name in cameras]
+    contract = load_robot(robot)
+    return [contract.camera(name) for name in cameras]
 
 
 def verdict(views: Mapping[str, RewardEstimate], quorum: int = 0) -> RewardEstimate:

@@ -19,6 +19,9 @@ class RewardParams:
     cameras: list[str] = param(  # noqa: RUF009
         ["front"], "Cameras that are scored: <camera>/image_raw or <camera>/image_raw/compressed."
     )
+    robot: str = param(
+        "", "Robot description that says the topics of the cameras: a name in config/robots or the path of a YAML file."
+    )
     camera_quorum: int = param(0, "Cameras that have to know for a verdict; 0: all of them.", low=0, high=64)
     transport: str = param("raw", "Image transport.", choices=("raw", "compressed"))
     lockstep: bool = param(False, "The robot is a simulation that waits: no frame may be lost, and ages are wall time.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -16,7 +17,9 @@ from lrm_bringup.bags.mcap import McapFile
 from lrm_bringup.bags.sqlite import SqliteFile
 from lrm_bringup.bags.types import BagFile, RecordedMessage, RecordedTopic
 from lrm_bringup.recorder.bag import FACTS
+from lrm_bringup.recorder.facts import ROBOT_TOPICS
 from lrm_core.errors import BadInput, first_line
+from lrm_core.robot.names import DEPTH
 
 METADATA = "metadata.yaml"
 _KINDS: dict[str, Callable[[Path, Faults], BagFile]] = {".mcap": McapFile, ".db3": SqliteFile}
@@ -58,10 +61,11 @@ class RecordedBag:
 
     @property
     def images(self) -> list[RecordedTopic]:
-        """Topics of camera images that can be decoded and hold some."""
+        """Topics of camera images that can be decoded and hold some; not those that the bag knows as depth."""
         return [
             topic for topic in self.topics
             if ros2_type(topic.msgtype) in IMAGE_TYPES and self.counts[topic] and not self.decoder.refusal(topic)
+            and not (self._names and self.called(topic).endswith(f"/{DEPTH}"))
         ]  # fmt: skip
 
     @cached_property
@@ -77,6 +81,21 @@ class RecordedBag:
             if custom:
                 break
         return {str(k): str(v) for k, v in custom.items()} if isinstance(custom, dict) else {}
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """What the recorder knew of the robot's topics: recorded name -> name in the project."""
+        text = self.facts.get(ROBOT_TOPICS)
+        try:
+            found = json.loads(text) if text else {}
+            return {str(name): str(called) for name, called in found.items()}
+        except (ValueError, AttributeError) as error:
+            self.faults.warn(ROBOT_TOPICS, "unreadable", f"cannot be read ({first_line(error)})")
+            return {}
+
+    def called(self, topic: RecordedTopic) -> str:
+        """The name of a topic as every robot has it: ``/front/image_raw`` whatever this robot's driver calls it."""
+        return self._names.get(f"/{topic.name.strip('/')}", topic.name)
 
     def messages(self, topics: Iterable[RecordedTopic] | None = None) -> Iterator[RecordedMessage]:
         """Messages of the given topics, or of all, as bytes, file after file."""

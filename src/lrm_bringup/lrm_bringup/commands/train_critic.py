@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from lrm_bringup.progress import bar
@@ -20,6 +21,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="new folder for lrm demo --warm-start, or the learner's parameter folder",
     )  # fmt: skip
     parser.add_argument(
+        "--robot", metavar="ROBOT",
+        help="their robot: a name in config/robots or a YAML file (default: as the learner's parameters say)",
+    )  # fmt: skip
+    parser.add_argument(
         "--rewards", default="", metavar="PREFIX",
         help="rewards of bags that lrm replay --out wrote: replay/MODEL. Default: those of the live run",
     )  # fmt: skip
@@ -32,9 +37,11 @@ def run(args: argparse.Namespace) -> int:
     from lrm_bringup.parameters import shipped
     from lrm_bringup.replay.run import expand
 
-    bags = expand(args.from_bags)
+    bags, params = expand(args.from_bags), shipped(LEARNER)
+    if args.robot:
+        params = replace(params, robot=args.robot)
     with bar("bags", len(bags)) as progress:
-        result = write_warm_start(bags, args.out, shipped(LEARNER), args.rewards, progress)
+        result = write_warm_start(bags, args.out, params, args.rewards, progress)
     for line in [*result.problems, *(f"{name} is left out: {why}" for name, why in result.refused.items())]:
         print(line, file=sys.stderr)
     if result.without:

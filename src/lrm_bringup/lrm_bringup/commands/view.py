@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lrm_bringup.environment import run_environment
 from lrm_bringup.progress import bar
 from lrm_core.errors import BadInput
+from lrm_core.robot import load_robot, project_names
 
 if TYPE_CHECKING:
     from lrm_bringup.view.canvas import Canvas
@@ -30,6 +31,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="run folder of lrm demo, bag, folder of bags, LeRobotDataset, video or folder of pictures")  # fmt: skip
     add("--live", action="store_true", help="show the running graph until Ctrl-C")
     add("--namespace", default="", help="with --live: namespace of the robot")
+    add("--robot", metavar="ROBOT",
+        help="with --live: name in config/robots or YAML file that says its topics; a bag says so itself")  # fmt: skip
     add("--episode", action="append", default=[], metavar="N",
         help="these alone: number within the input (-1 is the last) or part of a name; may be repeated")  # fmt: skip
     where = parser.add_mutually_exclusive_group()
@@ -68,6 +71,8 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     if args.live == bool(args.inputs):
         raise BadInput("INPUT", [str(path) for path in args.inputs], "recordings, or --live, and not both")
+    if args.robot and not args.live:
+        raise BadInput("--robot", args.robot, "together with --live", "A bag of lrm up --robot says whose it is.")
     if args.namespace and not args.live:
         raise BadInput("--namespace", args.namespace, "together with --live", "A bag is shown as a whole.")
     if args.episode and args.live:
@@ -127,7 +132,8 @@ def _show(name: str, drawable: Drawable, sink: Sink, args: argparse.Namespace) -
 
 def _told(canvas: Canvas) -> str:
     joints = sum("joints" in group.split("/") for group in canvas.series)
-    return f"{canvas.pictures} pictures of {len(canvas.cameras)} cameras, {joints} joints"
+    depths = f"{sum(canvas.depths.values())} depth images and clouds, " if canvas.depths else ""
+    return f"{canvas.pictures} pictures of {len(canvas.cameras)} cameras, {depths}{joints} joints"
 
 
 def _live(args: argparse.Namespace) -> int:
@@ -135,11 +141,12 @@ def _live(args: argparse.Namespace) -> int:
     from lrm_bringup.view.ros.live import LiveView
     from lrm_bringup.view.sinks import finish, new_recording
 
+    names = project_names(load_robot(args.robot), args.namespace) if args.robot else {}
     sink = _file(args.save, args) if args.save else _shared_sink(args)
     os.environ.update(run_environment(None))  # the transport that takes large images, as the nodes have it
     stop = _stopped_by_signals()
     canvas = Canvas(new_recording(f"live {args.namespace}".strip(), sink), args.jpeg_quality)
-    view = LiveView(canvas, args.namespace)
+    view = LiveView(canvas, args.namespace, names=names)
     told = _Topics()
     told.say("Ctrl-C ends it" + (f"; page: http://localhost:{args.web}" if args.web is not None else ""))
     try:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput, LrmError
@@ -77,16 +78,32 @@ def _transitions(task: str, reward: str, episodes: int, model: str, policy_name:
 
 def _recorded(folder: Path, episodes: int, task: str) -> Iterable[EpisodeRecord]:
     """The first ``episodes`` of the demonstrations that the policy in ``folder`` learned from."""
-    about = folder / "training.json"
-    try:
-        origin = json.loads(about.read_text())
-        source, arguments = origin["source"], origin["source_args"]
-    except (OSError, ValueError, KeyError) as error:
+    origin = origin_of(folder)
+    if origin is None:
         fix = "Train the policy with: lrm train policy --source MODULE:FUNCTION"
-        raise BadInput("policy's training.json", str(about), "a file that names the demonstrations", fix) from error
+        raise BadInput("policy's training.json", str(folder), "one that says how to make its demonstrations again", fix)
+    source, arguments = origin
     return source_function(source, "source of the policy's demonstrations")(
         **{**arguments, "episodes": episodes, "workers": 1, "task": task}
     )
+
+
+def origin_of(folder: Path) -> tuple[str, dict[str, Any]] | None:
+    """Source of a policy's demonstrations, which makes them again, and its arguments.
+
+    None for a policy of recordings (a LeRobotDataset, bags) or of another trainer: there is nothing to make again.
+
+    Raises:
+        BadInput: its ``training.json`` cannot be read.
+    """
+    about = folder / "training.json"
+    if not about.is_file():
+        return None
+    try:
+        origin = json.loads(about.read_text(encoding="utf-8"))
+        return (str(origin["source"]), dict(origin["source_args"])) if "source" in origin else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput("policy's training.json", str(about), "what lrm train policy writes", str(error)) from error
 
 
 def _lookup(scores: dict[int, Scores | None], _episode: EpisodeRecord, frame: int) -> Scores | None:

@@ -19,8 +19,11 @@ def demo_specs(options: DemoOptions, folder: Path, env: Mapping[str, str]) -> li
     return _specs(nodes, options, folder, env)
 
 
-def learner_spec(options: DemoOptions, folder: Path, env: Mapping[str, str], demonstrations: Path) -> ProcessSpec:
-    """The command of the learner. It starts after the first evaluation, which is of the base policy alone."""
+def learner_spec(options: DemoOptions, folder: Path, env: Mapping[str, str], demonstrations: Path | str) -> ProcessSpec:
+    """The command of the learner; ``demonstrations`` empty: none.
+
+    It starts after the first evaluation, which is of the base policy alone.
+    """
     return _specs([LEARNER], options, folder, env, demonstrations)[0]
 
 

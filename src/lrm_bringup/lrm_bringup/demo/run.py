@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrm_bringup.demo.collector import Collector
+from lrm_bringup.demo.demonstrations import origin_of
 from lrm_bringup.demo.folder import new_run_folder, seed_learner, shown
 from lrm_bringup.demo.identity import fingerprints
 from lrm_bringup.demo.nodes import demo_specs, learner_spec, success_threshold
@@ -16,8 +17,10 @@ from lrm_bringup.demo.plan import MAX_SCENES, Goal, Plan
 from lrm_bringup.demo.seeding import Seeding
 from lrm_bringup.demo.stop import INTERRUPTED, Interrupted, StopRequest
 from lrm_bringup.environment import DomainClaim, run_environment
+from lrm_bringup.graph import POLICY
 from lrm_bringup.live import View
 from lrm_bringup.pages.numbers import percent
+from lrm_bringup.parameters import shipped
 from lrm_bringup.processes import EventKind, ProcessEvent, Supervisor
 from lrm_bringup.report.journal import (
     AFTER,
@@ -33,6 +36,7 @@ from lrm_bringup.report.journal import (
 from lrm_bringup.report.page import REPORT, write_report
 from lrm_bringup.versions import revision, versions
 from lrm_core.errors import LrmError
+from lrm_policy_node.runtime.loading import policy_folder
 
 if TYPE_CHECKING:
     from lrm_bringup.ros.driver import Driver, GoalResult
@@ -109,7 +113,7 @@ class DemoRun:
     def _run_episodes(self) -> str:
         from lrm_bringup.ros.driver import Driver
 
-        if self._options.size.episodes:
+        if self._options.size.episodes and self._has_demonstrations():
             self._seeding = Seeding(self._options, self._folder, self._env)
         try:
             with Supervisor(
@@ -162,8 +166,7 @@ class DemoRun:
                 self._await_ready(supervisor, driver, time.monotonic())
 
     def _start_learner(self, supervisor: Supervisor, driver: Driver) -> None:
-        assert self._seeding is not None
-        demonstrations = self._seeding.wait(self._view.now, self._check_time)
+        demonstrations = self._seeding.wait(self._view.now, self._check_time) if self._seeding else ""
         supervisor.add(learner_spec(self._options, self._folder, self._env, demonstrations))
         self._await_ready(supervisor, driver)
 
@@ -188,6 +191,15 @@ class DemoRun:
 
     def _planned(self, phase: str) -> int:
         return self._options.size.episodes if phase == REFINE else self._plan.scenes(self._elapsed_s())
+
+    def _has_demonstrations(self) -> bool:
+        """False, and said, where nobody can make the base policy's demonstrations again."""
+        policy = self._options.policy or shipped(POLICY).policy
+        if origin_of(policy_folder(policy)) is not None:
+            return True
+        start = "from the warm start alone" if self._options.warm_start else "from an empty buffer"
+        self._view.say(f"{policy} does not say how to make its demonstrations again: the learner starts {start}")
+        return False
 
     def _completed(self) -> str:
         done, size = self._plan.done, self._options.size

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from lrm_bringup.bags.bag import IMAGE_TYPES, RecordedBag
@@ -16,21 +16,22 @@ CLOCK, _STATUS = "/clock", "episode_status"
 def chosen(bag: RecordedBag, patterns: Sequence[str]) -> dict[RecordedTopic, str]:
     """Topics of ``bag`` with messages that match -> name to publish on.
 
-    Names are relative, without the namespace that was recorded, so that the namespace of the player decides whose they
-    are; ``/clock`` is the one absolute name.
+    Names are those of the project (see :meth:`RecordedBag.called`), relative, without the namespace that was recorded,
+    so that the namespace of the player decides whose they are; ``/clock`` is the one absolute name.
 
     Raises:
         BadInput: nothing in the bag matches, or what matches cannot be played.
     """
-    topics = [t for t in bag.topics if bag.counts[t] and any(fnmatchcase(_absolute(t), one) for one in patterns)]
-    if not [topic for topic in topics if _absolute(topic) != CLOCK]:
-        there = sorted({_absolute(topic) for topic in bag.topics})
+    names = {topic: "/" + bag.called(topic).lstrip("/") for topic in bag.topics}
+    topics = [t for t in bag.topics if bag.counts[t] and any(fnmatchcase(names[t], one) for one in patterns)]
+    if not [topic for topic in topics if names[topic] != CLOCK]:
+        there = sorted(set(names.values()))
         raise BadInput("parameter topics", list(patterns), f"patterns that match a topic of {bag.path}: {there}")
     for topic in topics:
         if topic.serialization != "cdr":
             raise BadInput(f"serialization of {topic.name}", topic.serialization, "cdr, that of ROS 2")
-    namespace = _namespace(bag)
-    return {topic: _played(_absolute(topic), namespace) for topic in topics}
+    namespace = _namespace(names.values())
+    return {topic: _played(names[topic], namespace) for topic in topics}
 
 
 def type_of(topic: RecordedTopic) -> str:
@@ -49,15 +50,11 @@ def is_latched(topic: RecordedTopic) -> bool:
     return all(one in ("1", "transient_local") for one in durabilities)
 
 
-def _namespace(bag: RecordedBag) -> str:
+def _namespace(names: Iterable[str]) -> str:
     """Namespace of the one robot in the bag, with slashes around it: where its ``episode_status`` is; else ``/``."""
-    found = {_absolute(topic).removesuffix(_STATUS) for topic in bag.topics if _absolute(topic).endswith(f"/{_STATUS}")}
+    found = {name.removesuffix(_STATUS) for name in names if name.endswith(f"/{_STATUS}")}
     return found.pop() if len(found) == 1 else "/"
 
 
 def _played(name: str, namespace: str) -> str:
     return name if name == CLOCK else name.removeprefix(namespace).lstrip("/")
-
-
-def _absolute(topic: RecordedTopic) -> str:
-    return "/" + topic.name.lstrip("/")

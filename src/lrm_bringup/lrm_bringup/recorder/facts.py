@@ -16,6 +16,8 @@ from lrm_bringup.recorder.events import Mark, header_ns
 FORMAT = "1"
 FORMAT_KEY = "lrm_format"
 """A bag with this key has the others too."""
+ROBOT_TOPICS = "robot_topics"
+"""JSON: the topics that the robot's file names -> what the project calls them; see lrm_core.robot.names."""
 REWARD_TYPE, AUDIT_TYPE = "lrm_msgs/msg/Reward", "lrm_msgs/msg/SimAudit"
 _AUDITS = 300
 """The truth about the last frame is among so many: it arrives around the end of its episode."""

@@ -13,10 +13,15 @@ class RecorderParams:
 
     out_dir: str = param("out/bags", "Folder of the bags and of their index, episodes.jsonl.")
     topics: list[str] = param(  # noqa: RUF009
-        [], "Topics to record, as patterns of the shell. Empty: all of the namespace."
+        [], "Topics to record, as patterns of the shell. Empty: all of the namespace, and the robot's."
     )
     exclude: list[str] = param(  # noqa: RUF009
         ["/parameter_events"], "Topics to leave out, as patterns of the shell."
+    )
+    robot: str = param(
+        "",
+        "Robot description: a name in config/robots or the path of a YAML file. Its topics are recorded wherever they "
+        "are, and every bag says what they are.",
     )
     compression: str = param("zstd", "Compression of the bag's chunks.", choices=("zstd", "none"))
     preroll_s: float = param(

@@ -140,38 +140,58 @@ def replay_one(
     if options.merged and len(series) > 1:
         labels = [named.label for named in series]
         raise BadInput("--merged", labels, "one model, mode and task", "Several rewards cannot have one name.")
+    started_s = time.monotonic()
+    schedule = ReplaySchedule(recording.cameras, _task(recording, options), options.query_rate_hz)
+    found = _Found(recording, series, options)
+    asked = queries(recording, schedule, found.decoded)
+    for one in replay(asked, series, options.batch, options.quorum, lambda: progress(found.decoded.frames)):
+        found.add(one)
+    if not found.rows:
+        problems = "; ".join(recording.problems)[:400]
+        raise BadInput("input", recording.name, "a recording with frames that are scored", problems)
+    return found.replayed(started_s)
+
+
+def _task(recording: Recording, options: ReplayOptions) -> str:
+    """The sentence that takes the place of the recorded ones; empty where episodes say theirs."""
     has_episodes = getattr(recording, "has_episodes", isinstance(recording, DatasetEpisodes))
     task = options.task if has_episodes else options.task or options.task_without_policy
     if not task and not has_episodes:
         raise BadInput("--task", "", "a sentence: this recording does not say what the task was")
-    started_s = time.monotonic()
-    schedule = ReplaySchedule(recording.cameras, task, options.query_rate_hz)
-    decoded, film = Decoded(), Film()
-    rows: dict[Any, Row] = {}
-    messages: dict[Any, RewardMessage] = {}
-    asked = queries(recording, schedule, decoded)
-    for one in replay(asked, series, options.batch, options.quorum, lambda: progress(decoded.frames)):
-        rows |= {(row.model, *one.asked.query.key, row.camera, row.head): row for row in rows_of(one, series)}
-        _keep_frame(film, one)
-        if options.out is not None:
+    return task
+
+
+class _Found:
+    """What the queries of one recording give; one that turned out final comes again and takes its own place."""
+
+    def __init__(self, recording: Recording, series: list[Series], options: ReplayOptions) -> None:
+        self.recording, self.series, self.options = recording, series, options
+        self.decoded, self.film = Decoded(), Film()
+        self.rows: dict[Any, Row] = {}
+        self.messages: dict[Any, RewardMessage] = {}
+
+    def add(self, one: ReplayedQuery) -> None:
+        """Rows, frame and, where something is written, messages of one query."""
+        key = one.asked.query.key
+        self.rows |= {(row.model, *key, row.camera, row.head): row for row in rows_of(one, self.series)}
+        _keep_frame(self.film, one)
+        if self.options.out is not None:
             from lrm_bringup.replay.ros.reward_messages import reward_messages
 
-            found = list(reward_messages(one, series, _reward_topics(recording) if options.merged else None))
-            # A query that turned out final comes again: the newer message replaces the older, in its place.
-            messages |= {(m.topic, *one.asked.query.key): m for m in found}
-    if not rows:
-        raise BadInput(
-            "input", recording.name, "a recording with frames that are scored", "; ".join(recording.problems)[:400]
-        )
-    kept = list(rows.values())
-    agreements = {
-        named.label: compare([row for row in kept if row.model == named.label], decoded.recorded, named.heads)
-        for named in series
-    }
-    problems = [*recording.problems, *decoded.problems]
-    in_order = sorted(messages.values(), key=lambda message: message.log_ns)
-    wall_s = time.monotonic() - started_s
-    return Replayed(recording, kept, in_order, decoded, agreements, film, problems, wall_s)
+            topics = _reward_topics(self.recording) if self.options.merged else None
+            self.messages |= {(message.topic, *key): message for message in reward_messages(one, self.series, topics)}
+
+    def replayed(self, started_s: float) -> Replayed:
+        """All of it, with its agreement with what was recorded."""
+        rows = list(self.rows.values())
+        agreements = {
+            named.label: compare([row for row in rows if row.model == named.label], self.decoded.recorded, named.heads)
+            for named in self.series
+        }
+        problems = [*self.recording.problems, *self.decoded.problems]
+        messages = sorted(self.messages.values(), key=lambda message: message.log_ns)
+        wall_s = time.monotonic() - started_s
+        return Replayed(self.recording, rows, messages, self.decoded, agreements, self.film, problems, wall_s)
 
 
 def settings(path: Path, series: Sequence[Series], options: ReplayOptions) -> dict[str, Any]:

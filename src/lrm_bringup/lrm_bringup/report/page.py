@@ -148,7 +148,7 @@ def _quality(summary: dict[str, Any]) -> str:
         ("progress follows the truth", "mean Pearson per episode", number(reward["progress_pearson"]), "≥ 0.85"),
         ("completion tells success from failure", "ROC AUC", number(reward["completion_auc"], 3), "≥ 0.95"),
         ("contrastive knows the direction", "share right", percent(reward["direction_accuracy"]), "≥ 90 %"),
-        ("calls a failure a success", "false success", percent(reward["false_success_rate"], 1), "≤ 2 %"),
+        ("calls a failure a success", "false success", percent(reward["false_stop_rate"], 1), "≤ 2 %"),
         ("finds the successes", "recall", percent(reward["success_recall"]), "≥ 90 %"),
     ]
     note = f"Against the truth, over {reward['trajectories']} episodes of this run."

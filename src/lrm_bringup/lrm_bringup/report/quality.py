@@ -17,17 +17,17 @@ def reward_quality(run: Run) -> dict[str, float | int]:
     """Figures over all episodes of a run; NaN where one is not defined.
 
     ``progress_pearson``: mean per episode. ``completion_auc``: last known score against true success.
-    ``direction_accuracy``: contrastive over consecutive queries, ties left out. ``false_success_rate`` and
+    ``direction_accuracy``: contrastive over consecutive queries, ties left out. ``false_stop_rate`` and
     ``success_recall``: of confirmations at the threshold of the run. ``trajectories``: episodes behind these figures.
     """
     found = (scored_episode(run, episode) for episode in run.episodes)
     episodes = [episode for episode in found if episode is not None]
-    false_success, recall = confirmation_rates(episodes, run.started.success_threshold)
+    false_stop, recall = confirmation_rates(episodes, run.started.success_threshold)
     return {
         "progress_pearson": mean([_progress_pearson(episode) for episode in episodes]),
         "completion_auc": _completion_auc(episodes),
         "direction_accuracy": direction_accuracy(episodes),
-        "false_success_rate": false_success,
+        "false_stop_rate": false_stop,
         "success_recall": recall,
         "trajectories": len(episodes),
     }

@@ -18,6 +18,8 @@ _AHEAD_S = 0.05
 _BEYOND = 0.1
 """Share of a range by which a measured position may leave it before its unit is doubted."""
 
+_DEPTH_ENCODINGS = ("16UC1", "32FC1")
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -43,6 +45,8 @@ def judge(robot: RobotContract, seen: Seen) -> list[Finding]:
         found += _stream(line, stream, spec.min_rate_hz, spec.max_age_s, seen)
         if stream.arrivals_s:
             found += _picture(line, spec, stream)
+        if spec.depth:
+            found += _depth(f"depth {spec.name}", spec, seen)
     if seen.reset is not None:
         found.append(_reset(*seen.reset))
     return found
@@ -183,6 +187,18 @@ def _picture(line: str, spec: CameraSpec, stream: Stream) -> Iterator[Finding]:
         wrong.append(f"{spec.width}x{spec.height} pixels")
     found = f"{encoding}, {width}x{height}" if width else encoding
     yield Finding(f"{line}: picture", not wrong, found, f"The contract says {', '.join(wrong)}." if wrong else "")
+
+
+def _depth(line: str, spec: CameraSpec, seen: Seen) -> Iterator[Finding]:
+    stream = seen.depths[spec.name]
+    yield from _stream(line, stream, spec.min_rate_hz, spec.max_age_s, seen)
+    if not stream.arrivals_s:
+        return
+    held, width, height = stream.image
+    image = spec.depth_kind == "image"
+    good = held in _DEPTH_ENCODINGS if image else {"x", "y", "z"} <= set(held.split())
+    fix = f"Expected encoding {' or '.join(_DEPTH_ENCODINGS)}." if image else "Expected a cloud with x, y and z."
+    yield Finding(f"{line}: {spec.depth_kind}", good, f"{held}, {width}x{height}", "" if good else fix)
 
 
 def _reset(service: str, types: list[str]) -> Finding:

@@ -21,7 +21,7 @@ class Stream:
         joints: newest joint state: name -> position.
         order: names in the order of the newest joint state.
         largest: largest absolute position per joint.
-        image: encoding, width and height of the newest picture.
+        image: encoding, width and height of the newest picture; of a cloud the names of its fields.
     """
 
     topic: str
@@ -74,6 +74,7 @@ class Seen:
         command: the arm's controller.
         gripper: the gripper's; None: it is part of the arm's command.
         reset: name and types of the reset service; None: the contract names none.
+        depths: by name of the camera, of those that have one.
         published: every topic of the graph with a publisher -> its types.
         subscribed: every topic with a subscription -> its types.
     """
@@ -84,5 +85,6 @@ class Seen:
     command: Sink
     gripper: Sink | None
     reset: tuple[str, list[str]] | None
+    depths: dict[str, Stream] = field(default_factory=dict)
     published: Mapping[str, list[str]] = field(default_factory=dict)
     subscribed: Mapping[str, list[str]] = field(default_factory=dict)

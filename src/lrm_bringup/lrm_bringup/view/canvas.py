@@ -36,16 +36,18 @@ class Canvas:
         cameras: entity paths of cameras drawn so far, in order.
         series: group of curves (entity path) -> number of points drawn so far.
         pictures: camera pictures drawn so far.
+        depths: entity paths of depth images and clouds drawn so far, and how many.
     """
 
     def __init__(self, recording: rr.RecordingStream, jpeg_quality: int = 90) -> None:
         self.recording, self._quality = recording, jpeg_quality
         self.cameras: dict[str, int] = {}
+        self.depths: dict[str, int] = {}
         self.series: dict[str, int] = {}
         self.states: dict[str, str] = {}
         self._styled: set[str] = set()
         self._newest_ns = 0
-        self._shown: tuple[int, int, int] = (0, 0, 0)
+        self._shown = (0, 0, 0, 0)
 
     @property
     def pictures(self) -> int:
@@ -55,7 +57,7 @@ class Canvas:
     @property
     def is_empty(self) -> bool:
         """Nothing was drawn."""
-        return not (self.cameras or self.series or self.states)
+        return not (self.cameras or self.depths or self.series or self.states)
 
     def at(self, stamp_ns: int, arrival_ns: int) -> None:
         """What is drawn next belongs to these times, nanoseconds; a stamp of 0 (none) to the newest stamp so far."""
@@ -79,6 +81,20 @@ class Canvas:
 
         self.recording.log(path, rr.EncodedImage(contents=data, media_type=media_type))
         self.cameras[path] = self.cameras.get(path, 0) + 1
+
+    def depth(self, path: str, pixels: np.ndarray, units_per_m: float) -> None:
+        """A depth image, (H, W) uint16 or float32."""
+        import rerun as rr
+
+        self.recording.log(path, rr.DepthImage(pixels, meter=units_per_m))
+        self.depths[path] = self.depths.get(path, 0) + 1
+
+    def cloud(self, path: str, points_m: np.ndarray, colours: np.ndarray | None) -> None:
+        """Points (N, 3) in metres, with RGB (N, 3) uint8 where they have colours."""
+        import rerun as rr
+
+        self.recording.log(path, rr.Points3D(points_m, colors=colours))
+        self.depths[path] = self.depths.get(path, 0) + 1
 
     def curve(self, group: str, name: str, value: float, dots: bool = False) -> None:
         """A point of the curve ``name`` in the plot ``group``. NaN is no value: a gap, never a number."""
@@ -109,7 +125,7 @@ class Canvas:
 
     def show_layout(self) -> None:
         """Lay out what is there by now; does nothing when nothing new came since the last time."""
-        shown = len(self.cameras), len(self.series), len(self.states)
+        shown = len(self.cameras), len(self.depths), len(self.series), len(self.states)
         if shown != self._shown:
             self._shown = shown
             self.recording.send_blueprint(blueprint(self), make_active=True, make_default=True)

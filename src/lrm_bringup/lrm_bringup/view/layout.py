@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
 REWARDS, TRUTH, JOINTS, NUMBERS = "rewards", "truth", "joints", "numbers"
 CAMERAS, STATES, EVENTS = "cameras", "states", "events"
+DEPTHS, CLOUDS = "depth", "clouds"
 """First parts of the entity paths below a robot."""
 STAMP, ARRIVAL = "stamp", "arrival"
 """Time lines: the stamp of the frame that something is about, and when it was recorded or arrived."""
@@ -18,7 +19,7 @@ def blueprint(canvas: Canvas) -> Any:
     """The layout of everything drawn so far; one tab per robot where there are several."""
     import rerun.blueprint as rrb
 
-    robots = sorted({_robot(path) for path in (*canvas.cameras, *canvas.series, *canvas.states)})
+    robots = sorted({_robot(path) for path in (*canvas.cameras, *canvas.depths, *canvas.series, *canvas.states)})
     tabs = [_robot_view(canvas, robot) for robot in robots]
     root = tabs[0] if len(tabs) == 1 else rrb.Tabs(*tabs)
     return rrb.Blueprint(root, rrb.TimePanel(timeline=STAMP), rrb.SelectionPanel(state="collapsed"))
@@ -32,6 +33,7 @@ def _robot_view(canvas: Canvas, robot: str) -> Any:
     joints = [path for path in groups if _kind(path) == JOINTS]
     others = [path for path in groups if _kind(path) == NUMBERS]
     seen = [rrb.Spatial2DView(origin=f"/{path}", name=path.rpartition("/")[2]) for path in cameras]
+    seen += [_depth_view(path) for path in canvas.depths if _robot(path) == robot]
     scored = _reward_plots(robot, [path for path in groups if _kind(path) == REWARDS])
     plots = {"joints": [_plot(path, path == joints[0]) for path in joints], "numbers": [_plot(path) for path in others]}
     tabs = [rrb.Grid(*found, name=name) for name, found in plots.items() if found]
@@ -48,6 +50,13 @@ def _robot_view(canvas: Canvas, robot: str) -> Any:
     rows.append((2, rrb.Horizontal(*foot)))
     shares, shown = zip(*rows, strict=True)
     return rrb.Vertical(*shown, row_shares=list(shares), name=robot or "robot")
+
+
+def _depth_view(path: str) -> Any:
+    import rerun.blueprint as rrb
+
+    view = rrb.Spatial3DView if _kind(path) == CLOUDS else rrb.Spatial2DView
+    return view(origin=f"/{path}", name=f"{_kind(path)} {path.rpartition('/')[2]}")
 
 
 def _reward_plots(robot: str, groups: list[str]) -> list[Any]:
@@ -75,7 +84,7 @@ def _plot(path: str, legend: bool = True) -> Any:
 
 def _robot(path: str) -> str:
     parts = path.split("/")
-    kinds = (REWARDS, JOINTS, TRUTH, CAMERAS, STATES, EVENTS, NUMBERS)
+    kinds = (REWARDS, JOINTS, TRUTH, CAMERAS, DEPTHS, CLOUDS, STATES, EVENTS, NUMBERS)
     return "/".join(parts[: next(i for i, part in enumerate(parts) if part in kinds)])
 
 

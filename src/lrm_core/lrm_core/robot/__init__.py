@@ -2,6 +2,7 @@
 
 from lrm_core.robot.contract import RobotContract
 from lrm_core.robot.lerobot import LeRobotJointSpec, LeRobotSpec
+from lrm_core.robot.names import project_names
 from lrm_core.robot.reading import load_robot, robot_names, robot_path
 from lrm_core.robot.sections import (
     CameraSpec,
@@ -15,5 +16,5 @@ from lrm_core.robot.sections import (
 
 __all__ = [
     "CameraSpec", "CommandSpec", "GripperSpec", "JointSpec", "LeRobotJointSpec", "LeRobotSpec", "ResetSpec",
-    "RobotContract", "StateSpec", "ToolSpec", "load_robot", "robot_names", "robot_path",
+    "RobotContract", "StateSpec", "ToolSpec", "load_robot", "project_names", "robot_names", "robot_path",
 ]  # fmt: skip

@@ -111,7 +111,7 @@ class RobotContract:
         """
         for camera in self.cameras:
             if camera.name == name:
-                return replace(camera, topic=camera.topic or f"{name}/image_raw")
+                return replace(camera, topic=camera.image_topic)
         names = [camera.name for camera in self.cameras]
         raise BadInput(f"cameras in {self.path}", names, f"one named {name!r}")
 

@@ -162,7 +162,7 @@ def _unique(node: Node, names: list[str], checked: Checked) -> None:
 def _topics(root: Node, sections: dict[str, Any], cameras: list[tuple[Node, CameraSpec]], checked: Checked) -> None:
     keys = {"state": "topic", "command": "topic", "gripper": "topic", "reset": "service"}
     named = [(root.child(section).child(key), sections[section], key) for section, key in keys.items()]
-    named += [(node.child("topic"), camera, "topic") for node, camera in cameras]
+    named += [(node.child(key), camera, key) for node, camera in cameras for key in ("topic", "depth")]
     for node, spec, key in named:
         topic = getattr(spec, key, "")
         if topic and not _TOPIC.fullmatch(topic):

@@ -88,6 +88,16 @@ class CameraSpec:
     min_rate_hz: float = param(5.0, "Slower than this is a fault.", unit="Hz", low=0.1, high=1000.0)
     max_age_s: float = param(0.5, "A stamp older than this on arrival is a fault.", unit="s", low=0.001, high=60.0)
     feature: str = param("", "Feature of the policy and its LeRobotDataset; empty: observation.images.<name>.")
+    depth: str = param("", "Topic of its depth, for recording and looking at; empty: none.")
+    depth_kind: str = param(
+        "points", "points: sensor_msgs/PointCloud2. image: sensor_msgs/Image, 16UC1 (mm) or 32FC1 (m).",
+        choices=("points", "image"),
+    )  # fmt: skip
+
+    @property
+    def image_topic(self) -> str:
+        """Topic of its raw images; compressed ones are below it, as ``image_transport`` has it."""
+        return self.topic or f"{self.name}/image_raw"
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,17 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from lrm_core.errors import BadInput
 from lrm_core.frames import CameraFrame
+from lrm_core.robot import CameraSpec
 from lrm_core.ros import images, qos
 
 
 class CameraSubscription:
-    """Subscribes ``<camera>/image_raw`` or ``<camera>/image_raw/compressed``.
+    """Subscribes the raw or the compressed images of one camera.
 
     Args:
         node: the node that listens.
-        camera: name of the camera.
-        topic: of its raw images; empty: ``<camera>/image_raw``.
-        compressed: listen to the compressed transport.
+        camera: its name, its topic, and whether it has compressed images alone.
+        transport: ``raw`` or ``compressed``, of a camera that may have both.
         lockstep: the camera is a simulation that waits; no frame may be lost.
         on_frame: called with every good frame and its transport time in seconds, see :func:`transport_s`.
         on_bad: called with the reason for every image that cannot be used.
@@ -31,16 +31,16 @@ class CameraSubscription:
     def __init__(
         self,
         node: Node,
-        camera: str,
+        camera: CameraSpec,
         *,
-        topic: str = "",
-        compressed: bool,
+        transport: str,
         lockstep: bool,
         on_frame: Callable[[CameraFrame, float], None],
         on_bad: Callable[[BadInput], None],
     ) -> None:
-        self._node, self._camera, self._on_frame, self._on_bad = node, camera, on_frame, on_bad
-        topic = (topic or f"{camera}/image_raw") + ("/compressed" if compressed else "")
+        self._node, self._camera, self._on_frame, self._on_bad = node, camera.name, on_frame, on_bad
+        compressed = "compressed" in (transport, camera.encoding)
+        topic = camera.image_topic + ("/compressed" if compressed else "")
         msg_type = CompressedImage if compressed else Image
         self._subscription = node.create_subscription(msg_type, topic, self._on_image, qos.camera(lockstep))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lrm_core.credit import RewardCredit
 from lrm_core.delivery import RewardDelivery
+from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardEstimate, RewardHead
 from lrm_core.transitions import CreditedTransition, Transition
 from lrm_policy_node.learner.files import TRANSITIONS, WEIGHTS
@@ -27,6 +28,7 @@ class Learner:
     after a kill the newest weights and all transitions come back, and re-delivered transitions are recognised.
 
     Attributes:
+        params: with the number of joints of the robot's arm.
         version: version of the newest weights handed over.
         transitions: online transitions with a reward, over all runs in this folder.
         updates: sweeps of value iteration so far.
@@ -34,7 +36,7 @@ class Learner:
     """
 
     def __init__(self, params: LearnerParams) -> None:
-        folder = Path(params.folder)
+        params, folder = params.of_robot(), Path(params.folder)
         self.params = params
         self.delivery = RewardDelivery(params, params.call_interval)
         start = self.delivery.heads - ({RewardHead.CONTRASTIVE} if params.delivery != "hold" else frozenset())
@@ -50,6 +52,7 @@ class Learner:
         self._journal = Journal(folder / TRANSITIONS)
         self._weights = folder / WEIGHTS
         for credited in self._journal.read():
+            _check_arm(credited, params, size)
             self.credit.forget(credited.transition.key)
             self._store(credited)
         self._restore()
@@ -128,6 +131,13 @@ class Learner:
         self.version, self.updates = weights.version, weights.updates
         if weights.critic.params == self.critic.params and weights.critic.seed == self.critic.seed:
             self.critic = weights.critic
+
+
+def _check_arm(credited: CreditedTransition, params: LearnerParams, size: int) -> None:
+    found = len(credited.transition.observation)
+    if found != size:
+        allowed = f"{size} features, for the {params.arm_joints} arm joints of {params.robot}"
+        raise BadInput(f"transitions in folder {params.folder}", f"{found} features", allowed, "Take another folder.")
 
 
 def _critic_params(params: LearnerParams) -> CriticParams:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from lrm_core.delivery import DeliveryParams
 from lrm_core.params import param
+from lrm_core.robot import load_robot
 from lrm_policy_node.rl.actor import ActingParams
 from lrm_policy_node.rl.critic import CriticParams
 
@@ -14,6 +15,8 @@ from lrm_policy_node.rl.critic import CriticParams
 class LearnerParams(DeliveryParams, CriticParams, ActingParams):
     """Reward delivery, critics, exploration, and how the process runs. ``discount`` is shared."""
 
+    robot: str = param("sim_arm", "Robot description: a name in config/robots or the path of a YAML file.")
+    arm_joints: int = param(0, "Joints of the robot's arm, without its gripper; 0: as its file has.", low=0, high=32)
     seed: int = param(0, "Seed of the networks and of sampling.", low=0)
     folder: str = param("out/learner", "Folder of the checkpoint and of the journal of transitions.")
     demo_transitions: str = param("", "File of transitions from demonstrations (.npz); empty: none.")
@@ -30,6 +33,10 @@ class LearnerParams(DeliveryParams, CriticParams, ActingParams):
         "lrm", "lrm: the reward topics. privileged, sparse: the simulator's truth, to measure the ceiling.",
         choices=("lrm", "privileged", "sparse"),
     )  # fmt: skip
+
+    def of_robot(self) -> LearnerParams:
+        """These, with the number of joints of the robot's arm; raises BadInput when its file cannot be used."""
+        return self if self.arm_joints else replace(self, arm_joints=load_robot(self.robot).arm_joints)
 
     def acting(self, episodes: int) -> ActingParams:
         """How the policy acts after so many online episodes: exploration narrows."""

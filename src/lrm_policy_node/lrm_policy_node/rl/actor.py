@@ -127,7 +127,7 @@ class ResidualPolicy:
             return np.zeros(ACTIONS, dtype=np.float32)
         arm_joints = self._critic.params.arm_joints
         if len(features) != features_of(arm_joints):
-            fix = "Set the learner's arm_joints to the robot's, and give it an empty folder."
+            fix = "Give learner and policy node the same robot, and the learner an empty folder (arm_joints: 0)."
             allowed = f"{features_of(arm_joints)}, for the {arm_joints} arm joints that the learner knows"
             raise BadInput("number of features", len(features), allowed, fix)
         if not (self.acting.act_empty or holding(features) > _HELD):

@@ -76,20 +76,21 @@ def observation_features(
     joints = _checked("joints", joints, (np.size(joints),))
     chunk = _checked("base_chunk", base_chunk, (len(base_chunk), len(joints)))
     previous = _checked("previous_residual", previous_residual, (ACTIONS,))
-    plan = chunk[[0, len(chunk) // 2, -1]]
-    tcp = kinematics.tcp(joints)
-    features = np.concatenate(
-        [
-            joints[:-1] / np.pi,
-            [joints[-1] / _OPENING_M, (joints[-1] - gripper_command) / _HOLDING_M],
-            tcp / _TCP_M,
-            ((kinematics.tcp(plan) - tcp) / _MOVE_M).ravel(),
-            plan[:, -1] / _OPENING_M,
-            [step / max_steps],
-            previous,
-        ]
-    )
-    return features.astype(np.float32)
+    arm = _arm_features(joints, gripper_command)
+    plan = _plan_features(chunk[[0, len(chunk) // 2, -1]], kinematics, kinematics.tcp(joints))
+    return np.concatenate((arm, plan, [step / max_steps], previous)).astype(np.float32)
+
+
+def _arm_features(joints: np.ndarray, gripper_command: float) -> np.ndarray:
+    """(n + 2,) joints, opening, and how far the fingers are from where they were told to be."""
+    opening_m = joints[-1]
+    return np.array([*joints[:-1] / np.pi, opening_m / _OPENING_M, (opening_m - gripper_command) / _HOLDING_M])
+
+
+def _plan_features(plan: np.ndarray, kinematics: ResidualKinematics, tcp: np.ndarray) -> np.ndarray:
+    """(15,) tool centre point now, and of the (3, n + 1) planned actions: where it moves, and the openings."""
+    moves = (kinematics.tcp(plan) - tcp) / _MOVE_M
+    return np.concatenate((tcp / _TCP_M, moves.ravel(), plan[:, -1] / _OPENING_M))
 
 
 def _checked(name: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -46,9 +46,8 @@ class Inputs:
             diagnostics.add(f"{camera} camera", task)
             self._cameras.append(
                 CameraSubscription(
-                    node, camera, topic=robot.camera(camera).topic, compressed=params.transport == "compressed",
-                    lockstep=params.lockstep, on_frame=partial(self._on_frame, task),
-                    on_bad=partial(self._on_bad_image, camera),
+                    node, robot.camera(camera), transport=params.transport, lockstep=params.lockstep,
+                    on_frame=partial(self._on_frame, task), on_bad=partial(self._on_bad_image, camera),
                 )
             )  # fmt: skip
         self._joints = StreamTask(node, 0.5 * params.control_rate_hz, max_age_s)

@@ -16,12 +16,14 @@ from lrm_core.ros.diagnostics import OK, Diagnostics, LatencyTask, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_msgs.srv import SetTask
 from lrm_policy_node.kinematics import ResidualKinematics
+from lrm_policy_node.lerobot.ensemble import new_blending
 from lrm_policy_node.rl.actor import ResidualPolicy
 from lrm_policy_node.ros.inputs import Inputs
 from lrm_policy_node.ros.robot_world import RobotWorld
 from lrm_policy_node.ros.run_server import RunServer
 from lrm_policy_node.runtime.decisions import ChunkPlanner
 from lrm_policy_node.runtime.inbox import Inbox
+from lrm_policy_node.runtime.inference import Inference
 from lrm_policy_node.runtime.loading import load_base_policy
 from lrm_policy_node.runtime.loop import EpisodeLoop
 from lrm_policy_node.runtime.params import PolicyParams
@@ -35,8 +37,8 @@ PolicyLoader = Callable[[str, str, Mapping[str, str]], Policy]
 class PolicyNode(LrmLifecycleNode[PolicyParams]):
     """Callbacks fill a mailbox; the thread of a run reads it, plans and commands. See ``docs/architecture.md``.
 
-    Real time: planning must take less than a control period, or steps are skipped (the step of a chunk follows the
-    stamps); beyond the safety stage's time-out the arm is held until the plan is there.
+    Real time: the arm follows the last plan while the next is made, as far as that plan reaches beyond its chunk; then
+    it stands, and beyond the safety stage's time-out it is held. A new plan is entered at the step that is due.
 
     Args:
         load_policy: loads the base policy from its name, device and feature of each camera.
@@ -63,16 +65,29 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         loaded = self._load_policy(params.policy, params.device, robot.camera_features)
         _check_fit(robot, loaded)
         base = _Timed(loaded, latency)
-        planner = ChunkPlanner(base, ResidualPolicy(), kinematics, params.call_interval, params.max_steps)
+        tail_steps = 0 if params.lockstep else params.call_interval
+        planner = ChunkPlanner(
+            base, ResidualPolicy(), kinematics, params.call_interval, params.max_steps,
+            new_blending(params, base.chunk_steps), tail_steps,
+        )  # fmt: skip
         self._can_refine = planner.can_refine
         self._world = RobotWorld(self, params, robot, self._inbox, weights)
-        self._loop = EpisodeLoop(params, self._world, planner, None if params.lockstep else self._world.approach)
+        self._loop = self._new_loop(params, planner)
         self._run = Run(params, self._world, self._loop)
         self._diagnostics.add("run", self._report)
         self._set_task = self.create_service(SetTask, "set_task", self._on_set_task)
         self._server = RunServer(self, self._inbox, self._execute, lambda: self.active)
         self._world.on_show = lambda machine, done: self._server.feedback(machine, done, planner.residual.version)
         self._tick = self.create_timer(1.0 / params.control_rate_hz, self._inbox.tick)
+
+    def _new_loop(self, params: PolicyParams, planner: ChunkPlanner) -> EpisodeLoop:
+        if params.lockstep:
+            return EpisodeLoop(params, self._world, planner)
+        delay = LatencyTask(max(1, planner.bridged_steps) / params.control_rate_hz)
+        self._diagnostics.add("inference delay", delay)
+        self._world.on_planned = delay.add
+        self._inference = Inference()
+        return EpisodeLoop(params, self._world, planner, self._world.approach, self._inference)
 
     def _kinematics(self, robot: RobotContract, params: PolicyParams) -> ResidualKinematics | None:
         if not robot.tool.model:
@@ -96,6 +111,8 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         for name in ("_server", "_inputs", "_world", "_diagnostics"):
             if name in self.__dict__:
                 self.__dict__.pop(name).destroy()
+        if "_inference" in self.__dict__:
+            self.__dict__.pop("_inference").close()
         if "_set_task" in self.__dict__:
             self.destroy_service(self.__dict__.pop("_set_task"))
         if "_tick" in self.__dict__:

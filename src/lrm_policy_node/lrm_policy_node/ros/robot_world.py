@@ -62,6 +62,8 @@ class RobotWorld:
         self._weights_awaited = True
         self.on_show: Callable[[EpisodeMachine, int], None] = lambda machine, done: None
         """Called with the episodes done at every change of the episode, on the thread of the loop."""
+        self.on_planned: Callable[[float], None] = lambda delay_s: None
+        """Called with the age of the observation that a plan is from when the plan is there, seconds."""
 
     def reset(self, seed: int, task: str) -> tuple[int, str]:
         """Reset the robot in its own way."""
@@ -89,6 +91,10 @@ class RobotWorld:
         """Publish ``proposed_command``."""
         self._sent = trajectories.command(self._names, positions, stamp_ns, 1.0 / self._params.control_rate_hz)
         self._proposals.publish(self._sent)
+
+    def planned(self, stamp_ns: int) -> None:
+        """Hand on how old the plan's observation is by now."""
+        self.on_planned((self._node.get_clock().now().nanoseconds - stamp_ns) / 1e9)
 
     def held(self) -> bool:
         """Whether the safety stage has held the arm since this was asked last."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -23,6 +25,18 @@ class _Decision:
     weights_version: int
 
 
+class Blending(Protocol):
+    """Joins overlapping plans of a base policy."""
+
+    def reset(self) -> None:
+        """Forget all earlier plans."""
+        ...
+
+    def blend(self, plan: np.ndarray, step: int) -> np.ndarray:
+        """What is to be done from control step ``step`` on, (<= H, J), where the newest ``plan`` (H, J) starts."""
+        ...
+
+
 class ChunkPlanner:
     """Plans chunks of K joint targets and remembers the decision that is being executed.
 
@@ -32,6 +46,9 @@ class ChunkPlanner:
         kinematics: adds the displacement to the chunk; None: the base policy acts alone, for evaluation.
         chunk_steps: K.
         max_steps: control steps after which an episode ends.
+        blending: joins a chunk with what was planned before for the same steps; None: the newest plan alone counts.
+        tail_steps: so many steps after the K are given as well, as far as the base policy plans, for a loop that has
+            to go on while the next chunk is not there yet.
 
     Raises:
         BadInput: the base policy plans fewer than K steps.
@@ -44,12 +61,15 @@ class ChunkPlanner:
         kinematics: ResidualKinematics | None,
         chunk_steps: int,
         max_steps: int,
+        blending: Blending | None = None,
+        tail_steps: int = 0,
     ) -> None:
         if base.chunk_steps < chunk_steps:
             fix = "Lower call_interval or train a policy with longer chunks."
             raise BadInput("call_interval", chunk_steps, f"at most the policy's chunk of {base.chunk_steps} steps", fix)
         self._base, self.residual, self._kinematics = base, residual, kinematics
         self._chunk_steps, self._max_steps = chunk_steps, max_steps
+        self._blending, self._given_steps = blending, chunk_steps + tail_steps
         self.begin("", np.random.default_rng(0))
 
     @property
@@ -57,32 +77,69 @@ class ChunkPlanner:
         """There is a model of the arm."""
         return self._kinematics is not None
 
+    @property
+    def bridged_steps(self) -> int:
+        """Control steps that a plan reaches beyond its chunk, so long the next one may take."""
+        return min(self._given_steps, self._base.chunk_steps) - self._chunk_steps
+
     def begin(self, episode_id: str, rng: np.random.Generator) -> None:
         """Forget the last episode; ``rng`` drives this episode's exploration."""
         self._episode_id, self._rng = episode_id, rng
         self._index = 0
         self._open: _Decision | None = None
         self._last_command: np.ndarray | None = None
+        self._command_before: np.ndarray | None = None
         self._previous = np.zeros(ACTIONS, dtype=np.float32)
         self._base.reset()
+        self.forget()
         self.residual.begin_episode(rng)
 
     def first_target(self, observation: Observation) -> np.ndarray:
         """Where the base policy wants the joints (J,) next; decides nothing."""
         return np.asarray(self._base.chunk(observation.for_policy())[0], dtype=np.float64)
 
-    def plan(self, observation: Observation, step: int, explore: bool) -> tuple[np.ndarray, Transition | None]:
-        """Decide from ``observation``: the next (K, J) targets, and the transition that ended here, if one did."""
-        base_chunk = self._chunk(observation)
+    def forget(self) -> None:
+        """The arm is not where earlier plans take it to be: they count no more."""
+        if self._blending is not None:
+            self._blending.reset()
+
+    def inference(self, observation: Observation) -> Callable[[], np.ndarray]:
+        """The base policy's work for a decision from ``observation``: its plan (H, J). Fit for another thread."""
+        self._command_before = self._last_command
+        inputs = observation.for_policy()
+        return lambda: self._base.chunk(inputs)
+
+    def plan(
+        self,
+        observation: Observation,
+        step: int,
+        explore: bool,
+        inferred: np.ndarray | None = None,
+        late_steps: int = 0,
+    ) -> tuple[np.ndarray, Transition | None]:
+        """Decide from ``observation``.
+
+        Args:
+            observation: where the chunk starts.
+            step: control steps executed until then.
+            explore: try something out.
+            inferred: what :meth:`inference` gave for this observation; None: it is done now.
+            late_steps: the first so many targets will not be commanded: their time is over.
+
+        Returns:
+            (>= K, J) targets, and the transition that ended here, if one did.
+        """
+        plan = self.inference(observation)() if inferred is None else inferred
+        chunk = self._blended(plan, step)[: self._given_steps]
         if self._kinematics is None:
-            return base_chunk, None
-        features = self._features(observation, base_chunk, step)
+            return chunk, None
+        features = self._features(observation, chunk[: self._chunk_steps], step)
         ended = self._close(observation.stamp_ns, features)
         residual = self.residual.act(features, explore, self._rng)
-        targets = self._kinematics.apply(base_chunk, residual, self._previous, self._last_command)
+        moved = self._kinematics.apply(chunk[late_steps:], residual, self._previous, self._last_command)
         self._open = _Decision(observation.stamp_ns, features, residual, self.residual.version)
         self._previous = residual
-        return targets, ended
+        return np.concatenate([chunk[:late_steps], moved]), ended
 
     def sent(self, target: np.ndarray) -> None:
         """``target`` (J,) was commanded."""
@@ -92,15 +149,16 @@ class ChunkPlanner:
         """The last transition of an episode whose last frame is ``observation``; else it was truncated."""
         if self._open is None or observation.stamp_ns <= self._open.stamp_ns:
             return None
-        features = self._features(observation, self._chunk(observation), step)
+        plan = self._blended(self.inference(observation)(), step)
+        features = self._features(observation, plan[: self._chunk_steps], step)
         return self._close(observation.stamp_ns, features, terminated=terminated, truncated=not terminated)
 
-    def _chunk(self, observation: Observation) -> np.ndarray:
-        return self._base.chunk(observation.for_policy())[: self._chunk_steps]
+    def _blended(self, plan: np.ndarray, step: int) -> np.ndarray:
+        return plan if self._blending is None else self._blending.blend(plan, step)
 
     def _features(self, observation: Observation, base_chunk: np.ndarray, step: int) -> np.ndarray:
         assert self._kinematics is not None
-        commanded = observation.joints if self._last_command is None else self._last_command
+        commanded = observation.joints if self._command_before is None else self._command_before
         return observation_features(
             joints=observation.joints,
             gripper_command=float(commanded[-1]),

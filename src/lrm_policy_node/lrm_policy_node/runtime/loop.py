@@ -15,12 +15,15 @@ from lrm_core.success import SuccessConfirmation
 from lrm_core.transitions import Scores, Transition
 from lrm_policy_node.runtime.approach import Approach
 from lrm_policy_node.runtime.decisions import ChunkPlanner
+from lrm_policy_node.runtime.inference import Inference
 from lrm_policy_node.runtime.observation import Observation
 from lrm_policy_node.runtime.params import PolicyParams
 from lrm_policy_node.runtime.world import EpisodeCut, EpisodeOrder, World
 
 REGULAR_ENDS = frozenset({TerminationReason.SUCCESS_CONFIRMED, TerminationReason.MAX_STEPS})
 """Ends after which the next episode may start; any other ends the run."""
+_LATE_PLANS = 3
+"""So many plans in a row that came when their chunk was over already: the policy is too slow for this robot."""
 
 
 @dataclass
@@ -52,12 +55,20 @@ class EpisodeLoop:
         world: robot, rewards and listeners.
         planner: base policy, residual and kinematics.
         approach: leads the arm to where the policy wants to start; None in lock-step.
+        inference: plans while the arm moves; None in lock-step, where time stands still meanwhile.
     """
 
     def __init__(
-        self, params: PolicyParams, world: World, planner: ChunkPlanner, approach: Approach | None = None
+        self,
+        params: PolicyParams,
+        world: World,
+        planner: ChunkPlanner,
+        approach: Approach | None = None,
+        inference: Inference | None = None,
     ) -> None:
-        self._params, self._world, self._planner, self._approach = params, world, planner, approach
+        self._params, self._world, self._planner = params, world, planner
+        self._approach, self._inference = approach, inference
+        self._patience_s = 0.5 / params.control_rate_hz  # a command that is later belongs to the next step
         self.machine = EpisodeMachine(params.max_steps)
         self._success = SuccessConfirmation(params.success_threshold, params.success_confirmations)
 
@@ -67,7 +78,9 @@ class EpisodeLoop:
         self._success.reset()
         self._order = order
         self._outcome = EpisodeOutcome(order, TerminationReason.SHUTDOWN)
-        self._newest_ns, self._displaced = 0, False
+        self._newest_ns, self._displaced, self._late = 0, False, 0
+        self._targets: np.ndarray = np.empty((0, 0))
+        self._targets_ns = 0
         try:
             self._end(*self._chunks(self._reset()))
         except EpisodeCut as cut:
@@ -83,6 +96,8 @@ class EpisodeLoop:
 
     def _reset(self) -> Observation:
         order = self._order
+        if self._inference is not None:
+            self._inference.settle()
         self._world.adopt_weights(self._planner.residual)
         self._show()
         if self._params.use_reward:
@@ -109,16 +124,12 @@ class EpisodeLoop:
         In real time the arm does not stop for that: the reward may arrive while the chunk runs.
         """
         while True:
-            start = observation = self._recovered(observation)
+            start = self._recovered(observation)
             if self._params.lockstep and self._on_grid and self._confirmed(start):
-                return TerminationReason.SUCCESS_CONFIRMED, observation
+                return TerminationReason.SUCCESS_CONFIRMED, start
             if self.machine.out_of_steps:
-                return TerminationReason.MAX_STEPS, observation
-            targets, ended = self._planner.plan(observation, self.machine.steps, self._order.refine)
-            self._publish(ended)
-            if self.machine.steps:
-                self._show()
-            observation = self._execute(targets, observation)
+                return TerminationReason.MAX_STEPS, start
+            observation = self._chunk(start)
             if not self._params.lockstep and self._confirmed(start):
                 return TerminationReason.SUCCESS_CONFIRMED, observation
             observation = self._aligned(observation)
@@ -127,24 +138,76 @@ class EpisodeLoop:
         """After a hold, in which the arm may have been moved: where the plan would jump, it is led there slowly."""
         if self._approach is None or not (self._world.held() or self._displaced):
             return observation
-        self._displaced = False
+        self._displaced, self._targets = False, self._targets[:0]
+        self._planner.forget()
         goal = self._planner.first_target(observation)
         if not self._approach.jumps(observation.joints, goal):
             return observation
         return self._aligned(self._reached(self._approach.run(goal, observation)))
 
-    def _execute(self, targets: np.ndarray, observation: Observation) -> Observation:
+    def _chunk(self, start: Observation) -> Observation:
+        """Plan from ``start``, decide, execute; a plan that is there too late is dropped."""
+        step = self.machine.steps
+        inferred, observation, begin_ns = self._inferred(start)
+        if self._too_late(self._periods(start.stamp_ns, observation.stamp_ns)):
+            return observation
+        late_steps = self._periods(begin_ns, observation.stamp_ns)
+        self._targets, ended = self._planner.plan(start, step, self._order.refine, inferred, late_steps)
+        self._targets_ns = begin_ns
+        self._publish(ended)
+        if step:
+            self._show()
+        return self._execute(start, observation)
+
+    def _inferred(self, start: Observation) -> tuple[np.ndarray | None, Observation, int]:
+        """The plan from ``start``; the newest observation when it is there; the stamp at which its first step was due.
+
+        Meanwhile the arm goes on with what the last plan has beyond its chunk. Where that has no more, the arm stands,
+        and the new plan is put off by as long: entered later on, it would make up the lost way in one leap.
+        """
+        if self._inference is None:
+            return None, start, start.stamp_ns
+        observation, begin_ns = start, start.stamp_ns
+        self._inference.start(self._planner.inference(start))
+        while not self._inference.ready(self._patience_s):
+            since_ns, moves = observation.stamp_ns, self._goes_on(observation)
+            observation = self._reached(self._world.observe(since_ns))
+            begin_ns += 0 if moves else observation.stamp_ns - since_ns
+        self._world.planned(start.stamp_ns)
+        return self._inference.result(), self._reached(self._world.newest() or observation), begin_ns
+
+    def _goes_on(self, observation: Observation) -> bool:
+        """Command the step of the last plan that is due, if it reaches so far."""
+        step = self._periods(self._targets_ns, observation.stamp_ns)
+        if step >= len(self._targets) or self.machine.out_of_steps:
+            return False
+        return self._follow(self._targets[step], observation)
+
+    def _too_late(self, late_steps: int) -> bool:
+        self._late = self._late + 1 if late_steps >= self._params.call_interval else 0
+        if self._late == _LATE_PLANS:
+            chunk_s = self._params.call_interval / self._params.control_rate_hz
+            fix = "A faster device, a larger call_interval or a lower control_rate_hz helps."
+            message = f"Planning takes longer than a chunk of {chunk_s:g} s. {fix}"
+            raise EpisodeCut(TerminationReason.POLICY_ERROR, message)
+        return self._late > 0
+
+    def _execute(self, start: Observation, observation: Observation) -> Observation:
         """Command a chunk. The step follows the stamps, so that a control step that came too late is skipped."""
-        start_ns, index = observation.stamp_ns, 0
-        while index < len(targets) and not self.machine.out_of_steps:
-            if self._jumps(observation, targets[index]):
-                self._displaced = True
+        while not self.machine.out_of_steps:
+            over = self._periods(start.stamp_ns, observation.stamp_ns) >= self._params.call_interval
+            if over or not self._goes_on(observation):
                 break
-            self._world.command(targets[index], observation.stamp_ns)
-            self._planner.sent(targets[index])
             observation = self._reached(self._world.observe(observation.stamp_ns))
-            index = self._periods(start_ns, observation.stamp_ns)
         return observation
+
+    def _follow(self, target: np.ndarray, observation: Observation) -> bool:
+        """Command ``target``; False: the arm was held and is not where the plan takes it to be."""
+        self._displaced = self._displaced or self._jumps(observation, target)
+        if not self._displaced:
+            self._world.command(target, observation.stamp_ns)
+            self._planner.sent(target)
+        return not self._displaced
 
     def _jumps(self, observation: Observation, target: np.ndarray) -> bool:
         """The arm was held and is not where the plan takes it to be."""

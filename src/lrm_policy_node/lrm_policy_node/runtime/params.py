@@ -58,6 +58,16 @@ class PolicyParams:
         0.2, "Share of the largest speeds at which the arm is led to its start before an episode. Not in lock-step.",
         low=0.01, high=1.0,
     )  # fmt: skip
+    chunk_blending: str = param(
+        "none",
+        "Where plans overlap: none, the newest counts alone; temporal_ensemble, their weighted mean (ACT). "
+        "The latter needs a policy that plans 2 K steps or more.",
+        choices=("none", "temporal_ensemble"),
+    )
+    temporal_ensemble_coeff: float = param(
+        0.01, "m of the weights exp(-m i), i = 0 for the oldest plan; below 0 newer plans weigh more.",
+        low=-1.0, high=1.0,
+    )  # fmt: skip
     residual_bound_m: float = param(
         0.08, "Displacement of the tool centre point at residual 1, per axis.", unit="m", low=0.001, high=0.5
     )

@@ -79,6 +79,10 @@ class World(Protocol):
         """Propose joint targets (J,) computed from the observation stamped ``stamp_ns``."""
         ...
 
+    def planned(self, stamp_ns: int) -> None:
+        """In real time: the plan computed from the observation stamped ``stamp_ns`` is there."""
+        ...
+
     def held(self) -> bool:
         """Whether the safety stage has held the arm since this was asked last."""
         ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 from collections import Counter, OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -85,10 +85,14 @@ class Samples:
         return self._starts[-1]
 
     def __getitem__(self, index: int) -> Sample:
+        asked = self.question(index)
+        path = self.folder / asked.origin["file"]
+        return replace(asked, images=tuple(self._picture(path, frame) for frame in asked.origin["frames"]))
+
+    def question(self, index: int) -> Sample:
+        """The sample without its pictures, which take most of the time: ``images`` is empty."""
         row = self._row(range(len(self))[index])
         episode = self._episode(row["episode"])
-        path = store.path_of(self.folder, episode["key"])
-        images = tuple(self._picture(path, frame) for frame in row["frames"])
         origin = {
             "source": row["source"], "episode": episode["id"], "split": self.split, "frames": row["frames"],
             "stamps_ns": [episode["stamps_ns"][frame] for frame in row["frames"]],
@@ -96,8 +100,12 @@ class Samples:
         }  # fmt: skip
         answer, weight = ANSWERS[self.head].texts[row["answer"]], float(self._weight(row["source"], row["answer"]))
         return Sample(
-            self.head.value, row["task"], images, row["initial"], row["goal"], answer, row["target"], weight, origin
+            self.head.value, row["task"], (), row["initial"], row["goal"], answer, row["target"], weight, origin
         )
+
+    def origin(self, index: int) -> dict[str, Any]:
+        """Where the sample comes from; see :attr:`Sample.origin`. No picture is decoded."""
+        return self.question(index).origin
 
     def __getstate__(self) -> dict[str, Any]:
         left = {"_group_cache", "_picture_cache", "_picture_bytes", "_tables", "reader_stats", "_episodes"}

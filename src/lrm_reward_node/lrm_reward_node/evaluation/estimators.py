@@ -40,13 +40,20 @@ def auc_of(scores: np.ndarray, labels: np.ndarray, ties: float = 0.5) -> Estimat
         labels: (E,) 1 positive, 0 negative, NaN unknown.
         ties: what a pair of equal scores counts.
     """
-    up, down = (np.isfinite(scores) & (labels == label) for label in (1.0, 0.0))
-    above, below = scores[up][:, None], scores[down][None, :]
-    won = (above > below) + ties * (above == below)
+    order = np.argsort(np.where(np.isfinite(scores), scores, math.nan))  # NaN last
+    known = int(np.isfinite(scores).sum())
+    levels = np.unique(scores[order[:known]], return_index=True)[1]
 
     def at(weights: np.ndarray) -> np.ndarray:
-        positive, negative = weights[:, up], weights[:, down]
-        return _divide(((positive @ won) * negative).sum(axis=1), positive.sum(axis=1) * negative.sum(axis=1))
+        """Sums per level of the score: a positive wins against the negatives of all levels below its own."""
+        if not known:
+            return np.full(len(weights), math.nan)
+        there = weights[:, order[:known]]
+        ranked = labels[order[:known]]
+        positive, negative = (np.add.reduceat(there * (ranked == label), levels, axis=1) for label in (1.0, 0.0))
+        below = np.cumsum(negative, axis=1) - negative
+        won = (positive * (below + ties * negative)).sum(axis=1)
+        return _divide(won, positive.sum(axis=1) * negative.sum(axis=1))
 
     return at
 

@@ -28,8 +28,8 @@ THRESHOLDS = tuple(np.linspace(0.02, 0.98, 49).tolist())
 """From which the best is chosen."""
 INTERVAL_SIGMAS = 1.645
 """Half width of the progress interval whose coverage is measured: nominally 90 %."""
-BARS = {"progress_pearson": 0.85, "completion_auc": 0.95, "direction_accuracy": 0.90, "false_success_rate": 0.02}
-"""What the shipped model has to reach; the false success rate is an upper bound, at a recall of at least 0.9."""
+BARS = {"progress_pearson": 0.85, "completion_auc": 0.95, "direction_accuracy": 0.90, "false_stop_rate": 0.02}
+"""What the shipped model has to reach; the false stop rate is an upper bound, at a recall of at least 0.9."""
 MIN_RECALL = 0.9
 
 
@@ -38,7 +38,7 @@ def quality(episodes: Sequence[ScoredEpisode]) -> dict[str, float]:
 
     ``progress_pearson``: mean per-trajectory Pearson of progress. ``completion_auc``: success of the last frame
     against its completion score; ``completion_frame_auc``: the same over all frames. ``direction_accuracy``: sign of
-    contrastive over consecutive queries. ``false_success_rate`` and ``recall``: see :func:`confirmation_rates`, at the
+    contrastive over consecutive queries. ``false_stop_rate`` and ``recall``: see :func:`confirmation_rates`, at the
     best threshold with a recall of at least 0.9; ``..._fixed``: at the threshold 0.5. ``progress_coverage``: share of
     frames whose privileged progress lies in the 90 % interval. ``completion_ece``: calibration error.
     """
@@ -48,7 +48,7 @@ def quality(episodes: Sequence[ScoredEpisode]) -> dict[str, float]:
     success = np.concatenate([e.success for e in episodes])
     progress, truth = _all(episodes, RewardHead.PROGRESS), np.concatenate([e.progress for e in episodes])
     spread = np.concatenate([e.column(RewardHead.PROGRESS, "uncertainty") for e in episodes])
-    threshold, false_success, recall = best_threshold(episodes)
+    threshold, false_stop, recall = best_threshold(episodes)
     false_fixed, recall_fixed = confirmation_rates(episodes, THRESHOLD)
     return {
         "episodes": float(len(episodes)),
@@ -63,10 +63,10 @@ def quality(episodes: Sequence[ScoredEpisode]) -> dict[str, float]:
         "completion_frame_auc": roc_auc(completion, success),
         "completion_ece": expected_calibration_error(completion, success),
         "direction_accuracy": direction_accuracy(episodes),
-        "false_success_rate": false_success,
+        "false_stop_rate": false_stop,
         "recall": recall,
         "threshold": threshold,
-        "false_success_rate_fixed": false_fixed,
+        "false_stop_rate_fixed": false_fixed,
         "recall_fixed": recall_fixed,
     }
 
@@ -86,26 +86,29 @@ def direction_counts(episode: ScoredEpisode) -> tuple[int, int]:
 
 
 def confirmation_rates(episodes: Sequence[ScoredEpisode], threshold: float) -> tuple[float, float]:
-    """(false success rate, recall) of :class:`SuccessConfirmation` with ``CONFIRM`` queries in a row.
+    """(false stop rate, recall) of :class:`SuccessConfirmation` with ``CONFIRM`` queries in a row.
 
-    A false success is a confirmation at a frame where the task is not done, too early ones included; their number is
-    divided by the number of failed episodes. Recall is over the episodes whose success lasts ``CONFIRM`` queries.
+    A false stop is a success that is confirmed at a frame where the task is not done. The rate is the share of false
+    stops among the episodes without a success before their stop: those that fail, and those that are stopped too early
+    to succeed. Recall is over the episodes whose success lasts ``CONFIRM`` queries. Both are in [0, 1], NaN without
+    such an episode.
     """
     counts = [confirmation_counts(episode, threshold) for episode in episodes]
-    false, failed, found, lasting = np.sum(counts, axis=0) if counts else (0, 0, 0, 0)
-    return _ratio(false, failed), _ratio(found, lasting)
+    false, without, found, lasting = np.sum(counts, axis=0) if counts else (0, 0, 0, 0)
+    return _ratio(false, without), _ratio(found, lasting)
 
 
 def confirmation_counts(episode: ScoredEpisode, threshold: float) -> tuple[int, int, int, int]:
-    """(false success, failed, success found, lasting success), each 0 or 1, of one episode."""
+    """(false stop, failed or stopped falsely, success found, lasting success), each 0 or 1, of one episode."""
     at = confirmed_at(episode.column(RewardHead.COMPLETION), threshold)
     right = at is not None and bool(episode.success[at])
     lasting = confirmed_at(episode.success, THRESHOLD) is not None
-    return int(at is not None and not right), int(not episode.success.any()), int(lasting and right), int(lasting)
+    false = at is not None and not right
+    return int(false), int(false or not episode.success.any()), int(lasting and right), int(lasting)
 
 
 def best_threshold(episodes: Sequence[ScoredEpisode]) -> tuple[float, float, float]:
-    """(threshold, false success rate, recall) with the fewest false successes at a recall of at least 0.9."""
+    """(threshold, false stop rate, recall) with the lowest rate at a recall of at least 0.9."""
     rates = [(t, *confirmation_rates(episodes, t)) for t in THRESHOLDS]
     allowed = [rate for rate in rates if rate[2] >= MIN_RECALL]
     return min(allowed, key=lambda rate: (rate[1], -rate[2])) if allowed else (math.nan, math.nan, math.nan)
@@ -127,7 +130,7 @@ def rounded(figures: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, f
 
 def missed_bars(figures: dict[str, float]) -> list[str]:
     """Names of the bars that are not reached; NaN does not reach."""
-    upper = {"false_success_rate"}
+    upper = {"false_stop_rate"}
     return [name for name, bar in BARS.items() if not (figures[name] <= bar if name in upper else figures[name] >= bar)]
 
 

@@ -12,10 +12,11 @@ from typing import Any
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS
 from lrm_reward_node.finetune.disk import sha256
+from lrm_reward_node.finetune.figures import LOWER_IS_BETTER
 
 CARD, METRICS = "README.md", "metrics.json"
 VERSIONS = ("torch", "transformers", "peft", "accelerate", "trl")
-STAGES = {"before": "before", "after": "after", "after_preference": "after preference"}
+STAGES = {"before": "before", "after": "after", "after_preference": "after preference", "change": "change"}
 
 
 def write_card(out: Path, run: Mapping[str, Any], results: Mapping[str, Any], samples: list[dict[str, Any]]) -> None:
@@ -41,29 +42,37 @@ def table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def figure_table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: head, figure, samples / episodes, and its value with interval at every stage that was measured.
+    """Header and rows: head, what it was measured on, figure, and its value with interval at every stage.
 
     Both are empty where nothing was held out.
     """
-    measured = {
-        head: {stage: one for stage in STAGES if (one := result.get(stage))} for head, result in results.items()
-    }
-    stages = [stage for stage in STAGES if any(stage in known for known in measured.values())]
-    rows = []
-    for head, known in measured.items():
-        one = next(iter(known.values()), None)
-        for name in one["figures"] if one else ():
-            values = [_value(known[stage], name) if stage in known else "" for stage in stages]
-            rows.append([head, name, f"{one['samples']} / {one['episodes']}", *values])  # type: ignore[index]
-    return ["head", "figure", "samples / episodes", *(STAGES[stage] for stage in stages)] if rows else [], rows
+    measured = [
+        (head, f"{kind}: {known['after']['samples']} samples, {known['after']['episodes']} episodes", known)
+        for head, result in results.items()
+        for kind, known in (("new task" if "old" in result else "held out", result), ("old tasks", result.get("old")))
+        if known and "after" in known
+    ]
+    stages = [stage for stage in STAGES if any(stage in known for _, _, known in measured)]
+    rows = [
+        [head, on, f"{name} {_better(name)}", *(_value(known, stage, name) for stage in stages)]
+        for head, on, known in measured
+        for name in known["after"]["figures"]
+    ]
+    return ["head", "measured on", "figure", *(STAGES[stage] for stage in stages)] if rows else [], rows
 
 
-def _value(measured: Mapping[str, Any], name: str) -> str:
-    value = measured["figures"][name]
-    low, high = measured["intervals"][name]
+def _better(figure: str) -> str:
+    return "↓" if figure in LOWER_IS_BETTER else "↑"
+
+
+def _value(known: Mapping[str, Any], stage: str, name: str) -> str:
+    if stage not in known:
+        return ""
+    value, (low, high) = known[stage]["figures"][name], known[stage]["intervals"][name]
     if math.isnan(value):
         return "not defined"
-    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if not math.isnan(low) else "")
+    form = "+.3f" if stage == "change" else ".3f"
+    return f"{value:{form}}" + (f" [{low:{form}}, {high:{form}}]" if not math.isnan(low) else "")
 
 
 def _front(run: Mapping[str, Any]) -> str:
@@ -88,7 +97,10 @@ def _figures(results: Mapping[str, Any]) -> str:
     if not rows:
         return "## Figures\n\nNothing was held out: there are none.\n"
     text = "## Figures\n\nHeld-out samples, read as the reward node reads them; 95 % intervals by episode.\n"
-    text += "`nats`: mean negative log-likelihood of the right answer; lower is better, as with `mae`.\n\n"
+    text += "`nats`: mean negative log-likelihood of the right answer. ↓ less is better, ↑ more is.\n"
+    if any("old" in result for result in results.values()):
+        text += "A change for the worse on the old tasks is what was forgotten; its interval is that of pairs.\n"
+    text += "\n"
     return text + table(header, rows)
 
 
@@ -101,7 +113,15 @@ def _data(run: Mapping[str, Any], samples: list[dict[str, Any]]) -> str:
     if run["episodes"]:
         names = ", ".join(f"{source}/{episode}" for source, episode in run["episodes"])
         text += f"Trained on {len(run['episodes'])} episodes of {run['tasks']}: {names}. Measured on the others.\n\n"
+        text += _rehearsal(run["config"]["rehearsal"])
     return text + table(["head", "split", "source", "samples"], rows)
+
+
+def _rehearsal(settings: Mapping[str, Any]) -> str:
+    share, split, check = settings["share"], settings["split"], settings["check"]
+    drawn = f"{100.0 * share:.0f} % of the draws were samples of the old tasks, split `{split}`" if share else ""
+    measured = f"measured on split `{check}`" if check else "what was forgotten of them was not measured"
+    return f"{drawn or 'The old tasks were not rehearsed'}; {measured}.\n\n"
 
 
 def _calibration(out: Path) -> str:

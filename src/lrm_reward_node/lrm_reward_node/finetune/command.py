@@ -18,8 +18,10 @@ disk goes on when the same command is started again.
   4. lrm model check --adapters out/mine                          proof that it loads
   5. lrm up reward --params …                                     parameter adapters: out/mine
 
-A new task from five episodes of it, in the split test, measured before and after on the others:
-  lrm train reward --from models/lrm-tiny --episodes 5 --data out/new-task --out out/new
+A new task from five episodes of it, in the split test, with old tasks in train (rehearsed) and validation. The new
+task's other episodes and the old tasks' validation are measured before and after:
+  lrm data build config/data/few-shot.yaml --out out/few-shot
+  lrm train reward --from models/lrm-tiny --episodes 5 --data out/few-shot --out out/new
 
 Several GPUs or machines:
   accelerate launch --config_file config/train/accelerate/fsdp.yaml -m lrm_reward_node.finetune \\

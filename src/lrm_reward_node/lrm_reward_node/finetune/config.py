@@ -10,6 +10,7 @@ from lrm_core.errors import LrmError
 from lrm_core.params import param
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_core.yaml_tree import Checked, Node, parse
+from lrm_reward_node.data.manifest import SPLIT_NAMES
 
 HEAD_NAMES = [head.value for head in MODEL_HEADS]
 SELECT_BY = ("nats", "figure")
@@ -77,6 +78,15 @@ class Preference:
 
 
 @dataclass(frozen=True)
+class Rehearsal:
+    """Few-shot (``--episodes``): old tasks are mixed in, lest they be forgotten, and measured before and after."""
+
+    share: float = param(0.0, "Share of the draws that are samples of the old tasks; 0: none.", low=0.0, high=0.95)
+    split: str = param("train", "Split with the old tasks that are drawn from.", choices=SPLIT_NAMES)
+    check: str = param("", "Split with the old tasks that are measured; empty: none.", choices=["", *SPLIT_NAMES])
+
+
+@dataclass(frozen=True)
 class Logging:
     """Where figures go while it runs."""
 
@@ -94,12 +104,13 @@ class TrainConfig:
     training: Optimisation = field(default_factory=Optimisation)
     evaluation: Evaluation = field(default_factory=Evaluation)
     preference: Preference = field(default_factory=Preference)
+    rehearsal: Rehearsal = field(default_factory=Rehearsal)
     logging: Logging = field(default_factory=Logging)
 
 
 SECTIONS = {
     "base": Base, "lora": Lora, "training": Optimisation, "evaluation": Evaluation, "preference": Preference,
-    "logging": Logging,
+    "rehearsal": Rehearsal, "logging": Logging,
 }  # fmt: skip
 
 
@@ -149,3 +160,7 @@ def _across(root: Node, checked: Checked, sections: dict[str, object]) -> None:
         node = root.child("evaluation").child("every")
         text = f"evaluation.every is {evaluation.every}: expected at most training.steps ({training.steps}), or 0"
         checked.note(node, text)
+    rehearsal = sections["rehearsal"]
+    if isinstance(rehearsal, Rehearsal) and rehearsal.check == rehearsal.split:
+        text = f"rehearsal.check is {rehearsal.check!r}, as rehearsal.split: what is trained on cannot be measured on"
+        checked.note(root.child("rehearsal").child("check"), text)

@@ -35,7 +35,7 @@ class FewShot:
 
     def items(self, samples: Samples) -> tuple[Items, Items]:
         """Samples to train on, and samples to score."""
-        keys = [_key(samples[i].origin) for i in range(len(samples))]
+        keys = [_key(samples.origin(i)) for i in range(len(samples))]
         train, test = (
             np.flatnonzero([key in episodes for key in keys]).astype(np.int64) for episodes in (self.chosen, self.rest)
         )
@@ -75,7 +75,7 @@ def _episodes(samples: Samples, task: str) -> tuple[dict[EpisodeKey, bool], set[
     found: dict[EpisodeKey, bool] = {}
     tasks = set()
     for i in range(len(samples)):
-        sample = samples[i]
+        sample = samples.question(i)
         if sample.origin["made"] in OF_OTHER_TASKS:
             continue
         tasks.add(sample.task)
@@ -83,6 +83,15 @@ def _episodes(samples: Samples, task: str) -> tuple[dict[EpisodeKey, bool], set[
             key = _key(sample.origin)
             found[key] = found.get(key, False) or sample.target > 0.5
     return found, tasks
+
+
+def tasks_of(samples: Samples) -> set[str]:
+    """Sentences of the episodes of a split.
+
+    Args:
+        samples: of completion.
+    """
+    return _episodes(samples, "")[1]
 
 
 def _key(origin: Mapping[str, object]) -> EpisodeKey:

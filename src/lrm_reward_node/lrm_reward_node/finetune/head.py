@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.torch import load_file
 
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.finetune.adapter import ADAPTER, Start, load_trainable
 from lrm_reward_node.finetune.config import TrainConfig
 from lrm_reward_node.finetune.disk import room, write_json
-from lrm_reward_node.finetune.figures import figures, intervals
-from lrm_reward_node.finetune.questions import Items
+from lrm_reward_node.finetune.figures import Measured, estimators
+from lrm_reward_node.finetune.selection import Selection
 from lrm_reward_node.finetune.trainer import RewardTrainer, training_arguments
 from lrm_reward_node.vlm.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, copy_processor
 from lrm_reward_node.vlm.proof import check_loaded
@@ -30,7 +29,7 @@ class Job:
     """What one head is trained on, and where.
 
     Attributes:
-        training, held_out: samples; None: nothing is held out.
+        samples: what is trained and measured on.
         out: folder that gets ``<head>/``.
         work: folder of checkpoints and logs on the way.
         device: cpu, cuda, or empty: what there is.
@@ -39,8 +38,7 @@ class Job:
     config: TrainConfig
     head: RewardHead
     start: Start
-    training: Items
-    held_out: Items | None
+    samples: Selection
     out: Path
     work: Path
     device: str = ""
@@ -66,39 +64,54 @@ def train_head(job: Job, tell: Callable[[str], None] = print) -> dict[str, Any]:
     model = load_trainable(job.config, job.head, job.start)
     processor = job.start.processor(job.head)
     trainer = _trainer(job, model, processor)
-    before = _measure(trainer, job.held_out) if job.start.adapters else {}
+    measured = _Stages(trainer, job.samples)
+    if job.start.adapters:
+        measured.add("before")
     trainer.fit()
-    result: dict[str, Any] = {"trained_on": len(job.training), "steps": trainer.state.global_step, "before": before}
-    result |= {"best_step": trainer.state.best_global_step, "after": _measure(trainer, job.held_out)}
+    measured.add("after")
+    result: dict[str, Any] = {"trained_on": job.samples.new, "steps": trainer.state.global_step}
+    result["best_step"] = trainer.state.best_global_step
     if job.head is RewardHead.CONTRASTIVE and job.config.preference.pairs:
         from lrm_reward_node.finetune.preference import prefer  # TRL takes seconds to import
 
         result["preference"] = prefer(job, trainer, processor)
-        result["after_preference"] = _measure(trainer, job.held_out)
+        measured.add("after_preference")
+    result |= measured.told()
     _write(job, trainer, result)
     return result
 
 
 def _trainer(job: Job, model: Any, processor: Any) -> RewardTrainer:
-    evaluates = bool(job.held_out) and job.config.evaluation.every > 0
+    evaluates = bool(job.samples.held_out) and job.config.evaluation.every > 0
     arguments = training_arguments(job.config, job.head, job.folder, job.device, evaluates)
-    held_out = job.held_out if evaluates else None
+    held_out = job.samples.held_out if evaluates else None
     patience = job.config.evaluation.patience
-    return RewardTrainer(model, job.head, processor, job.training, held_out, arguments, patience)
+    return RewardTrainer(model, job.head, processor, job.samples.training, held_out, arguments, patience)
 
 
-def _measure(trainer: RewardTrainer, items: Items | None) -> dict[str, Any]:
-    """Held-out figures with their intervals by episode, and how many samples and episodes they are of."""
-    if not items:
-        return {}
-    likelihoods, labels = trainer.score(items)
-    episodes = items.episodes()
+class _Stages:
+    """Figures on what is held out and on the old tasks, stage after stage."""
 
-    def of(index: np.ndarray) -> dict[str, float]:
-        return figures(trainer.head, likelihoods[index], labels[index, 0], labels[index, 1])
+    def __init__(self, trainer: RewardTrainer, samples: Selection) -> None:
+        self.trainer = trainer
+        self.items = {kind: items for kind, items in (("new", samples.held_out), ("old", samples.old)) if items}
+        self.found: dict[str, dict[str, Measured]] = {kind: {} for kind in self.items}
 
-    counts = {"samples": len(items), "episodes": len(set(episodes))}
-    return {**counts, "figures": of(np.arange(len(items))), "intervals": intervals(of, episodes)}
+    def add(self, stage: str) -> None:
+        """Measure the model as it is now."""
+        for kind, items in self.items.items():
+            likelihoods, labels = self.trainer.score(items)
+            found = estimators(self.trainer.head, likelihoods, labels[:, 0], labels[:, 1])
+            self.found[kind][stage] = Measured(found, items.episodes())
+
+    def told(self) -> dict[str, Any]:
+        """Stage -> figures, and what changed from first to last; the same of the old tasks under ``old``."""
+        told = {kind: {name: one.told() for name, one in stages.items()} for kind, stages in self.found.items()}
+        for kind, stages in self.found.items():
+            if "before" in stages:
+                told[kind]["change"] = list(stages.values())[-1].since(stages["before"]).told()
+        old = {"old": told["old"]} if "old" in told else {}
+        return told.get("new", {}) | old
 
 
 def _write(job: Job, trainer: RewardTrainer, result: dict[str, Any]) -> None:

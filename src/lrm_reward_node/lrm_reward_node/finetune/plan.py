@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,8 @@ from transformers import Qwen3VLForConditionalGeneration
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.finetune.adapter import Start, lora_config
 from lrm_reward_node.finetune.config import TrainConfig
-from lrm_reward_node.finetune.questions import Collator, Items
+from lrm_reward_node.finetune.questions import Collator
+from lrm_reward_node.finetune.selection import Selection
 from lrm_reward_node.vlm.loading import model_dtype
 from lrm_reward_node.vlm.vetting import read_architecture
 
@@ -45,23 +45,21 @@ class HeadPlan:
     memory_bytes: int
 
 
-def plan_head(
-    config: TrainConfig, head: RewardHead, start: Start, training: Items, held_out: Items | None,
-    by_source: dict[str, int], devices: int = 1,
-) -> HeadPlan:  # fmt: skip
+def plan_head(config: TrainConfig, head: RewardHead, start: Start, chosen: Selection, devices: int = 1) -> HeadPlan:
     """Count; nothing is loaded but configuration, processor and a few samples."""
     architecture = read_architecture(start.base)
     with torch.device("meta"):
         model = get_peft_model(Qwen3VLForConditionalGeneration(architecture), lora_config(config, head, start))
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     total = sum(p.numel() for p in model.parameters())
-    rows = [training[i] for i in range(min(PROBED, len(training)))]
+    rows = [chosen.training[i] for i in range(min(PROBED, len(chosen.training)))]
     batch = Collator(head, start.processor(head))(rows)
     tokens = int(batch["input_ids"].shape[1])
     samples = config.training.steps * config.training.batch_size * config.training.gradient_accumulation * devices
     memory = _memory(config, architecture.text_config, total - trainable, trainable, tokens, batch["logits_to_keep"])
-    passes = samples / max(1, len(training))
-    return HeadPlan(head, by_source, len(held_out or ()), passes, tokens, trainable, total, memory)
+    passes = samples * chosen.new_share / chosen.new
+    held_out = len(chosen.held_out or ()) + len(chosen.old or ())
+    return HeadPlan(head, chosen.counts, held_out, passes, tokens, trainable, total, memory)
 
 
 def _memory(config: TrainConfig, text: Any, frozen: int, trainable: int, tokens: int, kept: int) -> int:
@@ -72,15 +70,6 @@ def _memory(config: TrainConfig, text: Any, frozen: int, trainable: int, tokens:
     activations = inputs + per_layer if config.training.gradient_checkpointing else layers * per_layer
     logits = 3 * 4 * config.training.batch_size * kept * text.vocab_size
     return frozen * size + trainable * 16 + activations + logits
-
-
-def by_source(rows: list[dict[str, Any]], head: RewardHead, split: str) -> dict[str, int]:
-    """Source -> samples, from the rows of :class:`lrm_reward_node.data.summary.Summary`."""
-    counts: Counter[str] = Counter()
-    for row in rows:
-        if (row["head"], row["split"]) == (head.value, split):
-            counts[row["source"]] += row["count"]
-    return dict(counts)
 
 
 def print_plan(plans: list[HeadPlan], config: TrainConfig) -> None:

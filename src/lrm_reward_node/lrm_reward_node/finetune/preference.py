@@ -46,7 +46,7 @@ def prefer(job: Job, first: RewardTrainer, processor: Any) -> dict[str, Any]:
     trainer = _Sealed(
         model=first.model,
         args=_arguments(job),
-        train_dataset=_pairs(job.training, hard, processor),
+        train_dataset=_pairs(job.samples.training, hard, processor),
         data_collator=DataCollatorForVisionPreference(processor=processor),
         processing_class=processor,
         callbacks=[ProgressBar("preference")],
@@ -64,9 +64,9 @@ def _found_pairs(job: Job, first: RewardTrainer) -> tuple[int, np.ndarray]:
         found = json.loads(kept.read_text())
         return int(found["asked"]), np.array(found["hard"], np.int64)
     settings = job.config.preference
-    draws = WeightedDraws(job.training.weights, settings.candidates, job.config.training.seed + 1)
+    draws = WeightedDraws(job.samples.training.weights, settings.candidates, job.config.training.seed + 1)
     candidates = np.unique(list(draws))
-    items = Items(job.training.samples, job.training.index[candidates], scored=True)
+    items = Items(job.samples.training.samples, job.samples.training.index[candidates], scored=True)
     likelihoods, labels = first.score(items)
     hard = candidates[hard_pairs(likelihoods, labels[:, 0], settings.max_probability)[: settings.pairs]]
     if first.args.should_save:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 from lrm_reward_node import prompts
-from lrm_reward_node.data.samples import Sample, Samples
+from lrm_reward_node.data.samples import Sample
 from lrm_reward_node.parsing import parse_answer
 from lrm_reward_node.readout import ANSWERS
 from lrm_reward_node.rows import Row, checked_picture
@@ -42,10 +42,25 @@ class Item:
     scored: bool
 
 
+class Readable(Protocol):
+    """As much of :class:`Samples` as training reads; see there."""
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(N,) how often to draw each sample."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def origin(self, index: int) -> dict[str, Any]:
+        """Where a sample comes from."""
+
+
 class Items:
     """A torch dataset of some of the ``samples``, all where ``index`` is None."""
 
-    def __init__(self, samples: Samples, index: np.ndarray | None = None, *, scored: bool = False) -> None:
+    def __init__(self, samples: Readable, index: np.ndarray | None = None, *, scored: bool = False) -> None:
         self.samples, self.scored = samples, scored
         self.index = np.arange(len(samples)) if index is None else np.asarray(index)
 
@@ -56,8 +71,13 @@ class Items:
 
     def episodes(self) -> list[str]:
         """(N,) source and name of the episode of each chosen sample."""
-        origins = (self.samples[int(at)].origin for at in self.index)
+        origins = (self.samples.origin(int(at)) for at in self.index)
         return [f"{origin['source']}/{origin['episode']}" for origin in origins]
+
+    def limited(self, most: int) -> Items:
+        """At most ``most`` of them, evenly spread."""
+        spread = np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).astype(np.int64))
+        return Items(self.samples, self.index[spread], scored=self.scored)
 
     def __len__(self) -> int:
         return len(self.index)

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate import PartialState
 from transformers.utils import logging as hf_logging
 
@@ -21,16 +20,16 @@ from lrm_core.errors import BadInput
 from lrm_core.resources import config_path, model_path
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.checkpoint import SHIPPED_MODEL
-from lrm_reward_node.data.samples import open_samples
 from lrm_reward_node.data.summary import Summary, read_summary
 from lrm_reward_node.finetune import plan as planning
+from lrm_reward_node.finetune import selection
 from lrm_reward_node.finetune.adapter import Start
 from lrm_reward_node.finetune.card import METRICS, figure_table, write_card
 from lrm_reward_node.finetune.config import TrainConfig, load
 from lrm_reward_node.finetune.disk import room, write_json
-from lrm_reward_node.finetune.few_shot import FewShot, choose
+from lrm_reward_node.finetune.few_shot import FewShot
 from lrm_reward_node.finetune.head import Job, train_head
-from lrm_reward_node.finetune.questions import Items
+from lrm_reward_node.finetune.selection import Selection
 from lrm_reward_node.vlm.files import digest_of, head_files, head_folder, resolve_folder, weights_digest
 
 WORK, RUN = "training", "run.json"
@@ -41,7 +40,7 @@ class Run:
     """Everything that is known before training.
 
     Attributes:
-        items: head -> samples to train on, and held-out ones.
+        samples: head -> what it is trained and measured on.
         few_shot: the choice of episodes; None for a whole training set.
     """
 
@@ -49,7 +48,7 @@ class Run:
     config: TrainConfig
     start: Start
     summary: Summary
-    items: dict[RewardHead, tuple[Items, Items | None]]
+    samples: dict[RewardHead, Selection]
     few_shot: FewShot | None
 
     @property
@@ -90,40 +89,12 @@ def prepare(args: argparse.Namespace) -> Run:
     summary = read_summary(args.data)
     few_shot = None
     if args.episodes:
-        if config.evaluation.every:
-            fix = "What is measured on must not choose a checkpoint: set it to 0."
-            raise BadInput("evaluation.every", config.evaluation.every, "0 with --episodes", fix)
-        samples = {head: open_samples(args.data, head.value, args.split) for head in MODEL_HEADS}
-        few_shot = choose(samples, args.episodes, args.task)
-        items: dict[RewardHead, tuple[Items, Items | None]] = {
-            head: _limited(few_shot.items(samples[head]), config.evaluation.samples) for head in config.heads
-        }
+        few_shot, samples = selection.few_episodes(args.data, config, args.episodes, args.task, args.split)
     else:
-        items = {head: _whole(args.data, head, config) for head in config.heads}
-    for head, (training, _) in items.items():
-        if not len(training):
-            fix = "Leave the head out of heads, or build a training set that has it; lrm data report counts."
-            raise BadInput("--data", str(args.data), f"samples of {head.value} to train on", fix)
+        samples = selection.whole(args.data, summary, config)
+    for head in config.heads:
         start.adapter(head)
-    return Run(args, config, start, summary, items, few_shot)
-
-
-def _whole(folder: Path, head: RewardHead, config: TrainConfig) -> tuple[Items, Items | None]:
-    training = Items(open_samples(folder, head.value, "train"))
-    if not config.evaluation.every:
-        return training, None
-    samples = open_samples(folder, head.value, config.evaluation.split)
-    if not len(samples):
-        fix = "Give it a share in the manifest, or set evaluation.every to 0: then nothing is held out."
-        raise BadInput("evaluation.split", config.evaluation.split, f"a split with samples of {head.value}", fix)
-    return _limited((training, Items(samples, scored=True)), config.evaluation.samples)
-
-
-def _limited(items: tuple[Items, Items], most: int) -> tuple[Items, Items]:
-    """At most ``most`` held-out samples, evenly spread."""
-    training, held_out = items
-    spread = np.unique(np.linspace(0, len(held_out) - 1, min(most, len(held_out))).astype(np.int64))
-    return training, Items(held_out.samples, held_out.index[spread], scored=True)
+    return Run(args, config, start, summary, samples, few_shot)
 
 
 def _start(given: str, config: TrainConfig) -> Start:
@@ -136,18 +107,11 @@ def _start(given: str, config: TrainConfig) -> Start:
 
 
 def _job(run: Run, head: RewardHead) -> Job:
-    training, held_out = run.items[head]
-    return Job(run.config, head, run.start, training, held_out, run.out, run.out / WORK, run.args.device)
+    return Job(run.config, head, run.start, run.samples[head], run.out, run.out / WORK, run.args.device)
 
 
 def _plans(run: Run, devices: int) -> list[planning.HeadPlan]:
-    found = []
-    for head, (training, held_out) in run.items.items():
-        counts = planning.by_source(run.summary.samples, head, "train")
-        if run.few_shot is not None:
-            counts = {f"{len(run.few_shot.chosen)} episodes": len(training)}
-        found.append(planning.plan_head(run.config, head, run.start, training, held_out, counts, devices))
-    return found
+    return [planning.plan_head(run.config, head, run.start, chosen, devices) for head, chosen in run.samples.items()]
 
 
 def _facts(run: Run) -> dict[str, Any]:
@@ -219,7 +183,7 @@ def _report(run: Run, results: dict[str, Any], seconds: float) -> None:
     table = Table(*header, title="held-out figures, 95 % intervals by episode", box=SIMPLE)
     for row in rows:
         table.add_row(*row)
-    console = Console(stderr=True, width=None if sys.stderr.isatty() else 120)
+    console = Console(stderr=True, width=None if sys.stderr.isatty() else 140)
     console.print(table if rows else "nothing was held out: there are no figures")
     console.print(f"{seconds:.0f} s", highlight=False)
     missing = [head.value for head in MODEL_HEADS if not (run.out / head.value).exists()]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from lrm_core.errors import BadInput
 from lrm_core.frame_buffer import FrameBuffer
 from lrm_core.frames import CameraFrame
+from lrm_core.robot import CameraSpec
 from lrm_core.ros.camera import CameraSubscription
 from lrm_core.ros.diagnostics import ERROR, Report, StreamTask
 from lrm_core.ros.lifecycle import LrmLifecycleNode
@@ -22,7 +23,7 @@ class CameraInput:
     Args:
         node: the node that listens.
         params: transport, buffer and limits.
-        camera: name of the camera.
+        camera: its name and topic.
         on_frame: called with every good frame once it is in the buffer; the second argument is the stamp of the
             frame before it, nanoseconds, when the clock went back, else None.
         on_bad: called with the reason for every image that cannot be used.
@@ -32,7 +33,7 @@ class CameraInput:
         self,
         node: LrmLifecycleNode[RewardParams],
         params: RewardParams,
-        camera: str,
+        camera: CameraSpec,
         on_frame: Callable[[ArrivedFrame, int | None], None],
         on_bad: Callable[[str], None],
     ) -> None:
@@ -43,8 +44,8 @@ class CameraInput:
         # A lock-step clock stands still between two frames, so that only the deadline of a query tells a lost camera.
         self._stream = StreamTask(node, params.min_camera_hz, math.inf if params.lockstep else params.deadline_s)
         self._subscription = CameraSubscription(
-            node, camera, compressed=params.transport == "compressed", lockstep=params.lockstep,
-            on_frame=self._take, on_bad=self._refuse,
+            node, camera, transport=params.transport, lockstep=params.lockstep, on_frame=self._take,
+            on_bad=self._refuse,
         )  # fmt: skip
 
     def destroy(self) -> None:

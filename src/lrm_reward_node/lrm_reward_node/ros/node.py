@@ -15,7 +15,7 @@ from lrm_core.rewards import MODEL_HEADS, RewardHead, RewardStatus
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_reward_node.calibration import calibrated
 from lrm_reward_node.camera_check import CameraLimits
-from lrm_reward_node.cameras import check_cameras
+from lrm_reward_node.cameras import camera_specs, check_cameras
 from lrm_reward_node.checkpoint import checkpoint_path
 from lrm_reward_node.model import RewardModel, RewardQuery
 from lrm_reward_node.params import RewardParams
@@ -48,6 +48,7 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
     def configure_node(self, params: RewardParams) -> None:
         """Load the model and create the publishers."""
         check_cameras(params.cameras, params.camera_quorum)
+        self._cameras = camera_specs(params.cameras, params.robot)
         fusion = Fusion.of(params.fusion_form, params.fusion_weights)
         if params.task:
             check_task(params.task)
@@ -64,7 +65,7 @@ class RewardNode(LrmLifecycleNode[RewardParams]):
         """Listen to cameras and episodes."""
         assert self._pipeline is not None
         assert self._publishers_of_rewards is not None
-        self._session = ScoringSession(self, self.params, self._pipeline, self._publishers_of_rewards)
+        self._session = ScoringSession(self, self.params, self._cameras, self._pipeline, self._publishers_of_rewards)
 
     def deactivate_node(self) -> None:
         """Stop listening; what the model works on is still published."""

@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Sequence
 
 from rclpy.clock import Clock, ClockType
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardStatus
+from lrm_core.robot import CameraSpec
 from lrm_core.ros import qos, stamps
 from lrm_core.ros.lifecycle import LrmLifecycleNode
 from lrm_msgs.msg import EpisodeStatus
@@ -42,6 +44,7 @@ class ScoringSession:
         self,
         node: LrmLifecycleNode[RewardParams],
         params: RewardParams,
+        cameras: Sequence[CameraSpec],
         pipeline: RewardPipeline,
         publishers: RewardPublishers,
     ) -> None:
@@ -53,16 +56,16 @@ class ScoringSession:
         self._newest_ns = 0
         self._policy_seen = False
         self._newest_interval_s = math.nan
-        self._listen()
+        self._listen(cameras)
 
-    def _listen(self) -> None:
+    def _listen(self, cameras: Sequence[CameraSpec]) -> None:
         node, params = self._node, self._params
         self._finished = node.create_guard_condition(self._publish_results)
         on_result = self._finished.trigger
         self._scorer = Scorer(self._pipeline, params.camera_quorum, self._memory, self._too_old, on_result)
         self._cameras = {
-            name: CameraInput(node, params, name, self._on_frame, lambda text: self._reports.complain(text))
-            for name in params.cameras
+            one.name: CameraInput(node, params, one, self._on_frame, lambda text: self._reports.complain(text))
+            for one in cameras
         }
         self._frames = {name: camera.frames for name, camera in self._cameras.items()}
         self._reports = Reports(

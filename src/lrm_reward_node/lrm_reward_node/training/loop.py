@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
+
+from lrm_reward_node.step_bar import StepBar
 
 LOG_EVERY = 50
 
@@ -116,7 +117,7 @@ class StageRunner:
 
     def _steps(self, stage: _Stage, state: StageState, draws: Draws | None) -> None:
         started, saved_at = time.monotonic() - state.elapsed_s, time.monotonic()
-        with _Reporter(stage.name, self.folder, stage.params.steps) as reporter:
+        with _Reporter(stage.name, self.folder, stage.params.steps, state.step) as reporter:
             while (done := stage.share_done(state)) < 1.0:
                 figures = stage.step(done)
                 state.step += 1
@@ -158,19 +159,17 @@ class _Stage:
 
 
 class _Reporter:
-    """Means of the figures over ``LOG_EVERY`` steps, to a CSV file and to the progress bar (or as lines)."""
+    """Means of the figures over ``LOG_EVERY`` steps, to a CSV file and to the progress bar."""
 
-    def __init__(self, name: str, folder: Path, steps: int) -> None:
-        self.name, self.steps = name, steps
+    def __init__(self, name: str, folder: Path, steps: int, done: int) -> None:
+        self.name, self.steps, self.done = name, steps, done
         self.path = folder / f"{name}.csv"
         self.sums: dict[str, Tensor] = {}
         self.count = 0
 
     def __enter__(self) -> _Reporter:
         self.file = self.path.open("a", newline="")
-        self.bar = _bar()
-        self.bar.start()
-        self.shown = self.bar.add_task(self.name, total=self.steps, note="")
+        self.bar = StepBar(self.name, self.steps, self.done)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -187,10 +186,7 @@ class _Reporter:
         means = {key: float(total) / self.count for key, total in self.sums.items()}
         self.sums, self.count = {}, 0
         self._write(state, means)
-        note = " ".join(f"{key} {value:.3f}" for key, value in means.items())
-        self.bar.update(self.shown, completed=state.step, note=note)
-        if not self.bar.console.is_terminal and state.step % (10 * LOG_EVERY) == 0:
-            print(f"{self.name} {state.step}/{self.steps} {state.elapsed_s:.0f} s {note}", flush=True)
+        self.bar.tell(state.step, means)
 
     def _write(self, state: StageState, means: Mapping[str, float]) -> None:
         writer = csv.writer(self.file)
@@ -206,13 +202,6 @@ def _groups(parameters: list[torch.nn.Parameter]) -> list[dict[str, Any]]:
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.02},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-
-
-def _bar() -> Progress:
-    return Progress(
-        TextColumn("{task.description:>12}"), BarColumn(30), MofNCompleteColumn(),
-        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), TextColumn("{task.fields[note]}"),
-    )  # fmt: skip
 
 
 def _save(path: Path, value: dict[str, Any]) -> None:

@@ -19,6 +19,10 @@ TAMPERED = "tampered"
 
 SHARE = 0.25
 """Tampered records per honest one."""
+PHOTO, COVER = 0.65, 0.25
+"""Share of tampered pictures with a photo, and with something before the lens; the others are dark. A photo shows a
+success of the same sentence: where there is none, as for six of ten failures of the widened family, its share goes to
+things before the lens."""
 PHOTO_WIDTH = (0.25, 0.95)
 """Width of the photo, share of the picture."""
 _SIDE_OUTSIDE = 0.4
@@ -65,9 +69,9 @@ def _tampered(episode: EpisodeRecord, photos: Sequence[np.ndarray], rng: np.rand
 
 def _change(frame: np.ndarray, photos: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
     kind = rng.random()
-    if photos and kind < 0.65:
+    if photos and kind < PHOTO:
         return _with_photo(frame, photos[int(rng.integers(len(photos)))], rng)
-    return _with_hand(frame, rng) if kind < 0.9 else _dark(frame, rng)
+    return _with_hand(frame, rng) if kind < PHOTO + COVER else _dark(frame, rng)
 
 
 def _with_photo(frame: np.ndarray, photo: np.ndarray, rng: np.random.Generator) -> np.ndarray:

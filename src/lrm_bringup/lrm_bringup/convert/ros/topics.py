@@ -61,26 +61,29 @@ def robot_topics(bag: RecordedBag, names: TopicNames) -> RobotTopics:
         BadInput: a kind of topic is not there, or there are several and none is named.
     """
     joints = _one(bag, "--joints", names.joints, of_type(bag, JOINT_STATE), _is_joint_states)
-    targets = [*of_type(bag, TRAJECTORY), *(t for t in of_type(bag, JOINT_STATE) if t != joints and _is_command(t))]
+    targets = [
+        *of_type(bag, TRAJECTORY),
+        *(t for t in of_type(bag, JOINT_STATE) if t != joints and _is_command(bag.called(t))),
+    ]
     commands = _one(bag, "--commands", names.commands, targets, _is_usual_command)
     front = next(iter(cameras := _cameras(bag, names.cameras, joints)))
-    here = cameras[front].name
+    here = bag.called(cameras[front])
     status, audit = (nearest(of_type(bag, kind), here) for kind in (STATUS, AUDIT))
     return RobotTopics(cameras, joints, commands, tuple(reward_topics(bag, names.rewards, here)), status, audit)
 
 
 def _cameras(bag: RecordedBag, wanted: Sequence[str], joints: RecordedTopic) -> dict[str, RecordedTopic]:
-    namespace = joints.name.rpartition("/")[0].strip("/")
+    namespace = bag.called(joints).rpartition("/")[0].strip("/")
     if not bag.images:
         raise BadInput("bag", bag.path.name, "a bag with camera images that can be read", _what_is_there(bag))
     if not wanted:
-        found = {_short(camera_name(topic.name), namespace): topic for topic in bag.images}
+        found = {_short(camera_name(bag.called(topic)), namespace): topic for topic in bag.images}
         return {name: found[name] for name in sorted(found, key=lambda name: (name != "front", name))}
     chosen = {}
     for words in wanted:
         name, _, topic = words.rpartition("=")
         one = _one(bag, "--camera", topic, bag.images, lambda _: False)
-        chosen[name or _short(camera_name(one.name), namespace)] = one
+        chosen[name or _short(camera_name(bag.called(one)), namespace)] = one
     return chosen
 
 
@@ -116,13 +119,14 @@ def reward_topics(bag: RecordedBag, prefix: str, here: str) -> list[RecordedTopi
 
 
 def _one(
-    bag: RecordedBag, option: str, wanted: str, found: Sequence[RecordedTopic], usual: Callable[[RecordedTopic], bool]
+    bag: RecordedBag, option: str, wanted: str, found: Sequence[RecordedTopic], usual: Callable[[str], bool]
 ) -> RecordedTopic:
     """The one topic that is meant."""
     names = [topic.name for topic in found]
     if wanted:
         tail = f"/{wanted.strip('/')}"
-        ends = [t for t in found if f"/{t.name.strip('/')}".endswith(tail) or f"/{camera_name(t.name)}".endswith(tail)]
+        known = {t: (t.name.strip("/"), bag.called(t).strip("/"), camera_name(bag.called(t))) for t in found}
+        ends = [t for t in found if any(f"/{name}".endswith(tail) for name in known[t])]
         exact = [topic for topic in found if topic.name == wanted]
         if len(exact or ends) != 1:
             raise BadInput(option, wanted, f"one of {names}" if names else "a topic of the bag", _what_is_there(bag))
@@ -130,22 +134,22 @@ def _one(
     if not found:
         kind = {"--joints": JOINT_STATE, "--commands": f"{TRAJECTORY}, or {JOINT_STATE} of a leader arm"}[option]
         raise BadInput("bag", bag.path.name, f"a bag with a topic of the type {kind}", _what_is_there(bag))
-    likely = [topic for topic in found if usual(topic)]
+    likely = [topic for topic in found if usual(bag.called(topic))]
     if len(likely) != 1 and len(found) != 1:
         raise BadInput(option, names, "one that is named", f"Name it with {option}.")
     return likely[0] if len(likely) == 1 else found[0]
 
 
-def _is_joint_states(topic: RecordedTopic) -> bool:
-    return topic.name.split("/")[-1] in ("joint_states", "joint_state")
+def _is_joint_states(name: str) -> bool:
+    return name.split("/")[-1] in ("joint_states", "joint_state")
 
 
-def _is_usual_command(topic: RecordedTopic) -> bool:
-    return topic.name.split("/")[-1] in ("command", "joint_command", "joint_commands", "joint_cmd")
+def _is_usual_command(name: str) -> bool:
+    return name.split("/")[-1] in ("command", "joint_command", "joint_commands", "joint_cmd")
 
 
-def _is_command(topic: RecordedTopic) -> bool:
-    return any(word in topic.name.lower() for word in _COMMAND_WORDS)
+def _is_command(name: str) -> bool:
+    return any(word in name.lower() for word in _COMMAND_WORDS)
 
 
 def of_type(bag: RecordedBag, msgtype: str) -> list[RecordedTopic]:

@@ -10,7 +10,8 @@ import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -68,10 +69,30 @@ def write_warm_start(
     """
     if out.exists():
         raise BadInput("--out", str(out), "a new folder", "Choose another, or remove it.")
+    with _whole_folder(out) as partial:
+        result = _learned(bags, dataclasses.replace(params, folder=str(partial)), rewards, progress)
+        facts = {"bags": [path.name for path in bags], "rewards": rewards, **asdict(result)}
+        text = json.dumps(facts | {"delivery": params.delivery}, indent=2)
+        (partial / SUMMARY).write_text(text + "\n", encoding="utf-8")
+    return result
+
+
+@contextmanager
+def _whole_folder(out: Path) -> Iterator[Path]:
+    """A folder beside ``out`` that takes its place at the end; nothing is left of it after an error."""
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    learner = Learner(dataclasses.replace(params, folder=str(partial)))
-    result = WarmStart()
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    partial.rename(out)
+
+
+def _learned(bags: Sequence[Path], params: LearnerParams, rewards: str, progress: Callable[[float], None]) -> WarmStart:
+    """Give a learner all that the bags hold, fit it and write its weights."""
+    learner, result = Learner(params), WarmStart()
     try:
         for number, path in enumerate(bags, 1):
             try:
@@ -83,14 +104,8 @@ def write_warm_start(
         _count(learner, result)
         learner.fit()
         learner.export()
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     finally:
         learner.close()
-    facts = {"bags": [path.name for path in bags], "rewards": rewards, **asdict(result), "delivery": params.delivery}
-    (partial / SUMMARY).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    partial.rename(out)
     return result
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -52,11 +52,15 @@ class TopicFilter:
         namespace: of the recorder; its topics are recorded, and those of every robot.
         topics: patterns to record in place of that.
         exclude: patterns that are never recorded.
+        robot: full names of the robot's topics, in its namespace or not; recorded where nothing else is asked for.
     """
 
-    def __init__(self, namespace: str, topics: Sequence[str], exclude: Sequence[str]) -> None:
+    def __init__(
+        self, namespace: str, topics: Sequence[str], exclude: Sequence[str], robot: Iterable[str] = ()
+    ) -> None:
         inside = f"{namespace.rstrip('/')}/*"
-        self._topics, self._exclude = tuple(topics) or (inside, *OUTSIDE_NAMESPACE), tuple(exclude)
+        self._topics = tuple(topics) or (inside, *OUTSIDE_NAMESPACE, *robot)
+        self._exclude = tuple(exclude)
 
     def __call__(self, name: str) -> bool:
         """True when the topic is to be recorded. Hidden topics (a part begins with ``_``) only when asked for."""

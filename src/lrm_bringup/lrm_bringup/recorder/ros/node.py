@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rclpy.serialization import deserialize_message
 
 from lrm_bringup.recorder.bag import Topic
 from lrm_bringup.recorder.events import Mark, Message, Phase
+from lrm_bringup.recorder.facts import ROBOT_TOPICS
 from lrm_bringup.recorder.mending import mend_all, note_mended
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
@@ -22,6 +23,7 @@ from lrm_bringup.recorder.ros.graph_parameters import GraphParameters
 from lrm_bringup.recorder.worker import Worker
 from lrm_bringup.versions import revision, ros_distro, versions
 from lrm_core.errors import BadInput
+from lrm_core.robot import load_robot, project_names
 from lrm_core.ros import stamps
 from lrm_core.ros.diagnostics import ERROR, WARN, Diagnostics, Report
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
@@ -41,9 +43,11 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
         self._session: _Session | None = None
         self._out_dir = Path()
         self._program: dict[str, str] = {}
+        self._names: dict[str, str] = {}
 
     def configure_node(self, params: RecorderParams) -> None:
         """Make sure that bags can be written where they are wanted."""
+        self._names = project_names(load_robot(params.robot), self.get_namespace()) if params.robot else {}
         self._out_dir = Path(params.out_dir).expanduser()
         probe = self._out_dir / ".writable"
         try:
@@ -53,7 +57,8 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
         except OSError as error:
             raise BadInput("parameter out_dir", params.out_dir, "a folder that can be written", str(error)) from error
         self._program = {
-            "versions": json.dumps(versions()), "revision": revision(), "ros_distro": ros_distro()
+            "versions": json.dumps(versions()), "revision": revision(), "ros_distro": ros_distro(),
+            **({ROBOT_TOPICS: json.dumps(self._names)} if self._names else {}),
         }  # fmt: skip
         for bag in mend_all(self._out_dir):
             self.get_logger().warning(f"{bag} was left open by a recorder that died: closed, without its last chunk")
@@ -61,7 +66,7 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
 
     def activate_node(self) -> None:
         """Subscribe and record."""
-        self._session = _Session(self, self.params, self._out_dir, self._program)
+        self._session = _Session(self, self.params, self._out_dir, self._program, self._names)
 
     def deactivate_node(self) -> None:
         """Stop, write what waits, close the bag."""
@@ -73,13 +78,15 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
 class _Session:
     """Records from construction until :meth:`close`."""
 
-    def __init__(self, node: RecorderNode, params: RecorderParams, out_dir: Path, program: dict[str, str]) -> None:
+    def __init__(
+        self, node: RecorderNode, params: RecorderParams, out_dir: Path, program: dict[str, str], robot: Iterable[str]
+    ) -> None:
         self._node, self._program = node, program
         self._status_topic = node.resolve_topic_name("episode_status")
         self._parameters = GraphParameters(node)
         self._recording = Recording(out_dir, params, self._log, self._about)
         self._worker = Worker(self._recording, params.queue_mb * 1_000_000, self._conversion(params))
-        chosen = TopicFilter(node.get_namespace(), params.topics, params.exclude)
+        chosen = TopicFilter(node.get_namespace(), params.topics, params.exclude, robot)
         self._discovery = Discovery(node, self._chosen(chosen), self._on_message, self._on_unknown)
         self._unknown: dict[str, str] = {}
         self._worker.start()

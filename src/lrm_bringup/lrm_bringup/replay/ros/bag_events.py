@@ -49,12 +49,12 @@ class BagEvents:
         self.bag, self._log_time = RecordedBag(path), log_time
         self.name = path.stem if path.is_file() else path.name
         chosen = [_choose(self.bag, topic) for topic in topics] if topics else [_default(self.bag)]
-        self._cameras = {topic: camera_name(topic.name) for topic in chosen}
+        self._cameras = {topic: camera_name(self.bag.called(topic)) for topic in chosen}
         self.cameras = tuple(self._cameras.values())
         self.frames = sum(self.bag.counts[topic] for topic in chosen)
-        self._camera_topic = chosen[0].name
+        self._camera_topic = self.bag.called(chosen[0])
         self._status = self.topic_of("lrm_msgs/msg/EpisodeStatus")
-        self._rewards = self._reward_topics(chosen[0].name)
+        self._rewards = self._reward_topics(self._camera_topic)
         self._newest: dict[str, tuple[int, int]] = {}
         # A simulated clock is meant to differ from the wall clock of the log.
         self._own_clock = self.has_episodes or any(topic.name == "/clock" for topic in self.bag.topics)
@@ -185,11 +185,15 @@ def recorded_reward(message: RecordedMessage, fields: Any) -> RewardRecorded:
 
 
 def _choose(bag: RecordedBag, wanted: str) -> RecordedTopic:
-    matches = [t for t in bag.images if t.name == wanted] or [t for t in bag.images if _ends(t.name, wanted)]
-    raw = [t for t in matches if t.name.endswith("/image_raw")]
+    matches = [t for t in bag.images if t.name == wanted] or [t for t in bag.images if _ends(bag.called(t), wanted)]
+    raw = [t for t in matches if bag.called(t).endswith("/image_raw")]
     matches = raw if len(raw) == 1 else matches  # of a raw and a compressed one of the same camera
     if len(matches) != 1:
-        allowed = f"one of {[topic.name for topic in bag.images]}" if bag.images else "an image topic; the bag has none"
+        allowed = (
+            f"one of {[bag.called(topic) for topic in bag.images]}"
+            if bag.images
+            else "an image topic; the bag has none"
+        )
         raise BadInput("--topic", wanted, allowed)
     return matches[0]
 
@@ -201,7 +205,7 @@ def _ends(name: str, wanted: str) -> bool:
 
 def _default(bag: RecordedBag) -> RecordedTopic:
     found = bag.images
-    fronts = [topic for topic in found if _ends(topic.name, "front")]
+    fronts = [topic for topic in found if _ends(bag.called(topic), "front")]
     if len(fronts) == 1 or len(found) == 1:
         return (fronts or found)[0]
     if not found:
@@ -209,7 +213,7 @@ def _default(bag: RecordedBag) -> RecordedTopic:
         refused = "; ".join(f"{t.name}: {why}" for t in of_images if (why := bag.decoder.refusal(t)))
         text = f"({refused[:300] or 'no topic is of an image type'})"
         raise BadInput("bag", bag.path.name, "a bag with camera images that can be read", text)
-    names = [f"{topic.name} ({bag.counts[topic]})" for topic in found]
+    names = [f"{bag.called(topic)} ({bag.counts[topic]})" for topic in found]
     raise BadInput("camera topics", names, "one that is named", "Name one with --topic, or several as cameras.")
 
 

@@ -12,10 +12,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 from rclpy.signals import SignalHandlerOptions
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import CompressedImage, Image, JointState, PointCloud2
 
 from lrm_bringup.robot_check.observed import Seen, Sink, Stream
-from lrm_core.robot import RobotContract
+from lrm_core.robot import CameraSpec, RobotContract
 from lrm_core.ros import qos, stamps
 
 _COMMANDS = {
@@ -51,6 +51,7 @@ class RobotListener:
         )  # fmt: skip
         self._state = self._listen(JointState, robot.state.topic, _take_joints)
         self._cameras = {spec.name: self._camera(spec.name) for spec in robot.cameras}
+        self._depths = {spec.name: self._depth(spec) for spec in robot.cameras if spec.depth}
 
     def listen(self, seconds: float, tell: Callable[[float], None]) -> Seen:
         """Listen for ``seconds``; ``tell`` gets the seconds so far."""
@@ -77,6 +78,11 @@ class RobotListener:
             return self._listen(CompressedImage, f"{spec.topic}/compressed", _take_compressed)
         return self._listen(Image, spec.topic, _take_image)
 
+    def _depth(self, spec: CameraSpec) -> Stream:
+        if spec.depth_kind == "image":
+            return self._listen(Image, spec.depth, _take_image)
+        return self._listen(PointCloud2, spec.depth, _take_cloud)
+
     def _listen(self, kind: Any, topic: str, take: Callable[[Stream, Any], None]) -> Stream:
         stream = Stream(self._node.resolve_topic_name(topic), _name_of(kind))
         self._node.create_subscription(kind, topic, partial(self._on_message, stream, take), _ANY)
@@ -92,13 +98,14 @@ class RobotListener:
     def _seen(self, seconds: float) -> Seen:
         robot, node = self._robot, self._node
         self._ends(self._state, qos.JOINT_STATES)
-        for stream in self._cameras.values():
+        for stream in (*self._cameras.values(), *self._depths.values()):
             self._ends(stream, qos.CAMERA)
         graph = dict(node.get_topic_names_and_types())
         return Seen(
             seconds=seconds,
             state=self._state,
             cameras=self._cameras,
+            depths=self._depths,
             command=self._sink(robot.command.topic, _COMMANDS[robot.command.kind]),
             gripper=self._gripper(),
             reset=self._service(robot.reset.service) if robot.reset.kind == "service" else None,
@@ -161,6 +168,10 @@ def _take_joints(stream: Stream, message: JointState) -> None:
 
 def _take_image(stream: Stream, message: Image) -> None:
     stream.image = (message.encoding, message.width, message.height)
+
+
+def _take_cloud(stream: Stream, message: PointCloud2) -> None:
+    stream.image = (" ".join(field.name for field in message.fields), message.width, message.height)
 
 
 def _take_compressed(stream: Stream, message: CompressedImage) -> None:

@@ -36,8 +36,9 @@ class BagView:
 
     def draw(self, canvas: Canvas, progress: Callable[[int], None]) -> list[str]:
         """Draw it; returns what was wrong with it, one line per problem."""
-        drawing = Drawing(canvas, robots((t.name, ros2_type(t.msgtype)) for t in self._bag.topics), self._bag.faults)
-        for done, (message, fields) in enumerate(self._bag.decoded(self._topics), 1):
-            drawing.draw(message.topic.name, message.topic.msgtype, fields, message.log_ns)
+        bag = self._bag
+        drawing = Drawing(canvas, robots((bag.called(t), ros2_type(t.msgtype)) for t in bag.topics), bag.faults)
+        for done, (message, fields) in enumerate(bag.decoded(self._topics), 1):
+            drawing.draw(bag.called(message.topic), message.topic.msgtype, fields, message.log_ns)
             progress(done)
-        return [str(fault) for fault in self._bag.faults]
+        return [str(fault) for fault in bag.faults]

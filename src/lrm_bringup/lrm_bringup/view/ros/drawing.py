@@ -9,18 +9,20 @@ from typing import Any
 from lrm_bringup.bags.decoding import ros2_type
 from lrm_bringup.bags.faults import Faults
 from lrm_bringup.view.canvas import Canvas
-from lrm_bringup.view.layout import CAMERAS, EVENTS, JOINTS, NUMBERS, STATES, TRUTH
+from lrm_bringup.view.layout import CAMERAS, CLOUDS, DEPTHS, EVENTS, JOINTS, NUMBERS, STATES, TRUTH
 from lrm_bringup.view.names import Place, place, reward_path, series_name
 from lrm_core.episodes import EpisodeState
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardStatus
-from lrm_core.ros import images, stamps
+from lrm_core.robot.names import DEPTH
+from lrm_core.ros import depth, images, stamps
 
 _MAGIC = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG": "image/png"}
 _LEARNER = ("critic_loss", "mean_q", "transitions", "dropped_unknown", "pending", "weights_version")
 _REFINEMENT = ("predicted_success_rate", "mean_return", "episodes_done")
 _SAFETY = ("passed", "limited", "rejected")
 _SAFETY_STATES = ("PASSING", "LIMITING", "HOLDING")
+MAX_DRAWN_POINTS = 50_000
 _LEVELS = ("OK", "WARN", "ERROR", "STALE")
 
 
@@ -58,7 +60,10 @@ class Drawing:
             self.canvas.curve(at.path(NUMBERS, group), name, float(getattr(fields, name)))
 
     def image(self, at: Place, fields: Any) -> None:
-        """A raw picture of any encoding."""
+        """A raw picture of any encoding, or a depth image."""
+        if fields.encoding in depth.UNITS_PER_M:
+            self.canvas.depth(_depth(at, DEPTHS), *depth.depth_pixels(fields))
+            return
         self.canvas.picture(_camera(at), images.to_camera_frame(fields, at.relative).rgb)
 
     def compressed_image(self, at: Place, fields: Any) -> None:
@@ -68,6 +73,10 @@ class Drawing:
         if media is None:
             raise BadInput("compressed image", f"{len(data)} bytes, format {fields.format!r}", "JPEG or PNG")
         self.canvas.encoded_picture(_camera(at), data, media)
+
+    def cloud(self, at: Place, fields: Any) -> None:
+        """A point cloud; of a large one as many points as a viewer takes at the rate of a camera."""
+        self.canvas.cloud(_depth(at, CLOUDS), *depth.cloud_points(fields, MAX_DRAWN_POINTS))
 
     def reward(self, at: Place, fields: Any) -> None:
         """A reward: NaN where it is UNKNOWN, and then an event that says why."""
@@ -153,6 +162,7 @@ class Drawing:
 TYPES: dict[str, Callable[[Drawing, Place, Any], None]] = {
     "sensor_msgs/msg/Image": Drawing.image,
     "sensor_msgs/msg/CompressedImage": Drawing.compressed_image,
+    "sensor_msgs/msg/PointCloud2": Drawing.cloud,
     "sensor_msgs/msg/JointState": Drawing.joint_state,
     "trajectory_msgs/msg/JointTrajectory": Drawing.trajectory,
     "std_msgs/msg/Bool": Drawing.switch,
@@ -171,6 +181,11 @@ TYPES: dict[str, Callable[[Drawing, Place, Any], None]] = {
 def _camera(at: Place) -> str:
     name = at.relative.removesuffix("/compressed").removesuffix("/image_raw")
     return at.path(CAMERAS, *name.split("/"))
+
+
+def _depth(at: Place, kind: str) -> str:
+    name = at.relative.removesuffix("/image_raw").removesuffix(f"/{DEPTH}")
+    return at.path(kind, *name.split("/"))
 
 
 def _name(enumeration: Any, number: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -30,21 +31,29 @@ class LiveView:
         canvas: where to.
         namespace: of the robot; empty: the root.
         domain_id: DDS domain; None: as ROS_DOMAIN_ID says.
+        names: of the robot's topics in the project, see :func:`lrm_core.robot.project_names`.
 
     Attributes:
         messages: number of messages drawn per topic.
         faults: messages that could not be drawn.
     """
 
-    def __init__(self, canvas: Canvas, namespace: str = "", domain_id: int | None = None) -> None:
+    def __init__(
+        self,
+        canvas: Canvas,
+        namespace: str = "",
+        domain_id: int | None = None,
+        names: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.canvas, self.messages, self.faults = canvas, dict[str, int](), Faults()
         robot = namespace.strip("/")
         self._decoder = MessageDecoder(self.faults)
         self._drawing = Drawing(canvas, [robot], self.faults)
+        self._names = names
         self._context = rclpy.Context()
         rclpy.init(context=self._context, domain_id=domain_id, signal_handler_options=SignalHandlerOptions.NO)
         self._node = Node("lrm_view", namespace=f"/{robot}", context=self._context)
-        self._chosen = TopicFilter(f"/{robot}", (), ())
+        self._chosen = TopicFilter(f"/{robot}", (), (), names)
         self._discovery = Discovery(self._node, self._wanted, self._on_message, self._on_unknown)
 
     def run(self, stop: threading.Event, tell: Callable[[Mapping[str, int]], None] = lambda messages: None) -> None:
@@ -88,7 +97,7 @@ class LiveView:
         recorded = RecordedTopic(topic.name, topic.msgtype)
         fields = self._decoder.decode(RecordedMessage(recorded, arrival_ns, data))
         if fields is not None:
-            self._drawing.draw(topic.name, topic.msgtype, fields, arrival_ns)
+            self._drawing.draw(self._names.get(topic.name, topic.name), topic.msgtype, fields, arrival_ns)
             self.messages[topic.name] = self.messages.get(topic.name, 0) + 1
 
     def _on_unknown(self, topic: str, reason: str) -> None:

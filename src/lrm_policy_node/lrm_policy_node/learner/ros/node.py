@@ -44,6 +44,7 @@ class LearnerNode(LrmLifecycleNode[LearnerParams]):
         if params.reward_source == "sparse":
             params = replace(params, delivery="terminal", progress_weight=0.0)
         self._learner = Learner(params)
+        self._arm_joints = self._learner.params.arm_joints
         if params.demo_transitions:
             self._learner.add_demos(Path(params.demo_transitions))
         self._worker = LearnerWorker(self._learner, self._publish_weights, self._publish_state)
@@ -92,7 +93,7 @@ class LearnerNode(LrmLifecycleNode[LearnerParams]):
         )
 
     def _on_transition(self, message: TransitionMessage) -> None:
-        self._checked("transition", lambda: self._take_transition(transition_of(message, self.params.arm_joints)))
+        self._checked("transition", lambda: self._take_transition(transition_of(message, self._arm_joints)))
 
     def _take_transition(self, transition: Transition) -> None:
         self._worker.add_transition(transition)
@@ -166,7 +167,7 @@ def transition_of(message: TransitionMessage, arm_joints: int) -> Transition:
     shapes = len(message.observation), len(message.action)
     if shapes != (features_of(arm_joints), ACTIONS):
         allowed = f"{features_of(arm_joints)} features ({arm_joints} arm joints) and {ACTIONS} residuals"
-        fix = "Set the learner's arm_joints to the robot's; else policy node and learner are of different versions."
+        fix = "Give learner and policy node the same robot; else policy node and learner are of different versions."
         raise BadInput("transition observation, action", shapes, allowed, fix)
     return Transition(
         episode_id=message.episode_id,

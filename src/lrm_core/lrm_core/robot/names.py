@@ -1,0 +1,48 @@
+"""The topics of one robot, and the names by which all tools of the project know them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from lrm_core.robot.contract import RobotContract
+
+DEPTH = "depth"
+"""Last part of the name of a camera's depth, image or cloud."""
+
+
+def project_names(robot: RobotContract, namespace: str = "") -> dict[str, str]:
+    """The topics that a robot's file names -> what the recorder, the viewers and the converters call them.
+
+    ``joint_states``, ``<camera>/image_raw`` with its compressed twin, ``<camera>/camera_info``, ``<camera>/depth``.
+    A topic that only the robot's own controllers read keeps its name.
+
+    Args:
+        robot: the contract.
+        namespace: of the nodes; a topic that begins with a slash is outside of it.
+
+    Returns:
+        Full topic -> full name in the project; equal where the file has nothing special.
+    """
+    return {_full(topic, namespace): _full(name, namespace) for topic, name in _pairs(robot)}
+
+
+def _pairs(robot: RobotContract) -> Iterator[tuple[str, str]]:
+    commands = [robot.command.topic, *([robot.gripper.topic] if robot.gripper.kind == "forward_command" else [])]
+    yield from ((topic, topic) for topic in commands)
+    for camera in robot.cameras:
+        yield beside(camera.image_topic, "camera_info"), f"{camera.name}/camera_info"
+        yield camera.image_topic, f"{camera.name}/image_raw"
+        yield f"{camera.image_topic}/compressed", f"{camera.name}/image_raw/compressed"
+        if camera.depth:
+            yield camera.depth, f"{camera.name}/{DEPTH}"
+    yield robot.state.topic, "joint_states"
+
+
+def beside(topic: str, name: str) -> str:
+    """``name`` in the place of the last part of ``topic``: where drivers publish what belongs to their images."""
+    return topic[: topic.rfind("/") + 1] + name
+
+
+def _full(topic: str, namespace: str) -> str:
+    inside = namespace.strip("/")
+    return topic if topic.startswith("/") else f"/{inside}/{topic}" if inside else f"/{topic}"
