@@ -33,7 +33,7 @@ PURE_MODULES = (
 
 def is_ros(name: str) -> bool:
     """Packages that exist only where ROS 2 does."""
-    return name.endswith(("_msgs", "_srvs", "_interfaces")) or name in {"rclpy", "cv_bridge", *LAUNCH}
+    return name.endswith(("_msgs", "_srvs", "_interfaces")) or name in {"rclpy", "cv_bridge", "sensor_msgs_py", *LAUNCH}
 
 
 def violations(package: str, src: Path = SRC) -> list[str]:
