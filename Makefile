@@ -21,8 +21,14 @@ setup:
 demo: setup
 	@scripts/run lrm demo $(ARGS)
 
+# Tests of logic and files side by side; those of processes that talk and keep time one after the other.
 test: setup
+ifeq ($(strip $(ARGS)),)
+	@scripts/run pytest tests/unit tests/contract -n 2
+	@scripts/run pytest tests/ros tests/system
+else
 	@scripts/run pytest $(ARGS)
+endif
 
 test-unit: setup
 	@scripts/run pytest tests/unit $(ARGS)

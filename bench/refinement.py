@@ -136,7 +136,8 @@ def write_demos(path: Path, robot: Robot, episodes: int, place_bias_m: tuple[flo
 
     def rows() -> Iterator[CreditedTransition]:
         for record in demo_episodes(episodes, place_bias_m, seed=collect.DEMO_SEEDS + 5_000_000):
-            yield from demos.transitions(record, robot.base, robot.kinematics, robot.score_record, MAX_STEPS)
+            scores = [robot.score_record(record, frame) for frame in demos.decision_frames(record, CHUNK_STEPS)]
+            yield from demos.transitions(record, CHUNK_STEPS, scores, robot.base, robot.kinematics, MAX_STEPS)
 
     return demos.save(path, rows())
 

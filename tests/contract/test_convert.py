@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from lrm_bringup.cli import main
+from lrm_bringup.recorder.facts import ROBOT_STATE
 from lrm_core.rewards import RewardStatus
+from lrm_core.robot import load_robot
 from lrm_sim.lerobot_folder import new_dataset, open_dataset
 from robot_bags import JOINTS, NS, PERIOD_NS, START_NS, TASK, RobotBagWriter, positions, write_episode
 
@@ -186,6 +189,65 @@ def test_a_bag_of_another_robot_needs_its_topics_named_and_a_task(tmp_path: Path
     assert "observation.images.top" in dataset.features
     assert dataset.features["action"]["names"] == dataset.features["observation.state"]["names"] == ["b", "a"]
     assert column(dataset, "observation.state")[4].tolist() == [-4, 4]
+
+
+@pytest.fixture
+def hand(tmp_path: Path) -> Path:
+    """A robot of two joints whose joint states come in another order, with one more, the gripper in finger angles."""
+    path = tmp_path / "hand.yaml"
+    path.write_text("""\
+base_frame: base
+joints:
+  - {name: turn, position: [-2.0, 2.0], velocity: 1.0, home: 0.0}
+  - {name: finger, part: gripper, unit: m, position: [0.0, 0.08], velocity: 0.1, home: 0.04}
+state: {topic: driver/joint_states}
+gripper: {kind: gripper_action, topic: hand/command, opening_m: [0.0, 0.08], wire: [0.8, 0.0]}
+command: {kind: joint_trajectory, topic: arm/joint_trajectory, stamp: zero}
+cameras: [{name: front, topic: overhead/image_raw}]
+reset: {kind: manual}
+""")
+    return path
+
+
+def recorded_hand(folder: Path) -> Path:
+    writer = RobotBagWriter(folder)
+    for step in range(9):
+        stamp = NS + step * PERIOD_NS
+        writer.image(stamp, 20 * step, "overhead")
+        writer.joints(stamp, [0.4, 9.0, 0.1 * step], "driver/joint_states", ("finger", "wheel", "turn"))
+        writer.joints(stamp, [0.1 * step, 0.06], "command", ("turn", "finger"))
+        writer.joints(stamp, [0.0], "odd_command", ("x",))
+    return writer.close()
+
+
+def test_the_file_of_a_robot_says_what_is_recorded_of_it(hand: Path, tmp_path: Path) -> None:
+    bag = recorded_hand(tmp_path / "bag")
+    dataset = exported(tmp_path / "d", bag, "--robot", hand, "--task", "close the lid")
+    assert dataset.features["observation.state"]["names"] == ["turn", "finger"]
+    assert "observation.images.front" in dataset.features
+    state = column(dataset, "observation.state")
+    np.testing.assert_allclose(state, [[0.1 * step, 0.04] for step in range(9)], atol=1e-6)  # half closed, in metres
+    np.testing.assert_allclose(column(dataset, "action")[:, 1], 0.06, atol=1e-6)  # a command is in metres anyway
+
+
+def test_a_bag_that_says_how_its_robot_counts_needs_no_file(hand: Path, tmp_path: Path) -> None:
+    bag = recorded_hand(tmp_path / "bag")
+    metadata = yaml.safe_load((bag / "metadata.yaml").read_text())
+    units = load_robot(str(hand)).state_units
+    metadata["rosbag2_bagfile_information"]["custom_data"] = {ROBOT_STATE: units.to_json()}
+    (bag / "metadata.yaml").write_text(yaml.safe_dump(metadata))
+    dataset = exported(tmp_path / "d", bag, "--task", "close the lid")
+    np.testing.assert_allclose(column(dataset, "observation.state")[4], [0.4, 0.04], atol=1e-6)
+
+
+def test_a_bag_without_a_joint_of_the_robot_is_refused(
+    hand: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hand.write_text(hand.read_text().replace("name: turn", "name: swing"))
+    bag = recorded_hand(tmp_path / "bag")
+    words = ["export", "lerobot", str(bag), "--robot", str(hand), "--task", "t", "--out", str(tmp_path / "d")]
+    assert main(words) == 2
+    assert "missing: ['swing']" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

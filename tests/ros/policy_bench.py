@@ -1,6 +1,6 @@
 """The graph around the policy node for one test: real processes in a domain of their own, and a node that watches.
 
-Run as a program it is the real policy node with a base policy of three lines in place of a trained one.
+Run as a program it is the real policy node with a base policy of a few lines in place of a trained one.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ HERE = Path(__file__).resolve().parent
 SIM, SAFETY, LEARNER = "lrm_sim.ros.node", "lrm_policy_node.safety.ros.node", "lrm_policy_node.learner.ros.node"
 FAKE_REWARD, STEADY_POLICY = HERE / "reward_bench.py", HERE / "policy_bench.py"
 K = 5
+SWAYING, SWAY = "swaying", 0.08
+"""Parameter ``policy`` of :class:`SwayingPolicy`, and how far it sways, rad."""
 ANSWER_S = 5.0
 
 
@@ -55,6 +57,26 @@ class SteadyPolicy:
         """(10, 6) joint targets."""
         steps = np.arange(1, self.chunk_steps + 1)[:, None] * np.array([0.02, 0.0, 0.0, 0.0, 0.0, 0.0])
         return (np.asarray(observation["state"]) + steps).astype(np.float32)
+
+
+class SwayingPolicy:
+    """Contradicts itself: the base joint to one side, in the next plan to the other; the rest stays where it is."""
+
+    chunk_steps = 2 * K
+
+    def __init__(self) -> None:
+        self._side = SWAY
+
+    def reset(self) -> None:
+        """The first plan of an episode goes to the positive side."""
+        self._side = SWAY
+
+    def chunk(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+        """(2 K, 6) joint targets."""
+        plan = np.tile(np.asarray(observation["state"]), (self.chunk_steps, 1))
+        plan[:, 0] = self._side
+        self._side = -self._side
+        return plan.astype(np.float32)
 
 
 def start(program: str | Path, log: Path, domain: int, **parameters: object) -> NodeProcess:
@@ -203,4 +225,6 @@ def policy_bench(domain: int, logs: Path) -> Iterator[PolicyBench]:
 if __name__ == "__main__":
     from lrm_policy_node.ros.node import PolicyNode
 
-    sys.exit(run(lambda: PolicyNode(lambda name, device, features: SteadyPolicy())))
+    sys.exit(
+        run(lambda: PolicyNode(lambda name, device, features: SwayingPolicy() if name == SWAYING else SteadyPolicy()))
+    )

@@ -78,6 +78,7 @@ def contract(made: Commander) -> dict[str, Any]:
         return sum(stamp > first_ns for stamp in later) > 8
 
     made.until(whole, what="a second of observations")
+    made.until(lambda: made.node.count_publishers("/clock") > 0, what="the discovery of /clock")
     seen = made.observe(first_ns)
     table: dict[str, Any] = {}
     for topic, messages in made.messages.items():

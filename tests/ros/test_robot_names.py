@@ -21,8 +21,10 @@ from lrm_bringup.convert.ros.topics import TopicNames
 from lrm_bringup.graph import REWARD, yaml_value
 from lrm_bringup.player.params import PlayerParams
 from lrm_bringup.player.selection import chosen
+from lrm_bringup.recorder.facts import ROBOT_STATE
 from lrm_bringup.replay.ros.bag_events import BagEvents
 from lrm_bringup.start import process_specs
+from lrm_core.robot import StateUnits
 from lrm_core.ros import qos, stamps
 from lrm_msgs.msg import EpisodeStatus
 from reward_bench import ANY_PICTURE, ENVIRONMENT, PERIOD_NS, Bench, K, open_bench
@@ -118,6 +120,7 @@ def check_bag(path: Path, drawn: Path) -> None:
     bag = RobotBag(path, TopicNames())
     assert {name: topic.name for name, topic in bag.topics.cameras.items()} == {"front": "/overhead/rgb"}
     assert bag.topics.joints.name == "/driver/measured"
+    assert StateUnits.from_json(bag.bag.facts[ROBOT_STATE]).joint_names == bag.joint_names
     assert {"front/image_raw", "joint_states", "episode_status"} <= set(chosen(bag.bag, PlayerParams().topics).values())
     assert cli.main(["view", str(path), "--save", str(drawn)]) == 0
     entities = {str(chunk.entity_path) for chunk in RrdReader(drawn).stream()}

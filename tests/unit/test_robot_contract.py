@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrm_core.errors import BadInput
-from lrm_core.robot import load_robot, project_names, robot_names
+from lrm_core.robot import StateUnits, load_robot, project_names, robot_names
 
 GOOD = """\
 base_frame: base
@@ -217,3 +217,17 @@ def test_every_topic_of_a_contract_has_the_name_that_all_tools_know(tmp_path: Pa
 @pytest.mark.parametrize("name", robot_names())
 def test_the_shipped_robots_use_the_names_of_the_project(name: str) -> None:
     assert all(topic == known for topic, known in project_names(load_robot(name)).items())
+
+
+@given(st.tuples(*[st.floats(-10.0, 10.0)] * 4))
+def test_units_of_the_state_survive_text(ends: tuple[float, float, float, float]) -> None:
+    units = StateUnits(("turn", "finger"), (ends[0], ends[1]), (ends[2], ends[3]))
+    assert StateUnits.from_json(units.to_json()) == units
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"joint_names": [], "wire": [0, 1], "opening_m": [0, 1]}',
+                                  '{"joint_names": ["a"], "wire": [0], "opening_m": [0, 1]}',
+                                  '{"joint_names": ["a"], "wire": [0, NaN], "opening_m": [0, 1]}'])  # fmt: skip
+def test_other_text_is_no_units(text: str) -> None:
+    with pytest.raises(BadInput, match="state units"):
+        StateUnits.from_json(text)

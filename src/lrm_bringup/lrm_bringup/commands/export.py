@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from lrm_bringup.progress import bar
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
+from lrm_core.robot import RobotContract, load_robot
 
 if TYPE_CHECKING:
     from lrm_bringup.convert.export import Exported, ExportOptions
@@ -32,6 +33,8 @@ def configure_selection(parser: argparse._ActionsContainer) -> None:
     """Options that say what of a bag becomes what of a dataset."""
     add = parser.add_argument
     add("--task", default="", help="task sentence; replaces the recorded one, needed where none is recorded")
+    add("--robot", default="", metavar="NAME|FILE",
+        help="robot of bags that another recorder wrote: its topics, its joints, the unit of its gripper")  # fmt: skip
     add("--camera", action="append", default=[], metavar="[NAME=]TOPIC",
         help="camera topic or name; again for several, the scored one first. Default: all, front first")  # fmt: skip
     add("--joints", default="", metavar="TOPIC", help="JointState topic; default: joint_states, or the only one")
@@ -79,11 +82,18 @@ def options_of(args: argparse.Namespace) -> ExportOptions:
         raise BadInput("--min-frames", args.min_frames, "at least 1")
     if args.task:
         check_task(args.task)
-    names = TopicNames(tuple(args.camera), args.joints, args.commands, args.rewards)
+    robot = load_robot(args.robot) if args.robot else None
+    cameras, joints = (_camera_options(robot), robot.state.topic) if robot else ((), "")
+    names = TopicNames(tuple(args.camera) or cameras, args.joints or joints, args.commands, args.rewards)
     return ExportOptions(
         names, args.fps, args.tolerance_s, args.task, args.log_time, args.reward_head, args.success_from, args.keep,
         args.min_frames, not getattr(args, "images", False), getattr(args, "overwrite", False),
+        robot.state_units if robot else None,
     )  # fmt: skip
+
+
+def _camera_options(robot: RobotContract) -> tuple[str, ...]:
+    return tuple(f"{camera.name}={camera.image_topic}" for camera in robot.cameras)
 
 
 def export(bags: list[Path], out: Path, options: ExportOptions) -> Exported:

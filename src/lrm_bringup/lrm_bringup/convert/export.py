@@ -16,6 +16,7 @@ from lrm_bringup.convert.provenance import EXPORT, bag_facts, piece_facts, write
 from lrm_bringup.convert.stats import KnownNumbers
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
+from lrm_core.robot import StateUnits
 
 if TYPE_CHECKING:
     from lrm_bringup.convert.ros.robot_bag import RobotBag
@@ -41,6 +42,7 @@ class ExportOptions:
         min_frames: shorter pieces are left out.
         use_videos: cameras as video, else as PNG.
         overwrite: replace a dataset that is there.
+        units: of the robot's state; None: as the bags say them.
     """
 
     names: TopicNames
@@ -54,6 +56,7 @@ class ExportOptions:
     min_frames: int = 2
     use_videos: bool = True
     overwrite: bool = False
+    units: StateUnits | None = None
 
 
 @dataclass
@@ -158,7 +161,7 @@ class Exporter:
         options = self._options
         for path in bags:
             try:
-                bag = RobotBag(path, options.names, options.task, options.log_time)
+                bag = RobotBag(path, options.names, options.task, options.log_time, options.units)
                 aligned = self._aligned(bag)
                 stream = PictureStream(bag, aligned)
                 self._fit(bag, stream.shapes)

@@ -1,8 +1,8 @@
 """``python -m lrm_bringup.demo.demonstrations``: the base policy's demonstrations as transitions for the learner.
 
 They are the very ones it was trained on (``training.json`` in its folder says where they come from), with their flaws.
-The base policy says what it would have done, the reward model scores the frames at the ends of every chunk, exactly as
-both do online.
+The base policy says what it would have done, the reward model scores the frames at which it would have decided, exactly
+as both do online.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +56,7 @@ def _transitions(task: str, reward: str, episodes: int, model: str, policy_name:
     from lrm_bringup.parameters import shipped
     from lrm_core.robot import load_robot
     from lrm_policy_node.kinematics import ResidualKinematics
-    from lrm_policy_node.rl.demos import transitions
+    from lrm_policy_node.rl.demos import decision_frames, transitions
     from lrm_policy_node.runtime.loading import load_base_policy, policy_folder
 
     params = shipped(POLICY)
@@ -70,9 +69,8 @@ def _transitions(task: str, reward: str, episodes: int, model: str, policy_name:
     scorer = scorer_of(reward, model)
     recorded = _recorded(policy_folder(policy_name or params.policy), episodes, task)
     for number, episode in enumerate(recorded, 1):
-        frames = [*range(0, len(episode.states) - 1, policy.chunk_steps), len(episode.states) - 1]
-        scores = dict(zip(frames, scorer(episode, frames), strict=True))
-        yield from transitions(episode, policy, kinematics, partial(_lookup, scores), params.max_steps)
+        scores = scorer(episode, decision_frames(episode, params.call_interval))
+        yield from transitions(episode, params.call_interval, scores, policy, kinematics, params.max_steps)
         print(f"{number} of {episodes}", flush=True)
 
 
@@ -104,10 +102,6 @@ def origin_of(folder: Path) -> tuple[str, dict[str, Any]] | None:
         return (str(origin["source"]), dict(origin["source_args"])) if "source" in origin else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput("policy's training.json", str(about), "what lrm train policy writes", str(error)) from error
-
-
-def _lookup(scores: dict[int, Scores | None], _episode: EpisodeRecord, frame: int) -> Scores | None:
-    return scores[frame]
 
 
 def scorer_of(reward: str, model: str) -> EpisodeScorer:

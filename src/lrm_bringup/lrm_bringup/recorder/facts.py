@@ -18,6 +18,8 @@ FORMAT_KEY = "lrm_format"
 """A bag with this key has the others too."""
 ROBOT_TOPICS = "robot_topics"
 """JSON: the topics that the robot's file names -> what the project calls them; see lrm_core.robot.names."""
+ROBOT_STATE = "robot_state"
+"""JSON: joints of the robot and the unit of its gripper; see lrm_core.robot.state_units."""
 REWARD_TYPE, AUDIT_TYPE = "lrm_msgs/msg/Reward", "lrm_msgs/msg/SimAudit"
 _AUDITS = 300
 """The truth about the last frame is among so many: it arrives around the end of its episode."""

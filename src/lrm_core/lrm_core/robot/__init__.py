@@ -13,8 +13,9 @@ from lrm_core.robot.sections import (
     StateSpec,
     ToolSpec,
 )
+from lrm_core.robot.state_units import StateUnits
 
 __all__ = [
     "CameraSpec", "CommandSpec", "GripperSpec", "JointSpec", "LeRobotJointSpec", "LeRobotSpec", "ResetSpec",
-    "RobotContract", "StateSpec", "ToolSpec", "load_robot", "project_names", "robot_names", "robot_path",
+    "RobotContract", "StateSpec", "StateUnits", "ToolSpec", "load_robot", "project_names", "robot_names", "robot_path",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from lrm_core.robot.sections import (
     StateSpec,
     ToolSpec,
 )
+from lrm_core.robot.state_units import StateUnits
 from lrm_core.safety.limits import SafetyLimits
 
 COMMAND = "command"
@@ -115,29 +116,19 @@ class RobotContract:
         names = [camera.name for camera in self.cameras]
         raise BadInput(f"cameras in {self.path}", names, f"one named {name!r}")
 
+    @property
+    def state_units(self) -> StateUnits:
+        """Which joints the state has, and in what unit the gripper is."""
+        wire, opening = (tuple(map(float, ends)) for ends in (self.gripper.wire, self.gripper.opening_m))
+        return StateUnits(self.joint_names, (wire[0], wire[1]), (opening[0], opening[1]))
+
     def from_wire(self, names: Sequence[str], positions: Sequence[float]) -> tuple[float, ...]:
         """Named positions as the robot says them, in the project's units."""
-        closed, opened, low, high = self._gripper_map()
-        if closed == opened:
-            return tuple(positions)
-        gripper, scale = self.joint_names[-1], (high - low) / (opened - closed)
-        return tuple(
-            low + (value - closed) * scale if name == gripper else value
-            for name, value in zip(names, positions, strict=False)
-        )
+        return self.state_units.from_wire(names, positions)
 
     def to_wire(self, positions: np.ndarray) -> np.ndarray:
         """Positions (J,) in the project's units, as the robot takes them."""
-        closed, opened, low, high = self._gripper_map()
-        if closed == opened:
-            return positions
-        wire = np.array(positions, dtype=np.float64)
-        wire[-1] = closed + (wire[-1] - low) * (opened - closed) / (high - low)
-        return wire
-
-    def _gripper_map(self) -> tuple[float, float, float, float]:
-        """Closed and open on the wire, and in metres; equal ends: there is nothing to convert."""
-        return (*map(float, self.gripper.wire), *map(float, self.gripper.opening_m))  # type: ignore[return-value]
+        return self.state_units.to_wire(positions)
 
 
 def limits_of(joints: Sequence[JointSpec], tool: ToolSpec) -> SafetyLimits:

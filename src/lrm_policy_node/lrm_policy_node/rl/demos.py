@@ -6,8 +6,9 @@ because on the whole they are what the base policy does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -19,23 +20,33 @@ from lrm_core.transitions import CreditedTransition, Scores, Transition
 from lrm_policy_node.kinematics import ResidualKinematics
 from lrm_policy_node.rl.features import ACTIONS, FEATURES_VERSION, observation_features
 
-Scorer = Callable[[EpisodeRecord, int], Scores | None]
-"""Scores frame ``index`` of an episode; None: UNKNOWN."""
-
 _NS_PER_STEP = 100_000_000
 
 
+def decision_frames(episode: EpisodeRecord, interval: int) -> list[int]:
+    """Frames of a demonstration at which the policy node would have decided, every ``interval`` steps, and the last."""
+    last = len(episode.states) - 1
+    return [*range(0, last, interval), last]
+
+
 def transitions(
-    episode: EpisodeRecord, policy: Policy, kinematics: ResidualKinematics, score: Scorer, max_steps: int
-) -> Iterator[CreditedTransition]:
-    """The decisions of one demonstration; those with an UNKNOWN score are left out."""
-    chunk_steps, last = policy.chunk_steps, len(episode.states) - 1
-    frames = [*range(0, last, chunk_steps), last]
+    episode: EpisodeRecord, interval: int, scores: Sequence[Scores | None], policy: Policy,
+    kinematics: ResidualKinematics, max_steps: int,
+) -> Iterator[CreditedTransition]:  # fmt: skip
+    """The decisions of one demonstration.
+
+    Args:
+        episode: the demonstration.
+        interval: control steps between two decisions, the policy node's ``call_interval``.
+        scores: of the :func:`decision_frames`; decisions with an UNKNOWN one (None) are left out.
+        policy: the base policy.
+        kinematics: of the robot.
+        max_steps: of an episode of the policy node.
+    """
+    frames = decision_frames(episode, interval)
     policy.reset()
-    features = [_features(episode, frame, policy, kinematics, max_steps) for frame in frames]
-    scores = [score(episode, frame) for frame in frames]
-    for index in range(len(frames) - 1):
-        start, end = scores[index], scores[index + 1]
+    features = [_features(episode, frame, interval, policy, kinematics, max_steps) for frame in frames]
+    for index, (start, end) in enumerate(pairwise(scores)):
         if start is None or end is None:
             continue
         transition = Transition(
@@ -52,14 +63,14 @@ def transitions(
 
 
 def _features(
-    episode: EpisodeRecord, frame: int, policy: Policy, kinematics: ResidualKinematics, max_steps: int
+    episode: EpisodeRecord, frame: int, interval: int, policy: Policy, kinematics: ResidualKinematics, max_steps: int
 ) -> np.ndarray:
     observation = {"front": episode.front[frame], "wrist": episode.wrist[frame], "state": episode.states[frame]}
     commanded = episode.actions[frame - 1] if frame else episode.states[0]
     return observation_features(
         joints=episode.states[frame],
         gripper_command=float(commanded[-1]),
-        base_chunk=policy.chunk(observation),
+        base_chunk=policy.chunk(observation)[:interval],
         kinematics=kinematics,
         previous_residual=np.zeros(ACTIONS),
         step=frame,

@@ -16,9 +16,11 @@ from lrm_bringup.convert.episode import NS, RecordedEpisode, Score, Vectors
 from lrm_bringup.convert.ros.topics import JOINT_STATE, TopicNames, robot_topics
 from lrm_bringup.recorder.bag import Topic
 from lrm_bringup.recorder.events import Message
+from lrm_bringup.recorder.facts import ROBOT_STATE
 from lrm_bringup.replay.ros.bag_events import camera_frame, recorded_reward
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardStatus
+from lrm_core.robot import StateUnits
 from lrm_core.ros import stamps
 from lrm_msgs.msg import EpisodeStatus
 
@@ -35,10 +37,11 @@ class RobotBag:
         names: topics that are named.
         task: replaces the recorded sentence; needed where none is recorded.
         log_time: stamps are log times: for bags whose header stamps say nothing.
+        units: of the robot's state; None: as the bag says them, or else as the messages are.
 
     Attributes:
         topics: what was found.
-        joints, commands: joint positions and targets, over all episodes.
+        joints, commands: joint positions and targets, over all episodes, in rad and metres where the units are known.
         joint_names, command_names: their order.
         frames_ns: camera -> (N,) int64 stamps, sorted.
         period_s: control period of the recorded episodes, or else the median between two frames, seconds.
@@ -48,8 +51,11 @@ class RobotBag:
         BadInput: something that a dataset needs is not in the bag.
     """
 
-    def __init__(self, path: Path, names: TopicNames, task: str = "", log_time: bool = False) -> None:
+    def __init__(
+        self, path: Path, names: TopicNames, task: str = "", log_time: bool = False, units: StateUnits | None = None
+    ) -> None:
         self.bag, self._task, self._log_time = RecordedBag(path), task, log_time
+        self._units = units or self._recorded_units()
         self.name = path.stem if path.is_file() else path.name
         self.topics = robot_topics(self.bag, names)
         self._found: dict[str, RecordedEpisode] = {}
@@ -97,7 +103,8 @@ class RobotBag:
     def _read(self) -> None:
         topics = self.topics
         cameras = {topic: name for name, topic in topics.cameras.items()}
-        joints, commands = _Joints(self.bag, topics.joints), _Joints(self.bag, topics.commands)
+        # Commands are the safety stage's, in the project's units whatever the robot says of its own state.
+        joints, commands = _Joints(self.bag, topics.joints, self._units), _Joints(self.bag, topics.commands)
         frames: dict[str, list[int]] = {name: [] for name in topics.cameras}
         others = [topic for topic in (*topics.rewards, topics.status, topics.audit) if topic is not None]
         for message in self.bag.messages([*cameras, topics.joints, topics.commands, *others]):
@@ -109,10 +116,18 @@ class RobotBag:
                 (joints if message.topic == topics.joints else commands).add(fields, self._stamp(message, fields))
             else:
                 self._other(message, fields)
-        self.joint_names, self.command_names = _orders(joints, commands)
+        self.joint_names, self.command_names = _orders(joints, commands, self._units)
         self.joints, self.commands = joints.vectors(self.joint_names), commands.vectors(self.command_names)
         self.frames_ns = {name: np.array(sorted(s for s in found if s > 0), np.int64) for name, found in frames.items()}
         self._check_stamps()
+
+    def _recorded_units(self) -> StateUnits | None:
+        text = self.bag.facts.get(ROBOT_STATE)
+        try:
+            return StateUnits.from_json(text) if text else None
+        except BadInput as error:
+            self.bag.faults.warn(ROBOT_STATE, "unreadable", str(error))
+            return None
 
     def _stamp(self, message: RecordedMessage, fields: Any = None) -> int:
         """Header stamp, or log time where that is asked for."""
@@ -202,10 +217,10 @@ class RobotBag:
 
 
 class _Joints:
-    """Messages of a joint topic, by name of the joint."""
+    """Messages of a joint topic, by name of the joint; with ``units``, in the project's."""
 
-    def __init__(self, bag: RecordedBag, topic: RecordedTopic) -> None:
-        self._bag, self._topic = bag, topic
+    def __init__(self, bag: RecordedBag, topic: RecordedTopic, units: StateUnits | None = None) -> None:
+        self._bag, self._topic, self._units = bag, topic, units
         self._positions = ros2_type(topic.msgtype) == JOINT_STATE
         self.names: tuple[str, ...] = ()
         self._rows: dict[int, dict[str, float]] = {}
@@ -220,6 +235,7 @@ class _Joints:
             self._bag.faults.lose(self._topic.name, "positions", text)
             return
         self.names = self.names or tuple(names)
+        positions = self._units.from_wire(names, positions) if self._units else positions
         self._rows[stamp_ns] = dict(zip(names, (float(p) for p in positions), strict=True))
 
     def vectors(self, order: tuple[str, ...]) -> Vectors:
@@ -232,10 +248,15 @@ class _Joints:
         return Vectors(np.array(sorted(whole), np.int64), np.array(values, np.float32).reshape(-1, len(order)))
 
 
-def _orders(joints: _Joints, commands: _Joints) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of state and action; the state in the order of the action where it has the same joints."""
+def _orders(joints: _Joints, commands: _Joints, units: StateUnits | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of state and action; the state in the order of the robot, or of the action where it has the same joints."""
     for one in (joints, commands):
         if not one.names:
             raise BadInput("topic", one._topic.name, "messages with as many joint names as finite positions")
+    if units is not None and set(units.joint_names) <= set(joints.names):
+        return units.joint_names, commands.names
+    if units is not None:
+        missing = sorted(set(units.joint_names) - set(joints.names))
+        raise BadInput(f"joints of {joints._topic.name}", list(joints.names), f"the robot's; missing: {missing}")
     same = set(joints.names) == set(commands.names)
     return commands.names if same else joints.names, commands.names

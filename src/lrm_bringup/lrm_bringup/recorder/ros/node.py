@@ -13,7 +13,7 @@ from rclpy.serialization import deserialize_message
 
 from lrm_bringup.recorder.bag import Topic
 from lrm_bringup.recorder.events import Mark, Message, Phase
-from lrm_bringup.recorder.facts import ROBOT_TOPICS
+from lrm_bringup.recorder.facts import ROBOT_STATE, ROBOT_TOPICS
 from lrm_bringup.recorder.mending import mend_all, note_mended
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
@@ -47,7 +47,8 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
 
     def configure_node(self, params: RecorderParams) -> None:
         """Make sure that bags can be written where they are wanted."""
-        self._names = project_names(load_robot(params.robot), self.get_namespace()) if params.robot else {}
+        robot = load_robot(params.robot) if params.robot else None
+        self._names = project_names(robot, self.get_namespace()) if robot else {}
         self._out_dir = Path(params.out_dir).expanduser()
         probe = self._out_dir / ".writable"
         try:
@@ -58,7 +59,7 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
             raise BadInput("parameter out_dir", params.out_dir, "a folder that can be written", str(error)) from error
         self._program = {
             "versions": json.dumps(versions()), "revision": revision(), "ros_distro": ros_distro(),
-            **({ROBOT_TOPICS: json.dumps(self._names)} if self._names else {}),
+            **({ROBOT_TOPICS: json.dumps(self._names), ROBOT_STATE: robot.state_units.to_json()} if robot else {}),
         }  # fmt: skip
         for bag in mend_all(self._out_dir):
             self.get_logger().warning(f"{bag} was left open by a recorder that died: closed, without its last chunk")
