@@ -31,7 +31,10 @@ class Preset:
         """The same sizes for going on from a checkpoint: without the first stage, half as long, smaller steps."""
 
         def shorter(stage: StageParams) -> StageParams:
-            return StageParams(max(1, stage.steps // 2), stage.batch, 0.4 * stage.learning_rate, stage.minutes / 2.0)
+            return replace(
+                stage, steps=max(1, stage.steps // 2), learning_rate=0.4 * stage.learning_rate,
+                minutes=stage.minutes / 2.0, muon_rate=0.4 * stage.muon_rate,
+            )  # fmt: skip
 
         return replace(self, see=replace(self.see, steps=0), read=shorter(self.read), adapt=shorter(self.adapt))
 
@@ -70,17 +73,17 @@ PRESETS = {
     ),
     # No minutes: steps alone decide, so that the same seed and threads give the same weights on every machine.
     "cpu": Preset(
-        episodes=1800,
+        episodes=2600,
         evaluation_episodes=100,
-        see=StageParams(1500, 32, 1e-3),
-        read=StageParams(5000, 32, 8e-4),
-        adapt=StageParams(700, 32, 1e-3),
+        see=StageParams(4200, 32, 1e-3, muon_rate=3e-3),
+        read=StageParams(3500, 32, 8e-4, muon_rate=2e-3),
+        adapt=StageParams(250, 32, 1e-3),
     ),
     "smoke": Preset(
         episodes=12,
         evaluation_episodes=6,
-        see=StageParams(3, 8, 1e-3),
-        read=StageParams(3, 20, 8e-4),
+        see=StageParams(3, 8, 1e-3, muon_rate=3e-3),
+        read=StageParams(3, 20, 8e-4, muon_rate=2e-3),
         adapt=StageParams(2, 10, 1e-3),
     ),
 }
