@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,59 @@ def test_a_file_that_is_no_bag_is_refused_or_empty(tmp_path: Path, content: byte
         return
     assert list(bag.messages()) == []
     assert bag.faults.losses
+
+
+def records(data: bytes) -> Iterator[tuple[int, int]]:
+    """Kind and place of every record between the marks at both ends."""
+    at = 8
+    while at < len(data) - 8:
+        yield data[at], at
+        at += 9 + int(struct.unpack_from("<Q", data, at + 1)[0])
+
+
+@pytest.fixture
+def bare_file(tmp_path: Path) -> bytearray:
+    """Bytes of an MCAP file of bare messages without a summary, as a kill leaves it."""
+    from mcap.writer import Writer as BareWriter
+
+    with (tmp_path / "bare.mcap").open("wb") as stream:
+        writer = BareWriter(stream, use_chunking=False, use_statistics=False, use_summary_offsets=False)
+        writer.start()
+        schema = writer.register_schema("std_msgs/msg/Int32", "ros2msg", b"int32 data")
+        channel = writer.register_channel("/counted", "cdr", schema)
+        for number in range(MESSAGES):
+            writer.add_message(channel, number, struct.pack("<Ii", 0x100, number), number)
+        writer.finish()
+    data = bytearray((tmp_path / "bare.mcap").read_bytes())
+    end = next(at for kind, at in records(data) if kind == 0x0F)
+    return data[: end + 13]
+
+
+@pytest.mark.parametrize("kind", [0x01, 0x02, 0x07, 0x0B, 0x0F, 0x15, 0x85])
+def test_a_message_that_became_a_record_of_another_kind_costs_itself_and_is_reported(
+    bare_file: bytearray, tmp_path: Path, kind: int
+) -> None:
+    path = tmp_path / "flipped.mcap"
+    path.write_bytes(bare_file)
+    count, bag = read(path)
+    assert (count, bag.faults.losses) == (MESSAGES, [])
+    messages = [at for found, at in records(bytes(bare_file) + bytes(8)) if found == 0x05]
+    bare_file[messages[MESSAGES // 3]] = kind
+    path.write_bytes(bare_file)
+    count, bag = read(path)
+    assert count == MESSAGES - 1
+    assert [fault.lost for fault in bag.faults.losses] == [1]
+
+
+def test_a_fault_that_is_met_in_every_pass_is_one_fault(bare_file: bytearray, tmp_path: Path) -> None:
+    path = tmp_path / "cut.mcap"
+    path.write_bytes(bare_file[:-20])
+    bag = RecordedBag(path)
+    told = [str(fault) for fault in bag.faults]
+    for _ in range(2):
+        assert sum(1 for _ in bag.decoded()) == MESSAGES - 1
+        assert [str(fault) for fault in bag.faults] == told
+    assert [fault.count for fault in bag.faults.losses] == [1]
 
 
 def test_hundreds_of_mutations_crash_nothing_and_lose_nothing_in_silence(tmp_path: Path) -> None:

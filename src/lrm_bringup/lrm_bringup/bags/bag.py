@@ -101,6 +101,7 @@ class RecordedBag:
         """Messages of the given topics, or of all, as bytes, file after file."""
         wanted = None if topics is None else frozenset(topics)
         newest_ns = 0
+        self.faults.begin_pass()
         for file in self._files:
             for message in file.messages(wanted):
                 if message.log_ns < newest_ns:

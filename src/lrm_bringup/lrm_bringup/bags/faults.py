@@ -17,7 +17,7 @@ class Fault:
         where: topic, or file name.
         text: what is wrong, for people; of the first message it hit.
         lost: messages, or stretches of the file, that cannot be used because of it; 0 when it is a warning.
-        count: how often it was seen.
+        count: how often it was seen, in the pass that saw it most often.
     """
 
     where: str
@@ -35,6 +35,11 @@ class Faults:
     """All faults of a bag, in the order in which they were met."""
 
     _found: dict[tuple[str, str], Fault] = field(default_factory=dict)
+    _this_pass: dict[tuple[str, str], Fault] = field(default_factory=dict)
+
+    def begin_pass(self) -> None:
+        """The bag is read once more: what is met again is no further fault."""
+        self._this_pass.clear()
 
     def warn(self, where: str, kind: str, text: str = "") -> None:
         """Note something odd that costs nothing. ``kind`` tells faults apart; ``text`` is what people read."""
@@ -48,8 +53,9 @@ class Faults:
         if len(self._found) >= _MAX and (where, kind) not in self._found:
             where, kind, text = "bag", "further faults", "further faults of other kinds"
         fault = self._found.setdefault((where, kind), Fault(where, text or kind))
-        fault.count += 1
-        fault.lost += lost
+        now = self._this_pass.setdefault((where, kind), Fault(where, text))
+        now.count, now.lost = now.count + 1, now.lost + lost
+        fault.count, fault.lost = max(fault.count, now.count), max(fault.lost, now.lost)
 
     def __iter__(self) -> Iterator[Fault]:
         """The faults."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from binascii import crc32
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -22,8 +22,12 @@ from lrm_core.errors import BadInput
 
 MAGIC = b"\x89MCAP0\r\n"
 _HEADER, _FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK = 0x01, 0x02, 0x03, 0x04, 0x05, 0x06
-_METADATA = 0x0C
-_STATISTICS, _DATA_END, _LAST_KNOWN, _PRIVATE = 0x0B, 0x0F, 0x0F, 0x80
+_MESSAGE_INDEX, _ATTACHMENT, _METADATA = 0x07, 0x09, 0x0C
+_STATISTICS, _DATA_END, _PRIVATE = 0x0B, 0x0F, 0x80
+_PASSED_OVER = (_MESSAGE_INDEX, _ATTACHMENT, _METADATA)
+"""Records between the messages that say nothing about them."""
+_SUMMARY = (_STATISTICS, 0x08, 0x0A, 0x0D, 0x0E)
+"""Records behind the messages: statistics, and indexes of chunks, attachments, metadata and of the summary itself."""
 _FOOTER_BYTES = 9 + 20 + len(MAGIC)
 MAX_RECORD_BYTES = 512 * 2**20
 """Larger records and chunks are refused: no camera writes them, and a damaged length asks for them."""
@@ -91,7 +95,7 @@ class McapFile:
             at = stream.seek(len(MAGIC))
             while len(head := stream.read(9)) == 9:
                 opcode, length = struct.unpack("<BQ", head)
-                if opcode in (0, _DATA_END, _FOOTER) or length > min(self._size - at - 9, MAX_RECORD_BYTES):
+                if opcode == 0 or length > min(self._size - at - 9, MAX_RECORD_BYTES):
                     break
                 if opcode == _METADATA:
                     found |= _metadata(stream.read(length))
@@ -168,7 +172,7 @@ class McapFile:
         stream.seek(len(MAGIC))
         try:
             for record in _records(stream, self._size):
-                if record.opcode in (_DATA_END, _FOOTER):
+                if self._ends_data(record, stream):
                     return
                 yield from self._messages_of(record, stream.tell() - len(record.data))
         except (_Damage, struct.error, ValueError, MemoryError) as error:
@@ -177,6 +181,20 @@ class McapFile:
             self._faults.lose(self.path.name, "damage", text)
         else:
             self._faults.lose(self.path.name, "end", "the file ends without the mark of its end")
+
+    def _ends_data(self, record: _Record, stream: BinaryIO) -> bool:
+        """No flipped bit ends a file early: the mark of the end has its length, and an end behind it."""
+        left = self._size - stream.tell()
+        if record.opcode == _FOOTER:
+            return len(record.data) == 20 and left <= len(MAGIC)
+        if record.opcode != _DATA_END or len(record.data) != 4:
+            return False
+        head = stream.read(9)
+        stream.seek(-len(head), 1)
+        if len(head) < 9:
+            return True  # cut in what only repeats the messages
+        opcode, length = struct.unpack("<BQ", head)
+        return opcode in (_FOOTER, _SCHEMA, _CHANNEL, *_SUMMARY) and length <= left - 9
 
     def _messages_of(self, record: _Record, at: int) -> Iterator[tuple[int, int, bytes]]:
         if record.opcode == _MESSAGE:
@@ -188,18 +206,23 @@ class McapFile:
                     if inner.opcode == _MESSAGE:
                         messages.append(_message(inner.data))
                     else:
-                        self._note_unknown(inner.opcode)
-                        self._take(inner)
+                        self._learn(inner, ())
             except (_Damage, struct.error, ValueError, RuntimeError, EOFError, MemoryError, zstd.ZstdError) as error:
                 self._faults.lose(self.path.name, f"chunk {at}", f"the chunk at byte {at} is damaged ({error})")
             yield from sorted(messages, key=lambda message: message[1])
         else:
-            self._note_unknown(record.opcode)
-            self._take(record)
+            self._learn(record, (_HEADER,) if at == len(MAGIC) + 9 else _PASSED_OVER)
 
-    def _note_unknown(self, opcode: int) -> None:
-        if not _HEADER <= opcode <= _LAST_KNOWN and opcode < _PRIVATE:
-            self._faults.lose(self.path.name, "opcode", f"holds records of unknown kind 0x{opcode:02x}")
+    def _learn(self, record: _Record, passed_over: Sequence[int]) -> None:
+        """Take schemas and channels; a record that has no place here may have been a message."""
+        kind, data = record
+        if kind in (_SCHEMA, _CHANNEL):
+            self._take(record)
+            return
+        in_place = kind in passed_over and (kind != _MESSAGE_INDEX or _is_index(data))
+        counted = kind >= _PRIVATE and self._declared is not None  # the summary tells whether messages are missing
+        if not (in_place or counted):
+            self._faults.lose(self.path.name, "opcode", f"holds records of kind 0x{kind:02x} where they have no place")
 
 
 def _records(stream: BinaryIO, end: int) -> Iterator[_Record]:
@@ -267,6 +290,11 @@ def _metadata(data: bytes) -> dict[str, dict[str, str]]:
         return {name: dict(_pairs(_sized(data, at)))}
     except (_Damage, struct.error):
         return {}
+
+
+def _is_index(data: bytes) -> bool:
+    """True for a channel, a length, and that many bytes of (time, offset): what a chunk or a message cannot be."""
+    return len(data) >= 6 and struct.unpack_from("<I", data, 2) == (len(data) - 6,) and len(data) % 16 == 6
 
 
 def _message(data: bytes) -> tuple[int, int, bytes]:
