@@ -139,6 +139,7 @@ def test_the_program_writes_bag_table_and_page_and_does_nothing_twice(
     assert "http" not in page
     assert main(command) == 0
     assert "done before" in capsys.readouterr().out
+    assert main([*command, "--check"]) == 1, "a check is never skipped"
     assert main([*command, "--query-rate-hz", "2"]) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert main([*command, "--query-rate-hz", "2", "--overwrite"]) == 0

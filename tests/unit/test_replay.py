@@ -364,6 +364,27 @@ def test_agreement_finds_every_kind_of_difference() -> None:
     assert compare(found[4:], live).not_replayed == 4
     assert compare(found, {key: live[key] for key in live if key != second}).not_recorded == 1
     assert not compare(found, {}).whole
+    assert not compare(found, live | {first: replace(live[first], episode_end=not live[first].episode_end)}).whole
+    foreign = compare(found, live | {first: replace(live[first], fingerprint="another")})
+    assert (foreign.other_models, foreign.whole) == (1, False)
+
+
+def test_rewards_of_another_episode_agree_only_when_another_input_replays_them_so() -> None:
+    found = rows(episode(25))
+    live = {row.key: recorded(row) for row in found}
+    _, head, stamp_ns = first = found[0].key
+    late = {("e0", head, stamp_ns): replace(live[first], episode_id="e0")}
+    other = {key: replace(found[0], episode_id="e0") for key in late}
+
+    def checked(replayed: dict[tuple[str, str, int], Row]) -> bool:
+        agreement = compare(found, live | late)
+        assert not agreement.whole
+        agreement.settle(replayed)
+        return agreement.whole
+
+    assert checked(other)
+    assert not checked({})
+    assert not checked({key: replace(row, value=row.value + 0.1) for key, row in other.items()})
 
 
 def test_a_film_keeps_few_frames_of_any_number_evenly() -> None:

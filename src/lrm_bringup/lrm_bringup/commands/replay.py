@@ -13,6 +13,8 @@ from lrm_bringup.progress import bar
 from lrm_core.errors import BadInput
 
 if TYPE_CHECKING:
+    from lrm_bringup.replay.agreement import Agreement, RewardKey
+    from lrm_bringup.replay.rows import Row
     from lrm_bringup.replay.run import Replayed, ReplayOptions
     from lrm_bringup.replay.series import Series
 
@@ -72,23 +74,26 @@ def run(args: argparse.Namespace) -> int:
     inputs = expand(args.inputs)
     _unlike(inputs)
     series_of = OpenedSeries(args)
-    refused, disagree, frames, queries = 0, 0, 0, 0
+    refused, frames, queries, checks = 0, 0, 0, Checks()
     started_s = time.monotonic()
     for path in inputs:
         try:
             recorded = recorded_params(path)
             series = series_of(recorded)
-            replayed = _one(path, series, options_as_recorded(options, recorded))
+            replayed = _one(path, series, options_as_recorded(options, recorded), args.check)
         except BadInput as error:
             refused += 1
             print(f"lrm replay: {path}: {error}", file=sys.stderr)
             continue
         if replayed is not None:
             frames, queries = frames + replayed.decoded.frames, queries + replayed.scored * len(series)
-            disagree += not _tell(replayed, args.check)
+            _tell(replayed)
+            if args.check:
+                checks.add(replayed)
+    disagree = not checks.settled()
     wall_s = time.monotonic() - started_s
     print(f"{frames} frames read, {queries} queries scored in {wall_s:.1f} s: {frames / wall_s:.1f} frames per second")
-    return 2 if refused else int(bool(args.check and disagree))
+    return 2 if refused else int(disagree)
 
 
 def _repeatable(parser: argparse.ArgumentParser, name: str, text: str) -> None:
@@ -129,31 +134,62 @@ def _name(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.stem
 
 
-def _one(path: Path, series: list[Series], options: ReplayOptions) -> Replayed | None:
-    """One input; None when it was done before."""
+def _one(path: Path, series: list[Series], options: ReplayOptions, check: bool) -> Replayed | None:
+    """One input; None when it was done before and nothing is to be checked."""
     from lrm_bringup.replay.run import is_done, open_recording, replay_one, settings, write
 
     folder = options.out / _name(path) if options.out else None
     made_with = settings(path, series, options) if path.exists() else {}
-    if folder is not None and not options.overwrite and is_done(folder, made_with):
+    done = folder is not None and not options.overwrite and is_done(folder, made_with)
+    if done:
         print(f"{folder}: done before")
+    if done and not check:
         return None
     recording = open_recording(path, options)
     with bar(_name(path), recording.frames) as progress:
         replayed = replay_one(recording, series, options, progress)
-    if folder is not None:
+    if folder is not None and not done:
         write(replayed, folder, made_with, options)
         print(f"{folder}: {replayed.scored} queries about {replayed.decoded.frames} frames")
     return replayed
 
 
-def _tell(replayed: Replayed, check: bool) -> bool:
-    """Say what was met; True when the replay agrees with the recording, for every model."""
+def _tell(replayed: Replayed) -> None:
+    """Say what was met."""
     name = replayed.recording.name
     print(f"{name}: " + "; ".join(f"{camera} {timing}" for camera, timing in replayed.decoded.cameras.items()))
     for problem in replayed.problems:
         print(f"{name}: {problem}", file=sys.stderr)
-    if check:
+
+
+class Checks:
+    """Whether replays agree with their recordings. What one input cannot tell waits for the others."""
+
+    def __init__(self) -> None:
+        self._agree = True
+        self._waiting: list[tuple[str, str, Agreement]] = []
+        self._replayed: dict[str, dict[RewardKey, Row]] = {}
+
+    def add(self, replayed: Replayed) -> None:
+        """Say how one input agrees, unless it holds rewards of an episode that may be in another one."""
+        from lrm_bringup.replay.agreement import verdicts
+
         for model, agreement in replayed.agreements.items():
-            print(f"{name}, {model}: {agreement}")
-    return all(agreement.whole for agreement in replayed.agreements.values())
+            rows = [row for row in replayed.rows if row.model == model]
+            self._replayed.setdefault(model, {}).update(verdicts(rows))
+            if agreement.strays:
+                self._waiting.append((replayed.recording.name, model, agreement))
+            else:
+                self._say(replayed.recording.name, model, agreement)
+
+    def settled(self) -> bool:
+        """Say the rest; True when everything agrees."""
+        for name, model, agreement in self._waiting:
+            agreement.settle(self._replayed[model])
+            self._say(name, model, agreement)
+        self._waiting.clear()
+        return self._agree
+
+    def _say(self, name: str, model: str, agreement: Agreement) -> None:
+        print(f"{name}, {model}: {agreement}")
+        self._agree &= agreement.whole

@@ -12,6 +12,8 @@ from lrm_bringup.replay.rows import Row
 from lrm_core.rewards import RewardHead
 
 TOLERANCE = 1e-3
+RewardKey = tuple[str, str, int]
+"""Episode, head and stamp of the frame (nanoseconds)."""
 
 
 @dataclass
@@ -26,7 +28,7 @@ class Agreement:
         not_replayed: recorded rewards of frames that the replay did not ask about.
         not_recorded: replayed rewards that the bag does not hold, in the stretch of time it holds rewards of.
         other_ends: rewards that differ in whether they end their episode.
-        other_episodes: recorded rewards of an episode that is in another bag: what was late there came in here.
+        strays: recorded rewards of episodes that were not replayed with this input; see :meth:`settle`.
         other_models: recorded rewards of a model with another fingerprint: nothing says that they should agree.
     """
 
@@ -37,8 +39,8 @@ class Agreement:
     not_replayed: int = 0
     not_recorded: int = 0
     other_ends: int = 0
-    other_episodes: int = 0
     other_models: int = 0
+    strays: dict[RewardKey, RewardRecorded] = field(default_factory=dict)
 
     @property
     def share(self) -> float:
@@ -48,7 +50,25 @@ class Agreement:
     @property
     def whole(self) -> bool:
         """True when there is something to compare, and all of it agrees."""
-        return self.recorded > 0 and self.same == self.recorded and not self.not_recorded
+        unlike = self.not_recorded or self.other_ends or self.other_models or self.strays
+        return self.recorded > 0 and self.same == self.recorded and not unlike
+
+    def settle(self, replayed: Mapping[RewardKey, Row]) -> None:
+        """Compare the strays with what other inputs gave: late rewards lie in the bag of the next episode."""
+        for key in [key for key in self.strays if key in replayed]:
+            self.compare(self.strays.pop(key), replayed[key])
+
+    def compare(self, live: RewardRecorded, row: Row) -> None:
+        """Count one recorded reward against the replayed one of the same frame."""
+        self.recorded += 1
+        self.other_models += bool(live.fingerprint) and live.fingerprint != row.fingerprint
+        self.other_ends += row.episode_end != live.episode_end
+        if row.status != live.status:
+            self.statuses[live.status, row.status] += 1
+            return
+        difference = 0.0 if math.isnan(row.value) else abs(row.value - live.value)
+        self.largest = max(self.largest, difference)
+        self.same += difference <= TOLERANCE
 
     def __str__(self) -> str:
         parts = [
@@ -59,9 +79,9 @@ class Agreement:
         parts += [f"{self.not_replayed} not replayed"] if self.not_replayed else []
         parts += [f"{self.not_recorded} replayed and not recorded"] if self.not_recorded else []
         parts += [f"{self.other_ends} differ in episode_end"] if self.other_ends else []
-        parts += [f"{self.other_episodes} of another episode left out"] if self.other_episodes else []
+        parts += [f"{len(self.strays)} of other episodes that no input replays"] if self.strays else []
         parts += [f"{self.other_models} were published by another model"] if self.other_models else []
-        return ", ".join(parts) if self.recorded else "the recording holds no rewards to compare with"
+        return ", ".join(parts) if self.recorded or self.strays else "the recording holds no rewards to compare with"
 
 
 def compare(
@@ -71,26 +91,26 @@ def compare(
 ) -> Agreement:
     """Compare the verdicts of one series with the rewards of the same ``heads`` that were recorded."""
     names = {head.value for head in heads}
-    recorded = {key: live for key, live in recorded.items() if key[1] in names}
-    replayed = {row.key: row for row in rows if not row.camera}
-    episodes = {key[0] for key in replayed}
-    strays = sum(key[0] not in episodes for key in recorded)
-    recorded = {key: live for key, live in recorded.items() if key[0] in episodes}
-    found = Agreement(recorded=len(recorded), other_episodes=strays)
-    last_ns = {episode: max(k[2] for k in recorded if k[0] == episode) for episode in {k[0] for k in recorded}}
+    replayed = verdicts(rows)
+    episodes = {episode for episode, _, _ in replayed}
+    found, last_ns = Agreement(), dict.fromkeys(episodes, 0)
     for key, live in recorded.items():
-        row = replayed.get(key)
-        if row is None:
-            found.not_replayed += 1
+        episode, head, stamp_ns = key
+        if head not in names:
             continue
-        found.other_models += bool(live.fingerprint) and live.fingerprint != row.fingerprint
-        if row.status != live.status:
-            found.statuses[live.status, row.status] += 1
+        if episode not in episodes:
+            found.strays[key] = live
+            continue
+        last_ns[episode] = max(last_ns[episode], stamp_ns)
+        if key in replayed:
+            found.compare(live, replayed[key])
         else:
-            found.other_ends += row.episode_end != live.episode_end
-            difference = 0.0 if math.isnan(row.value) else abs(row.value - live.value)
-            found.largest = max(found.largest, difference)
-            found.same += difference <= TOLERANCE
+            found.recorded, found.not_replayed = found.recorded + 1, found.not_replayed + 1
     # A bag that was cut short lacks the rewards of its last frames; they are no disagreement.
-    found.not_recorded = sum(key not in recorded and key[2] < last_ns.get(key[0], 0) for key in replayed)
+    found.not_recorded = sum(key not in recorded and key[2] < last_ns[key[0]] for key in replayed)
     return found
+
+
+def verdicts(rows: Iterable[Row]) -> dict[RewardKey, Row]:
+    """The rows that stand for what a live node publishes, those of single cameras left out."""
+    return {row.key: row for row in rows if not row.camera}
