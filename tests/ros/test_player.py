@@ -14,6 +14,8 @@ from rosgraph_msgs.msg import Clock
 from live_run import STEPS, live_run
 from lrm_bringup.bags.bag import RecordedBag
 from lrm_bringup.player.ros.node import PlayerNode
+from lrm_bringup.player.selection import chosen
+from lrm_core.errors import BadInput
 from lrm_core.ros import qos, stamps
 from reward_bench import PERIOD_NS, START_NS, Bench, K, in_process, open_bench
 from robot_bags import NS, RobotBagWriter
@@ -117,10 +119,19 @@ def test_it_says_that_nobody_came_to_listen(bench: Bench, tmp_path: Path) -> Non
 
 
 def test_the_recorded_clock_is_played_as_it_is(tmp_path: Path) -> None:
-    from lrm_bringup.player.selection import chosen
-
     writer = RobotBagWriter(tmp_path / "bag")
     writer.image(START_NS, 10)
     writer.add(START_NS, "clock", "rosgraph_msgs/msg/Clock", clock=writer.time(NS))
     bag = RecordedBag(writer.close())
     assert sorted(chosen(bag, ["*/image_raw", "/clock"]).values()) == ["/clock", "front/image_raw"]
+
+
+def test_a_topic_that_cannot_be_decoded_reaches_no_live_node(tmp_path: Path) -> None:
+    folder = recording(tmp_path / "bag")
+    listed = (folder / "metadata.yaml").read_text()
+    (folder / "metadata.yaml").write_text(listed.replace("sensor_msgs/msg/Image", "sensor_msgs/msg/PointCloud2"))
+    bag = RecordedBag(folder)
+    assert list(chosen(bag, ["*/image_raw", "*/episode_status"]).values()) == ["episode_status"]
+    assert [(fault.where, fault.lost) for fault in bag.faults.losses] == [("/front/image_raw", 3)]
+    with pytest.raises(BadInput, match=r"metadata\.yaml says"):
+        chosen(RecordedBag(folder), ["*/image_raw"])

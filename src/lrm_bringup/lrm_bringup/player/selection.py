@@ -17,19 +17,22 @@ def chosen(bag: RecordedBag, patterns: Sequence[str]) -> dict[RecordedTopic, str
     """Topics of ``bag`` with messages that match -> name to publish on.
 
     Names are those of the project (see :meth:`RecordedBag.called`), relative, without the namespace that was recorded,
-    so that the namespace of the player decides whose they are; ``/clock`` is the one absolute name.
+    so that the namespace of the player decides whose they are; ``/clock`` is the one absolute name. A topic whose bytes
+    are not what they are said to be reaches no live node: it is left out, and is one of the bag's faults.
 
     Raises:
-        BadInput: nothing in the bag matches, or what matches cannot be played.
+        BadInput: nothing in the bag matches, or nothing of it can be played.
     """
     names = {topic: "/" + bag.called(topic).lstrip("/") for topic in bag.topics}
-    topics = [t for t in bag.topics if bag.counts[t] and any(fnmatchcase(names[t], one) for one in patterns)]
+    matching = [t for t in bag.topics if bag.counts[t] and any(fnmatchcase(names[t], one) for one in patterns)]
+    refused = {topic: why for topic in matching if (why := bag.decoder.refusal(topic))}
+    for topic, why in refused.items():
+        bag.faults.lose(topic.name, "not played", f"not played: {why}", bag.counts[topic])
+    topics = [topic for topic in matching if topic not in refused]
     if not [topic for topic in topics if names[topic] != CLOCK]:
-        there = sorted(set(names.values()))
-        raise BadInput("parameter topics", list(patterns), f"patterns that match a topic of {bag.path}: {there}")
-    for topic in topics:
-        if topic.serialization != "cdr":
-            raise BadInput(f"serialization of {topic.name}", topic.serialization, "cdr, that of ROS 2")
+        there = sorted({names[topic] for topic in bag.topics if topic not in refused})
+        why = "; ".join(f"{topic.name}: {why}" for topic, why in refused.items())[:400]
+        raise BadInput("parameter topics", list(patterns), f"patterns that match a topic of {bag.path}: {there}", why)
     namespace = _namespace(names.values())
     return {topic: _played(names[topic], namespace) for topic in topics}
 

@@ -41,8 +41,9 @@ class PlayerNode(LrmLifecycleNode[PlayerParams]):
         """Open the bag and create a publisher for every topic that is played."""
         if not params.bag:
             raise BadInput("parameter bag", "", "a recorded run", "For example: lrm up replay out/bags/NAME.")
-        self._bag = RecordedBag(Path(params.bag).expanduser())
+        self._bag, self._told = RecordedBag(Path(params.bag).expanduser()), set[str]()
         names = chosen(self._bag, params.topics)
+        self._tell_faults()
         self._publishers_open = {topic: self._publisher(topic, name) for topic, name in names.items()}
         clock_recorded = CLOCK in names.values()
         self._clock_topic = None if clock_recorded else self.create_publisher(Clock, CLOCK, qos.CLOCK)
@@ -91,10 +92,15 @@ class PlayerNode(LrmLifecycleNode[PlayerParams]):
         except Exception as error:  # a thread's exception would vanish; here it becomes the node's diagnosis
             self._fault = f"{type(error).__name__}: {error}"
             self.get_logger().error(self._fault)
-        for fault in self._bag.faults:
-            self.get_logger().warning(f"{self._bag.path}: {fault}")
+        self._tell_faults()
         if self._playback.done:
             self.get_logger().info(f"{self._playback.sent} messages of {self._bag.path} were played")
+
+    def _tell_faults(self) -> None:
+        for text in [str(fault) for fault in self._bag.faults]:
+            if text not in self._told:
+                self.get_logger().warning(f"{self._bag.path}: {text}")
+            self._told.add(text)
 
     def _awaited(self) -> bool:
         """Wait for the node that is to hear it all; False when told to stop or when it does not come."""
