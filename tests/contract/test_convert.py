@@ -174,6 +174,30 @@ def test_a_dataset_of_others_is_imported(tmp_path: Path) -> None:
     assert set(column(dataset, "outcome")) == {"unknown"}
 
 
+def test_a_single_camera_and_grouped_names_are_kept_and_foreign_units_are_warned_about(
+    bag: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vector = {"dtype": "float32", "shape": (2,), "names": {"motors": ["x", "y"]}}
+    picture = {"dtype": "image", "shape": (16, 24, 3), "names": ["height", "width", "channels"]}
+    columns = {"observation.image": picture, "observation.state": vector, "action": vector}
+    with new_dataset(tmp_path / "pusht", 10, columns, "2d pointer") as dataset:
+        for step in range(4):
+            number = np.full(2, 90.0 * step, np.float32)
+            row = {"observation.image": np.full((16, 24, 3), 40 * step, np.uint8), "observation.state": number}
+            dataset.add_frame({**row, "action": number, "task": "push"})
+        dataset.save_episode()
+    capsys.readouterr()
+    assert main(["import", "lerobot", str(tmp_path / "pusht"), "--out", str(tmp_path / "imported")]) == 0
+    assert "rad and m" in capsys.readouterr().err
+    back = exported(tmp_path / "back", tmp_path / "imported")
+    assert back.meta.camera_keys == ["observation.images.image"]
+    assert back.features["observation.state"]["names"] == back.features["action"]["names"] == ["x", "y"]
+    exported(tmp_path / "ours", bag)
+    capsys.readouterr()
+    assert main(["import", "lerobot", str(tmp_path / "ours"), "--out", str(tmp_path / "again")]) == 0
+    assert "rad and m" not in capsys.readouterr().err
+
+
 def test_a_bag_of_another_robot_needs_its_topics_named_and_a_task(tmp_path: Path) -> None:
     writer = RobotBagWriter(tmp_path / "arm", "/left")
     for step in range(9):

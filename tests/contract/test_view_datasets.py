@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from rerun.experimental import RrdReader
 
 from lrm_bringup import cli
+from robot_bags import write_episode
 
 JOINTS = ["shoulder.pos", "gripper.pos"]
 STEPS = 4
@@ -49,6 +51,22 @@ def test_an_episode_of_a_dataset_is_drawn_by_the_names_of_its_joints(dataset: Pa
         assert values == pytest.approx([1.0 + 0.1 * step + offset for step in range(STEPS)])
     assert len(rows(saved, "/cameras/front")) == STEPS
     assert [row["TextLog:text"][0] for row in rows(saved, "/events/episode")] == ["“task 1”"]
+
+
+def test_rewards_of_an_exported_dataset_are_drawn_and_unknown_ones_are_gaps(tmp_path: Path) -> None:
+    bag = write_episode(tmp_path / "bags" / "run.0", steps=24, unknown=[10], truth=False)
+    undecided = write_episode(tmp_path / "bags" / "run.1", episode="run.1", steps=12, reason="cancelled")
+    command = ["export", "lerobot", str(bag), str(undecided), "--images", "--out", str(tmp_path / "d")]
+    assert cli.main(command) == 0
+    assert cli.main(["view", str(tmp_path / "d"), "--save", str(tmp_path)]) == 0
+
+    def curve(number: int, entity: str) -> list[float]:
+        return [row["Scalars:scalars"][0] for row in rows(tmp_path / f"d-0000{number}.rrd", entity)]
+
+    progress = curve(0, "/rewards/progress")
+    assert [math.isnan(value) for value in progress] == [False, True, False, False], "asked at 0, 10, 20 and the end"
+    assert curve(0, "/numbers/episode/next.success") == [0.0] * 23 + [1.0, 1.0]
+    assert all(math.isnan(value) for value in curve(1, "/numbers/episode/next.success"))
 
 
 def test_every_episode_gets_a_file_of_its_name(dataset: Path, tmp_path: Path) -> None:

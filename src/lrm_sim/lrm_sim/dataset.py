@@ -42,7 +42,9 @@ def write(records: Iterable[EpisodeRecord], folder: Path, *, use_videos: bool = 
     if first is None:
         raise BadInput("records", "none", "at least one episode")
     columns, facts = features(first.front.shape[1], use_videos), []
-    with lerobot_folder.new_dataset(folder, FPS, columns, "sim_arm", use_videos=use_videos) as dataset:
+    with lerobot_folder.new_dataset(
+        folder, FPS, columns, lerobot_folder.SIMULATED_ARM, use_videos=use_videos
+    ) as dataset:
         for record in chain([first], episodes):
             for t in range(len(record.states)):
                 dataset.add_frame(_frame(record, t))

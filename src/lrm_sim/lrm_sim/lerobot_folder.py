@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from lrm_core.errors import BadInput, first_line
+from lrm_core.robot.names import topic_name
+
+SIMULATED_ARM = "sim_arm"
+"""Robot type of the datasets that the simulator writes."""
 
 
 @contextmanager
@@ -81,6 +85,28 @@ def lerobot_dataset() -> Any:
 
     av.logging.set_libav_level(av.logging.ERROR)  # else every encoded video says a page about itself
     return LeRobotDataset
+
+
+def camera_names(dataset: Any) -> dict[str, str]:
+    """Column of every camera -> its short name, which is a part of a topic: ``front``, or ``image`` of a single one.
+
+    Raises:
+        BadInput: two cameras would have one name.
+    """
+    keys = [str(key) for key in dataset.meta.camera_keys]
+    names = {key: topic_name(key.removeprefix("observation.").removeprefix("images.")) for key in keys}
+    if len(set(names.values())) < len(names):
+        raise BadInput("cameras of the dataset", keys, "names that differ in letters and digits", "Rename one.")
+    return names
+
+
+def dimension_names(dataset: Any, key: str) -> tuple[str, ...]:
+    """Names of a vector's dimensions, which datasets have in a list or in groups; ``joint_1`` … where in neither."""
+    feature = dataset.meta.features[key]
+    names, size = feature.get("names") or (), int(feature["shape"][0])
+    if isinstance(names, dict):
+        names = [name for group in names.values() if isinstance(group, (list, tuple)) for name in group]
+    return tuple(map(str, names)) if len(names) == size else tuple(f"joint_{number + 1}" for number in range(size))
 
 
 def partial_of(folder: Path) -> Path:

@@ -8,6 +8,11 @@ from pathlib import Path
 
 from lrm_bringup.progress import bar
 
+UNITS = (
+    "the dataset is not of this project: its numbers become joint_states and command as they are, which are meant in "
+    "rad and m. LeRobot's own drivers record degrees or percent; cameras and rewards are right, joints may not be."
+)
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
@@ -23,6 +28,8 @@ def run(args: argparse.Namespace) -> int:
     from lrm_bringup.convert.to_bags import Importer
 
     importer = Importer(args.dataset, args.out)
+    if importer.foreign:
+        print(f"warning: {UNITS}", file=sys.stderr)
     with bar("episodes", importer.episodes) as progress:
         result = importer.run(progress)
     if result.left_out:

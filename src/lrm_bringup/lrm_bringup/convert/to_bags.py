@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from lrm_bringup.convert.columns import ACTION, OUTCOME, STAMP, STATE, STATUS, UNKNOWN_OUTCOME, image_column
+from lrm_bringup.convert.columns import ACTION, OUTCOME, STAMP, STATE, STATUS, UNKNOWN_OUTCOME
 from lrm_bringup.convert.episode import NS, SUCCESS
 from lrm_bringup.convert.episode_messages import EpisodeWriter, ImportedEpisode
 from lrm_bringup.convert.provenance import EXPORT
@@ -43,19 +43,23 @@ class Importer:
         folder: the dataset.
         out: folder of the bags.
 
+    Attributes:
+        foreign: no tool of this project made the dataset, so nobody says in which units its joints are.
+
     Raises:
         BadInput: no dataset, one without cameras, state and action, or ``out`` holds the bags of another one.
     """
 
     def __init__(self, folder: Path, out: Path) -> None:
-        from lrm_sim.lerobot_folder import open_dataset
+        from lrm_sim.lerobot_folder import SIMULATED_ARM, camera_names, open_dataset
 
         self._dataset, self._out, self._name = open_dataset(folder), out, folder.resolve().name
         self._columns = self._dataset.meta.features
-        self._cameras = [key.removeprefix(image_column("")) for key in self._dataset.meta.camera_keys]
+        self._cameras = camera_names(self._dataset)
         missing = [key for key in (STATE, ACTION) if key not in self._columns]
         if missing or not self._cameras:
             raise BadInput("dataset", str(folder), f"one with cameras, {STATE} and {ACTION}", f"It lacks {missing}.")
+        self.foreign = not ((folder / "meta" / EXPORT).is_file() or self._dataset.meta.robot_type == SIMULATED_ARM)
         self._facts = _facts(folder / "meta" / EXPORT, self._dataset.meta.total_episodes)
         self._origin = {"dataset": self._name, "sha256": _sha256(folder)}
         self._check_out()
@@ -95,7 +99,7 @@ class Importer:
         writer = EpisodeWriter(bag, episode, definitions)
         for number, row in enumerate(self._rows(index)):
             item = self._dataset[row]
-            pictures = {camera: _pixels(item[image_column(camera)]) for camera in self._cameras}
+            pictures = {camera: _pixels(item[key]) for key, camera in self._cameras.items()}
             writer.row(number, pictures, {key: _plain(value) for key, value in item.items()})
         bag.close()
 
@@ -104,6 +108,8 @@ class Importer:
         return range(int(meta["dataset_from_index"]), int(meta["dataset_to_index"]))
 
     def _episode(self, index: int, start_ns: int) -> ImportedEpisode:
+        from lrm_sim.lerobot_folder import dimension_names
+
         rows, facts = self._rows(index), self._facts[index]
         table = self._dataset.hf_dataset.select(range(rows.start, rows.stop)).with_format("numpy")
         grid = np.rint(np.arange(len(rows)) * (NS / self._dataset.fps)).astype(np.int64)
@@ -113,7 +119,8 @@ class Importer:
         whole = facts.get("whole", True)
         return ImportedEpisode(
             facts.get("episode_id", f"{self._name}-{index:05d}") + ("" if whole else f".{facts['piece']}"), task,
-            stamps_ns, slots_ns, self._names(STATE), self._names(ACTION), facts.get("complete", True),
+            stamps_ns, slots_ns, dimension_names(self._dataset, STATE), dimension_names(self._dataset, ACTION),
+            facts.get("complete", True),
             self._outcome(table), facts.get("reward_model", ""), facts.get("last_action_repeated", False),
             self._paced(len(rows)) | {name: facts[name] for name in _FACTS if name in facts},
         )  # fmt: skip
@@ -129,11 +136,6 @@ class Importer:
         if "next.success" in self._columns:
             return SUCCESS if bool(np.any(table["next.success"][-1])) else TerminationReason.MAX_STEPS.value
         return ""
-
-    def _names(self, column: str) -> tuple[str, ...]:
-        names, size = self._columns[column].get("names"), int(self._columns[column]["shape"][0])
-        flat = names if isinstance(names, list) else []
-        return tuple(map(str, flat)) if len(flat) == size else tuple(f"joint_{i + 1}" for i in range(size))
 
     def _check_out(self) -> None:
         if not self._out.exists() or not any(self._out.iterdir()):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from lrm_bringup.convert.columns import HEADS, STATUS, score_column
+from lrm_bringup.convert.episode import NOT_ASKED
 from lrm_bringup.replay.events import EpisodeSeen, FrameSeen, Recording
 from lrm_bringup.view.canvas import Canvas
-from lrm_bringup.view.layout import CAMERAS, EVENTS, JOINTS, NUMBERS
+from lrm_bringup.view.layout import CAMERAS, EVENTS, JOINTS, NUMBERS, REWARDS
+from lrm_sim.lerobot_folder import camera_names, dimension_names
 
 _NS = 1_000_000_000
 _JOINTS = {"observation.state": "measured", "action": "command"}
@@ -46,6 +50,7 @@ class EpisodeView:
 
     def __init__(self, dataset: Any, index: int) -> None:
         self._dataset, episode = dataset, dataset.meta.episodes[index]
+        self._cameras = camera_names(dataset)
         self._rows = range(int(episode["dataset_from_index"]), int(episode["dataset_to_index"]))
         self.messages = len(self._rows)
 
@@ -57,11 +62,11 @@ class EpisodeView:
             canvas.at(stamp_ns or 1, stamp_ns)
             if done == 1:
                 canvas.event(f"{EVENTS}/episode", f"“{item['task']}”")
-            for key in self._dataset.meta.camera_keys:
+            for key, camera in self._cameras.items():
                 pixels = (item[key].permute(1, 2, 0).numpy() * 255.0).round().astype(np.uint8)
-                canvas.picture(f"{CAMERAS}/{key.removeprefix('observation.images.')}", pixels)
+                canvas.picture(f"{CAMERAS}/{camera}", pixels)
             for group, series, value in self._values(item):
-                canvas.curve(group, series, value)
+                canvas.curve(group, series, value, dots=not group.startswith(JOINTS))
             progress(done)
         return []
 
@@ -69,15 +74,16 @@ class EpisodeView:
         for key, series in _JOINTS.items():
             if key in item:
                 values = item[key].reshape(-1).tolist()
-                for name, value in zip(self._names(key, len(values)), values, strict=True):
+                for name, value in zip(dimension_names(self._dataset, key), values, strict=True):
                     yield f"{JOINTS}/{name}", series, value
         for key in _NUMBERS:
             if key in item:
-                yield f"{NUMBERS}/episode", key, float(item[key])
+                yield f"{NUMBERS}/episode", key, self._known(item, key)
+        for number, head in enumerate(HEADS):
+            if score_column(head) in item and not (STATUS in item and item[STATUS][number] == NOT_ASKED):
+                yield REWARDS, head, float(item[score_column(head)])
 
-    def _names(self, key: str, count: int) -> list[str]:
-        """Names of the dimensions, as the dataset has them; it may have them in groups, or none."""
-        names = self._dataset.meta.features[key].get("names")
-        if isinstance(names, dict):
-            names = [name for group in names.values() for name in group]
-        return [str(name) for name in names] if names and len(names) == count else [f"joint_{i}" for i in range(count)]
+    def _known(self, item: dict[str, Any], key: str) -> float:
+        """A number of a row; NaN where another column says that nobody knows it."""
+        known = all(bool(item[name]) for name in (f"{key}_valid",) if name in item)
+        return float(item[key]) if known else math.nan

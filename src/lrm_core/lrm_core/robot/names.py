@@ -26,6 +26,12 @@ def project_names(robot: RobotContract, namespace: str = "") -> dict[str, str]:
     return {_full(topic, namespace): _full(name, namespace) for topic, name in _pairs(robot)}
 
 
+def topic_name(text: str) -> str:
+    """``text`` as a part of a topic name: letters, digits and underscores, no digit first."""
+    kept = "".join(c if c.isascii() and c.isalnum() else "_" for c in text)
+    return f"_{kept}" if kept[:1].isdigit() else kept
+
+
 def _pairs(robot: RobotContract) -> Iterator[tuple[str, str]]:
     commands = [robot.command.topic, *([robot.gripper.topic] if robot.gripper.kind == "forward_command" else [])]
     yield from ((topic, topic) for topic in commands)

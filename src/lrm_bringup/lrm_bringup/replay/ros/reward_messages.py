@@ -11,6 +11,7 @@ from rclpy.serialization import serialize_message
 from lrm_bringup.bags.types import RecordedTopic
 from lrm_bringup.replay.scoring import ReplayedQuery
 from lrm_bringup.replay.series import Series
+from lrm_core.robot.names import topic_name
 from lrm_reward_node.ros.messages import rewards_of
 
 REWARD_TYPE = "lrm_msgs/msg/Reward"
@@ -61,9 +62,3 @@ class RewardTopics:
         """``<namespace>/reward/<head>``, of one of several cameras ``<namespace>/reward/<camera>/<head>``."""
         inside = camera.removeprefix(f"{self.namespace.strip('/')}/") if self.namespace else camera
         return f"{self.namespace}/reward/{inside}/{head}" if camera else f"{self.namespace}/reward/{head}"
-
-
-def topic_name(text: str) -> str:
-    """``text`` as a part of a topic name: letters, digits and underscores, no digit first."""
-    kept = "".join(c if c.isascii() and c.isalnum() else "_" for c in text)
-    return f"_{kept}" if kept[:1].isdigit() else kept
