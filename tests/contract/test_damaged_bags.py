@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import struct
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from rosbags.typesys import Stores, get_typestore
 
 from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.replay.run import expand
 from lrm_core.errors import BadInput
 
 MESSAGES = 60
@@ -103,6 +105,30 @@ def test_a_message_too_many_in_the_summary_is_reported(tmp_path: Path) -> None:
     _, bag = read(path)
     (fault,) = bag.faults.losses
     assert (fault.where, fault.lost) == ("/counted", 3)
+
+
+@pytest.mark.parametrize("names", [["a", "b"], ["run_0", "other_1"], ["t_00", "t_05"], ["run_3", "run_7"]])
+def test_a_folder_of_unrelated_files_is_not_one_bag(tmp_path: Path, names: list[str]) -> None:
+    file = write_bag(tmp_path / "bag", StoragePlugin.MCAP)
+    (tmp_path / "loose").mkdir()
+    files = [Path(shutil.copy(file, tmp_path / "loose" / f"{name}.mcap")) for name in sorted(names)]
+    with pytest.raises(BadInput, match="one by one"):
+        RecordedBag(tmp_path / "loose")
+    assert expand([tmp_path / "loose"]) == files
+    shutil.move(tmp_path / "bag", tmp_path / "loose" / "bag")
+    assert expand([tmp_path / "loose"]) == [tmp_path / "loose" / "bag", *files]
+
+
+def test_a_split_bag_needs_no_metadata_and_no_other_file_beside_it(tmp_path: Path) -> None:
+    file = write_bag(tmp_path / "bag", StoragePlugin.MCAP)
+    (tmp_path / "split").mkdir()
+    for number in (9, 10):
+        shutil.copy(file, tmp_path / "split" / f"run_{number}.mcap")
+    assert read(tmp_path / "split")[0] == 4 * MESSAGES
+    assert expand([tmp_path / "split"]) == [tmp_path / "split"]
+    shutil.copy(file, tmp_path / "split" / "other.mcap")
+    with pytest.raises(BadInput, match="folder of their own"):
+        expand([tmp_path / "split"])
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89MCAP0\r\n", b"SQLite format 3\x00", b"x" * 100])

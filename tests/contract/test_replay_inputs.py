@@ -114,6 +114,10 @@ def test_a_dataset_gives_every_episode_with_its_task(tmp_path: Path) -> None:
     events = list(open_recording(tmp_path / "d", ReplayOptions()).events())
     plans = [event.plan for event in events if isinstance(event, EpisodeSeen) and event.end_ns is None]
     assert [plan.task for plan in plans if plan] == ["first task", "second task"]
+    with pytest.raises(BadInput, match="--topic"):
+        open_recording(tmp_path / "d", ReplayOptions(topics=("front", "wrist")))
+    with pytest.raises(BadInput, match="--log-time"):
+        open_recording(tmp_path / "d", ReplayOptions(log_time=True))
     pixels = [event.frame.rgb[0, 0, 0] for event in events if isinstance(event, FrameSeen)]
     assert pixels == [10 * step + 5 for step in range(12)] * 2
 
@@ -228,6 +232,8 @@ def test_the_help_names_every_option_once(capsys: pytest.CaptureFixture[str]) ->
         ([], "--task"),
         ([*TASK, "--batch", "0"], "--batch"),
         ([*TASK, "--query-rate-hz", "nan"], "--query-rate-hz"),
+        ([*TASK, "--topic", "front"], "--topic"),
+        ([*TASK, "--log-time"], "--log-time"),
     ],
 )
 def test_wrong_usage_is_one_line_and_code_2(

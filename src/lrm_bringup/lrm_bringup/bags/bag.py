@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
@@ -23,6 +24,7 @@ from lrm_core.robot.names import DEPTH
 
 METADATA = "metadata.yaml"
 _KINDS: dict[str, Callable[[Path, Faults], BagFile]] = {".mcap": McapFile, ".db3": SqliteFile}
+_SPLIT = re.compile(r"(.*)_(0|[1-9]\d*)")
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 
 
@@ -147,6 +149,32 @@ class RecordedBag:
                 self.faults.lose(name, METADATA, text, lost)
 
 
+def bags_in(folder: Path) -> list[Path]:
+    """What lies in a folder, without its subfolders: the folder itself where it is one bag, else its files, or nothing.
+
+    Without ``metadata.yaml`` files are one bag where their names differ in a number alone, as those of a split bag do.
+
+    Raises:
+        BadInput: a split bag lies among other files.
+    """
+    if (folder / METADATA).is_file():
+        return [folder]
+    groups: dict[str, list[int]] = {}
+    files = sorted(path for path in folder.iterdir() if path.suffix in _KINDS)
+    for path in files:
+        split = _SPLIT.fullmatch(path.stem)
+        name, number = split.groups() if split else (path.stem, -1)
+        groups.setdefault(f"{name}{path.suffix}" if split else path.name, []).append(int(number))
+    splits = [name for name, numbers in groups.items() if len(numbers) > 1]
+    gapless = [name for name in splits if max(groups[name]) - min(groups[name]) == len(groups[name]) - 1]
+    if len(groups) == 1 and gapless == splits:
+        return [folder]
+    if gapless:
+        fix = f"{gapless[0]} is split: put the files of every bag into a folder of their own."
+        raise BadInput("folder", str(folder), "the files of one bag, or several that are one bag each", fix)
+    return files
+
+
 def _files(path: Path, faults: Faults) -> list[Path]:
     """Files of a bag in the order in which they were recorded."""
     if path.is_file():
@@ -156,6 +184,9 @@ def _files(path: Path, faults: Faults) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise BadInput("bag", str(path), "an existing folder or file")
+    if bags_in(path) not in ([], [path]):
+        allowed = f"a folder with {METADATA}, or with the files of one bag: NAME_0, NAME_1, …"
+        raise BadInput("bag", str(path), allowed, "It holds several: name its files one by one.")
     present = sorted((p for p in path.iterdir() if p.suffix in _KINDS), key=lambda p: (len(p.name), p.name))
     named = [path / Path(name).name for name in _metadata(path / METADATA, faults).get("relative_file_paths") or []]
     for missing in (p for p in named if not p.is_file()):

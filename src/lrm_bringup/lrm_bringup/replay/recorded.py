@@ -40,10 +40,10 @@ def recorded_params(path: Path) -> RewardParams | None:
     Raises:
         BadInput: the bag cannot be read, or holds values that the parameters cannot have.
     """
-    from lrm_bringup.bags.bag import RecordedBag
+    from lrm_bringup.bags.bag import RecordedBag, bags_in
 
     is_file = path.is_file() and path.suffix in (".mcap", ".db3")
-    if not is_file and not (path.is_dir() and any(p.suffix in (".mcap", ".db3") for p in path.iterdir())):
+    if not is_file and not (path.is_dir() and bags_in(path)):
         return None
     return params_of(RecordedBag(path).facts)
 

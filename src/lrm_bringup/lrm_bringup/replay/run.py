@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrm_bringup.bags.bag import bags_in
 from lrm_bringup.pages.pictures import data_uri
 from lrm_bringup.recorder.bag import PARTIAL
 from lrm_bringup.replay.agreement import Agreement, compare
@@ -101,10 +102,13 @@ def open_recording(path: Path, options: ReplayOptions) -> Recording:
     if not path.exists():
         raise BadInput("input", str(path), "an existing file or folder")
     if path.is_file() and path.suffix.lower() in VIDEOS:
+        _refuse_bag_options(path, options, cameras=0)
         return VideoFile(path)
     if (path / "meta" / "info.json").is_file():
-        return DatasetEpisodes(path, options.topics[0] if options.topics else "", options.query_rate_hz)
-    if path.is_dir() and not _is_bag(path) and pictures_in(path):
+        _refuse_bag_options(path, options, cameras=1)
+        return DatasetEpisodes(path, "".join(options.topics), options.query_rate_hz)
+    if path.is_dir() and not bags_in(path) and pictures_in(path):
+        _refuse_bag_options(path, options, cameras=0)
         return PictureFolder(path, options.picture_rate_hz)
     if path.is_file() and path.suffix.lower() in PICTURES:
         raise BadInput("input", str(path), "a folder of pictures, not a single one", "lrm score takes single pictures.")
@@ -113,17 +117,31 @@ def open_recording(path: Path, options: ReplayOptions) -> Recording:
     return BagEvents(path, options.topics, options.log_time)
 
 
+def _refuse_bag_options(path: Path, options: ReplayOptions, cameras: int) -> None:
+    """Only bags have several cameras to choose from and two times per frame; nothing that was asked for is ignored."""
+    fix = f"{path} is no bag: leave it out, or replay it by itself."
+    if len(options.topics) > cameras:
+        allowed = "the name of one camera of a LeRobotDataset" if cameras else "nothing for a video or pictures"
+        raise BadInput("--topic", list(options.topics), allowed, fix)
+    if options.log_time:
+        raise BadInput("--log-time", True, "bags, where a frame has a log time", fix)
+
+
 def expand(inputs: Sequence[Path]) -> list[Path]:
-    """The inputs, a folder of bags (as a recorder leaves it) replaced by its bags."""
-    found: list[Path] = []
-    for path in inputs:
-        bags = (
-            sorted(p for p in path.iterdir() if p.is_dir() and p.name != PARTIAL and _is_bag(p))
-            if path.is_dir()
-            else []
-        )
-        found += bags if bags and not _is_bag(path) else [path]
-    return found
+    """The inputs, a folder of bags (as a recorder leaves it, or of single files) replaced by its bags.
+
+    Raises:
+        BadInput: it is not clear which files of a folder are one bag.
+    """
+    return [one for path in inputs for one in (_inside(path) if path.is_dir() else [path])]
+
+
+def _inside(path: Path) -> list[Path]:
+    own = bags_in(path)
+    if own == [path]:
+        return own
+    folders = sorted(p for p in path.iterdir() if p.is_dir() and p.name != PARTIAL)
+    return [*(bag for folder in folders for bag in bags_in(folder)), *own] or [path]
 
 
 def replay_one(
@@ -285,7 +303,3 @@ def _keep_frame(film: Film, one: ReplayedQuery) -> None:
     query = one.asked.query
     if query.frame is not None and film.wants(query.plan.episode_id):
         film.add(query.plan.episode_id, query.frame.stamp_ns, data_uri(query.frame.rgb))
-
-
-def _is_bag(path: Path) -> bool:
-    return path.is_dir() and ((path / "metadata.yaml").is_file() or any(path.glob("*.mcap")) or any(path.glob("*.db3")))

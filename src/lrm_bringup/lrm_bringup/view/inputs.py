@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from lrm_bringup.bags.bag import METADATA, RecordedBag
+from lrm_bringup.bags.bag import RecordedBag, bags_in
 from lrm_bringup.replay.run import SUMMARY, ReplayOptions, expand, open_recording
 from lrm_bringup.replay.sources import VIDEOS, pictures_in
 from lrm_bringup.view.canvas import Canvas
@@ -101,8 +101,7 @@ def _open(path: Path) -> Drawable:
 def _is_film(path: Path) -> bool:
     if path.is_file():
         return path.suffix.lower() in VIDEOS
-    holds_bag = any(path.glob("*.mcap")) or any(path.glob("*.db3")) or (path / METADATA).is_file()
-    return not holds_bag and bool(pictures_in(path))
+    return not bags_in(path) and bool(pictures_in(path))
 
 
 def _episodes_of(path: Path) -> Iterator[Run]:
