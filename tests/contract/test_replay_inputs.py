@@ -161,6 +161,15 @@ def test_several_models_stand_side_by_side(video: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("_fake_model")
+def test_models_whose_names_differ_in_punctuation_have_topics_of_their_own(video: Path, tmp_path: Path) -> None:
+    words = ["--model", "a/lrm-a", "--model", "b/lrm.a", "--model", "c/lrm-a"]
+    assert main(["replay", str(video), *TASK, *words, "--out", str(tmp_path / "o")]) == 0
+    with AnyReader([tmp_path / "o" / "run" / "run"]) as reader:
+        counts = {c.topic: c.msgcount for c in reader.connections if c.topic.endswith("/progress")}
+    assert counts == {f"/replay/{name}/reward/progress": 5 for name in ("lrm_a", "lrm_a_2", "lrm_a_3")}
+
+
+@pytest.mark.usefixtures("_fake_model")
 def test_several_tasks_stand_side_by_side_and_the_page_says_which(video: Path, tmp_path: Path) -> None:
     other = ["--task", "empty the blue bowl"]
     assert main(["replay", str(video), *TASK, *other, "--mode", "tri", "--out", str(tmp_path / "o")]) == 0

@@ -111,6 +111,10 @@ def test_merged_rewards_take_the_names_and_the_place_of_the_recorded_ones(bench:
             "/reward/contrastive": 3, "/reward/progress": 4, "/reward/completion": 4, "/reward/fused": 3,
         }  # fmt: skip
         assert _rewards(new, "/reward/").keys() == _rewards(old, "/reward/").keys()
+    said = RecordedBag(folder / "a.0").facts
+    assert "/reward" not in json.loads(said["parameters"]), "the old node did not give these rewards"
+    assert {one for found in json.loads(said["reward_fingerprints"]).values() for one in found} == {"fake-brightness"}
+    assert said["rewards_replayed_from"] == "a.0"
     again_again, _ = again(folder / "a.0")
     assert again_again.agreements["fake"].whole, "a merged bag is one that can be checked"
     with pytest.raises(BadInput, match="--merged"):

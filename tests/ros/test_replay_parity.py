@@ -83,6 +83,16 @@ def test_the_embedded_model(tmp_path: Path, parameters: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("ros_domain_id")
+def test_a_bag_with_merged_rewards_of_another_readout_is_checked_against_that_one(tmp_path: Path) -> None:
+    with open_bench() as bench:
+        params = RewardParams()
+        (bag,) = live_run(bench, tmp_path / "bags", ["a.0"], load=lambda: load_model(params), deadline_s=30.0)
+    words = ["replay", str(bag), "--merged", "--readout", "generate", "--fusion", "paper", "--out", str(tmp_path / "m")]
+    assert main(words) == 0
+    assert main(["replay", str(tmp_path / "m" / "a.0" / "a.0"), "--check"]) == 0
+
+
+@pytest.mark.usefixtures("ros_domain_id")
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is None, reason="bitsandbytes is not installed")
 def test_a_quantized_model(tmp_path: Path) -> None:
     check(tmp_path, quantization="int8")

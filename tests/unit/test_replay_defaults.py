@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lrm_bringup.replay.recorded import DEFAULTS, as_recorded, filled, options_as_recorded, params_of
+from lrm_bringup.replay.recorded import (
+    DEFAULTS,
+    as_recorded,
+    filled,
+    merged_facts,
+    node_params,
+    options_as_recorded,
+    params_of,
+)
 from lrm_bringup.replay.run import ReplayOptions
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS
+from lrm_reward_node.camera_check import NO_LIMITS, CameraLimits
 from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.params import RewardParams
-from lrm_reward_node.pipeline import RewardPipeline
+from lrm_reward_node.pipeline import Fusion, RewardPipeline
+
+TASK = "put the red cube in the blue bowl"
 
 
 def recorded(**values: Any) -> RewardParams:
@@ -52,6 +63,37 @@ def test_a_server_of_the_node_is_asked_again_and_takes_no_weights() -> None:
     found = filled(arguments(), node)
     assert (found.server, found.model, found.dtype, found.readout) == (["http://gpu:8000"], [], "", "generate")
     assert filled(arguments(model=["other"]), node).server is None
+
+
+@pytest.mark.parametrize(
+    ("before", "given"),
+    [
+        ({"model": "mine", "adapters": "mine/a", "min_confidence": 0.2}, {"model": ["other"], "fusion": "paper"}),
+        ({"fusion_weights": [0.5, 0.25, 0.25]}, {"swap": True, "camera_check": False}),
+        ({"backend": "openai", "server_urls": ["http://gpu:8000"]}, {"model": ["mine"], "dtype": "bfloat16"}),
+        ({"model": "mine"}, {"server": ["http://gpu:8000"], "readout": "generate"}),
+        ({}, {}),
+    ],
+)
+def test_a_merged_bag_asks_the_model_that_gave_its_rewards(before: dict[str, Any], given: dict[str, Any]) -> None:
+    node, said = recorded(**before), arguments(**given)
+    wanted = filled(said, node)
+    pipeline = RewardPipeline(FakeRewardModel(), limits=CameraLimits() if wanted.camera_check else NO_LIMITS)
+    pipeline = as_recorded(replace(pipeline, fusion=Fusion(wanted.fusion)), said, node)
+    facts = {"task": TASK, "parameters": json.dumps({"/left/reward": asdict(node), "/left/policy": {"x": 1}})}
+    merged = merged_facts(facts, node_params(pipeline, wanted, node), {"progress": {"f"}}, "old bag")
+    again = params_of(merged)
+    assert again is not None
+    found = filled(arguments(), again)
+    answers = ("model", "server", "adapters", "readout", "fusion", "swap", "calibration", "quantization")
+    assert {name: getattr(found, name) or None for name in answers} == {
+        name: getattr(wanted, name) or None for name in answers
+    }
+    assert as_recorded(RewardPipeline(pipeline.model), arguments(), again) == pipeline
+    assert json.loads(merged["parameters"]).keys() == {"/left/reward", "/left/policy"}
+    assert merged["reward_fingerprints"] == '{"progress": ["f"]}'
+    assert (merged["rewards_replayed_from"], merged["task"]) == ("old bag", TASK)
+    assert params_of(merged_facts(facts, {}, {}, "old bag")) is None, "no node gives the rewards of a mode of its own"
 
 
 def test_a_bag_without_parameters_leaves_the_defaults() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ def write_bag(
     source: RecordedBag | None = None,
     images: bool = True,
     replaced: Collection[RecordedTopic] = (),
+    facts: Mapping[str, str] | None = None,
 ) -> list[str]:
     """Write ``<folder>/<name>/<name>.mcap`` with the messages of ``source`` and the rewards, in the order of log time.
 
@@ -48,6 +49,7 @@ def write_bag(
         source: the bag to copy; None writes the rewards alone.
         images: copy the camera topics too.
         replaced: topics that are left out; a reward on the name of one has its quality of service.
+        facts: what the new bag says about itself.
 
     Returns:
         One line for every topic that could not be copied.
@@ -63,7 +65,7 @@ def write_bag(
     ours = ((r.log_ns, outgoing.get(r.topic) or Topic(r.topic, reward_type), r.data) for r in rewards)
     for log_ns, topic, data in heapq.merge(copied, ours, key=lambda message: message[0]):
         bag.write(topic, log_ns, data)
-    bag.close(source.facts if source else None)
+    bag.close(facts)
     (folder / PARTIAL).rmdir()
     return problems
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrm_bringup.replay.recorded import as_recorded, filled
+from lrm_bringup.replay.recorded import as_recorded, filled, node_params
 from lrm_bringup.replay.series import ALL_HEADS, NamedMode, NamedPipeline, Series, Videos
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
+from lrm_core.robot.names import topic_name
 
 if TYPE_CHECKING:
     from lrm_reward_node.camera_check import CameraLimits
@@ -96,7 +98,8 @@ class OpenedSeries:
     def _as_recorded(self, series: NamedPipeline | NamedMode, recorded: RewardParams | None) -> Series:
         if isinstance(series, NamedMode):
             return replace(series, videos=Videos())  # episodes of two recordings may have the same name
-        return replace(series, pipeline=as_recorded(series.pipeline, self._args, recorded))
+        pipeline = as_recorded(series.pipeline, self._args, recorded)
+        return replace(series, pipeline=pipeline, node=node_params(pipeline, filled(self._args, recorded), recorded))
 
 
 def _open(given: argparse.Namespace, wanted: argparse.Namespace) -> Iterator[NamedPipeline | NamedMode]:
@@ -107,16 +110,21 @@ def _open(given: argparse.Namespace, wanted: argparse.Namespace) -> Iterator[Nam
         raise BadInput("--server", wanted.server[0], "no other modes than the heads", "They have models of their own.")
     of_heads = [choice for choice in choices(wanted.model, given.mode) if not choice.mode]
     others = [choice for choice in choices(given.model, given.mode) if choice.mode]
-    taken: list[str] = []
+    taken: set[str] = set()
     for choice in of_heads + others:
-        label = "server" if wanted.server else choice.label
-        taken.append(label)
-        label = f"{label}#{taken.count(label)}" if taken.count(label) > 1 else label
+        label = _unlike("server" if wanted.server else choice.label, taken)
         if choice.mode:
             yield NamedMode(label, _open_mode(choice, wanted), limits=_limits(wanted))
         else:
             asked = argparse.Namespace(**{**vars(wanted), "model": choice.model})
             yield NamedPipeline(label, options.pipeline_from(asked), heads=choice.heads)
+
+
+def _unlike(label: str, taken: set[str]) -> str:
+    """``label``, with a number where its topics have the name of another one's."""
+    found = next(name for n in count(1) if topic_name(name := f"{label}#{n}" if n > 1 else label) not in taken)
+    taken.add(topic_name(found))
+    return found
 
 
 def _open_mode(choice: Choice, wanted: argparse.Namespace) -> RewardMode:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from lrm_bringup.graph import REWARD
 from lrm_core.errors import BadInput
 from lrm_core.params import from_mapping
+from lrm_core.rewards import MODEL_HEADS
+from lrm_reward_node.checkpoint import DTYPE
 from lrm_reward_node.params import RewardParams
 
 if TYPE_CHECKING:
@@ -103,6 +105,40 @@ def as_recorded(pipeline: RewardPipeline, given: argparse.Namespace, recorded: R
         min_confidence=recorded.min_confidence,
         limits=pipeline.limits if given.camera_check is not None else limits,
     )
+
+
+def node_params(pipeline: RewardPipeline, wanted: argparse.Namespace, recorded: RewardParams | None) -> dict[str, Any]:
+    """The parameters of a reward node that answers as ``pipeline``, opened with the options ``wanted``."""
+    known = {parameter: getattr(wanted, option) for option, parameter in _ANSWERS.items()}
+    known = {parameter: value for parameter, value in known.items() if value not in (None, "")}
+    limits, fusion = pipeline.limits, pipeline.fusion
+    return dataclasses.asdict(recorded or RewardParams()) | {
+        "adapters": "", "dtype": DTYPE, **known,
+        "backend": "openai" if wanted.server else "local", "server_urls": list(wanted.server or ()),
+        "model": (wanted.model or [""])[0], "goal_image": str(wanted.goal or ""),
+        "fusion_form": fusion.form, "fusion_weights": [fusion.weights[head] for head in MODEL_HEADS],
+        "min_confidence": pipeline.min_confidence, "camera_min_detail": limits.min_detail,
+        "camera_max_changed": limits.max_changed, "camera_noise": limits.noise,
+    }  # fmt: skip
+
+
+def merged_facts(
+    facts: Mapping[str, str], node: Mapping[str, Any], fingerprints: Mapping[str, Collection[str]], source: str
+) -> dict[str, str]:
+    """The facts of a bag whose rewards were replaced: whoever asks for their model is told the new one.
+
+    Args:
+        facts: of the bag that was replayed.
+        node: parameters of a node that gives the new rewards; empty: no node can.
+        fingerprints: head -> fingerprints of the new rewards.
+        source: what was replayed.
+    """
+    nodes = json.loads(facts.get("parameters", "{}"))
+    names = [name for name in sorted(nodes) if name.rpartition("/")[2] == REWARD.name] or [f"/{REWARD.name}"]
+    nodes = {name: values for name, values in nodes.items() if name not in names} | ({names[0]: node} if node else {})
+    told = {head: sorted(found) for head, found in sorted(fingerprints.items())}
+    new = {"parameters": json.dumps(nodes), "reward_fingerprints": json.dumps(told), "rewards_replayed_from": source}
+    return {**facts, **new}
 
 
 def options_as_recorded(options: ReplayOptions, recorded: RewardParams | None) -> ReplayOptions:

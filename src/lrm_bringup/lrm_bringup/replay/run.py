@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from lrm_bringup.recorder.bag import PARTIAL
 from lrm_bringup.replay.agreement import Agreement, compare
 from lrm_bringup.replay.events import Recording
 from lrm_bringup.replay.page import PAGE, Contents, Film, render
+from lrm_bringup.replay.recorded import merged_facts
 from lrm_bringup.replay.rows import Row, rows_of, write_table
 from lrm_bringup.replay.schedule import ReplaySchedule
 from lrm_bringup.replay.scoring import Decoded, ReplayedQuery, queries, replay
@@ -74,6 +75,7 @@ class Replayed:
         decoded: frames and recorded rewards.
         agreements: series -> agreement with the recorded rewards.
         film: frames for the page.
+        node: parameters of a reward node that answers as the first series, where they are known.
         problems: one line each.
         wall_s: time it took, seconds.
     """
@@ -84,6 +86,7 @@ class Replayed:
     decoded: Decoded
     agreements: dict[str, Agreement]
     film: Film
+    node: Mapping[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     wall_s: float = 0.0
 
@@ -209,7 +212,17 @@ class _Found:
         problems = [*self.recording.problems, *self.decoded.problems]
         messages = sorted(self.messages.values(), key=lambda message: message.log_ns)
         wall_s = time.monotonic() - started_s
-        return Replayed(self.recording, rows, messages, self.decoded, agreements, self.film, problems, wall_s)
+        return Replayed(
+            self.recording,
+            rows,
+            messages,
+            self.decoded,
+            agreements,
+            self.film,
+            getattr(self.series[0], "node", {}),
+            problems,
+            wall_s,
+        )
 
 
 def settings(path: Path, series: Sequence[Series], options: ReplayOptions) -> dict[str, Any]:
@@ -254,8 +267,9 @@ def write(replayed: Replayed, folder: Path, made_with: dict[str, Any], options: 
     partial.mkdir(parents=True)
     source = getattr(replayed.recording, "bag", None)
     replaced = _reward_topics(replayed.recording).recorded if options.merged else ()
+    facts = _merged(replayed, source.facts, options) if source and options.merged else source.facts if source else None
     replayed.problems += write_bag(
-        partial, folder.name, replayed.messages, REWARD_TYPE, source, options.images, replaced
+        partial, folder.name, replayed.messages, REWARD_TYPE, source, options.images, replaced, facts
     )
     write_table(partial / TABLE, replayed.rows)
     recorded = list(replayed.decoded.recorded.values())
@@ -270,6 +284,20 @@ def write(replayed: Replayed, folder: Path, made_with: dict[str, Any], options: 
     partial.rename(folder)
     if not any(partial.parent.iterdir()):
         partial.parent.rmdir()
+
+
+def _merged(replayed: Replayed, facts: Mapping[str, str], options: ReplayOptions) -> dict[str, str]:
+    """What a bag with the replayed rewards in place of the recorded ones says about itself."""
+    fingerprints: dict[str, set[str]] = {}
+    for row in replayed.rows:
+        fingerprints.setdefault(row.head, set()).add(row.fingerprint)
+    node = dict(replayed.node)
+    if node:
+        node |= {
+            "cameras": list(options.topics) or list(replayed.recording.cameras), "camera_quorum": options.quorum,
+            "query_rate_hz": options.query_rate_hz, "task": options.task or options.task_without_policy,
+        }  # fmt: skip
+    return merged_facts(facts, node, fingerprints, replayed.recording.name)
 
 
 def _reward_topics(recording: Recording) -> RewardTopics:

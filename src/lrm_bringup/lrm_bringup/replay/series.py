@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -61,6 +61,8 @@ class NamedPipeline:
     pipeline: RewardPipeline
     task: str = ""
     heads: tuple[RewardHead, ...] = ALL_HEADS
+    node: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of a reward node that answers so, as far as they are known."""
 
     @property
     def fingerprint(self) -> str:
