@@ -115,10 +115,12 @@ def test_the_command_prints_json_writes_a_page_and_refuses_what_is_no_run(
         read_compared(tmp_path / "missing")
 
 
-def recorded(out_dir: Path, name: str, outcome: str, values: Sequence[float], true_success: bool | None) -> None:
+def recorded(
+    out_dir: Path, name: str, outcome: str, values: Sequence[float], true_success: bool | None, form: str = "code"
+) -> None:
     """A bag of one episode with a progress reward per value, as the recorder writes it."""
     facts = Mark(Phase.OVER, name, outcome, task=TASK, seed=int(name[1:]), mode="refine", weights_version=2)
-    told = EpisodeFacts(DEFINITIONS).texts(facts, {"parameters": json.dumps({"/reward": {"fusion_form": "code"}})})
+    told = EpisodeFacts(DEFINITIONS).texts(facts, {"parameters": json.dumps({"/reward": {"fusion_form": form}})})
     bag = Bag(out_dir, name, DEFINITIONS, compressed=False, reserve_bytes=0)
     for step, value in enumerate(values):
         header = std_header(step + 1)
@@ -143,3 +145,30 @@ def test_a_folder_of_bags_is_a_run_and_cut_episodes_are_counted_apart(tmp_path: 
     assert figure(figures, "mean progress").a.value == pytest.approx((0.2 + 0.8 + 0.1 + 0.3) / 4)
     assert figure(figures, "UNKNOWN progress").a.value == pytest.approx(1 / 5)
     assert ("cut short", "cancelled", 1, 1) in figures.outcomes
+
+
+def test_an_unreadable_bag_costs_itself_and_a_parameter_that_changed_is_named(tmp_path: Path) -> None:
+    recorded(tmp_path, "e1", "success_confirmed", [0.2, 0.8], True, form="paper")
+    recorded(tmp_path, "e2", "max_steps", [0.1, 0.3], False)
+    for name in ("e3", "e4"):
+        recorded(tmp_path, name, "max_steps", [0.5], False)
+    (tmp_path / "e3" / "e3.mcap").write_bytes(b"no bag")
+    listed = (tmp_path / "e4" / "metadata.yaml").read_text()
+    (tmp_path / "e4" / "metadata.yaml").write_text(listed.replace("seed: '4'", "seed: four"))
+    found = read_compared(tmp_path)
+    assert [episode.seed for episode in found.episodes] == [1, 2]
+    assert found.parameters == {"reward.fusion_form": "code"}
+    unreadable, damaged, changed = compare(found, run(True)).notes[-4:-1]
+    assert "e3 is left out" in unreadable
+    assert "e4 is left out" in damaged
+    assert "reward.fusion_form" in changed
+
+
+def test_a_demo_whose_newest_bag_is_unreadable_takes_the_parameters_of_the_one_before(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", bags=False)
+    recorded(folder / "bags", "e1", "max_steps", [0.5], False)
+    recorded(folder / "bags", "e2", "max_steps", [0.5], False)
+    (folder / "bags" / "e2" / "e2.mcap").write_bytes(b"no bag")
+    found = read_compared(folder)
+    assert found.parameters == {"reward.fusion_form": "code"}
+    assert "e2 is left out" in found.problems[0]

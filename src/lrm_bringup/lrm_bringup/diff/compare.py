@@ -212,4 +212,5 @@ def _notes(a: ComparedRun, b: ComparedRun, groups: Iterable[str]) -> list[str]:
     for run in (a, b):
         if not run.parameters:
             notes.append(f"{run.name}: no bag holds its parameters")
+        notes += [f"{run.name}: {problem}" for problem in run.problems]
     return notes

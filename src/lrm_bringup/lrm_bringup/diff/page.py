@@ -22,7 +22,7 @@ def render(comparison: Comparison) -> str:
     cards += [
         card(f"{title}: what differs", table(("", "A", "B"), [[escape(cell) for cell in row] for row in rows]))
         if rows else card(title, "<p>Nothing differs.</p>")
-        for title, rows in (("What was run", comparison.facts), ("Parameters", comparison.parameters))
+        for title, rows in (("What was run", comparison.facts), ("Parameters of the newest bag", comparison.parameters))
     ]  # fmt: skip
     return page("What changed", top + notes, cards)
 

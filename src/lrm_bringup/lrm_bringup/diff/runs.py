@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,8 @@ class ComparedRun:
         episodes: those that ran to an end of their own.
         cut: outcome -> number of episodes that did not.
         facts: name -> text, of what was run.
-        parameters: ``node.parameter`` -> value; empty where no bag holds them.
+        parameters: ``node.parameter`` -> value in the newest bag; empty where no bag holds them.
+        problems: what could not be read, one line each.
     """
 
     name: str
@@ -58,6 +59,7 @@ class ComparedRun:
     cut: Mapping[str, int] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     @property
     def phases(self) -> list[str]:
@@ -88,9 +90,11 @@ def _of_demo(folder: Path) -> ComparedRun:
         "speed": started.speed, "finished": f"{'yes' if run.ended.finished else 'no'}, {run.ended.reason}",
         **_versions(started.versions), **started.fingerprints, **_fingerprints(episodes),
     }  # fmt: skip
-    bags = _bag_folders(folder / "bags") if (folder / "bags").is_dir() else []
-    said = RecordedBag(bags[-1]).facts if bags else {}
-    return ComparedRun(folder.resolve().name, episodes, _cut(run), facts, _parameters(said))
+    problems: list[str] = []
+    folders = _bag_folders(folder / "bags") if (folder / "bags").is_dir() else []
+    newest = next(_readable(reversed(folders), problems), None)
+    parameters = _parameters(newest.facts if newest else {})
+    return ComparedRun(folder.resolve().name, episodes, _cut(run), facts, parameters, tuple(problems))
 
 
 def _episode(run: Run, entry: EpisodeEnded) -> Episode:
@@ -115,23 +119,55 @@ def _of_bags(folder: Path) -> ComparedRun:
     from rich.console import Console
     from rich.progress import track
 
-    bags = [bag for path in _bag_folders(folder) if FORMAT_KEY in (bag := RecordedBag(path)).facts]
+    problems: list[str] = []
+    bags = [bag for bag in _readable(_bag_folders(folder), problems) if FORMAT_KEY in bag.facts]
     if not bags:
-        fix = "Bags of ros2 bag record do not say how their episodes ended."
+        fix = "; ".join(problems)[:400] or "Bags of ros2 bag record do not say how their episodes ended."
         raise BadInput("run", str(folder), f"{JOURNAL}, or bags that lrm's recorder wrote", fix)
     by_episode: dict[str, list[RecordedBag]] = {}
     for bag in bags:
         by_episode.setdefault(bag.facts.get("episode_id", bag.path.name), []).append(bag)
     console = Console(stderr=True)
     groups = track(by_episode.values(), folder.name, console=console, transient=True, disable=not console.is_terminal)
-    found = [_episode_of(group) for group in groups]
+    found = [one for group in groups if (one := _episode_or_none(group, problems)) is not None]
     last = bags[-1].facts
+    problems += [_losses(bag) for bag in bags if bag.faults.losses] + _changes(bags)
     revision = {"revision": last["revision"]} if last.get("revision") else {}
     episodes = tuple(episode for episode in found if isinstance(episode, Episode))
     versions = _versions(json.loads(last.get("versions", "{}")) | revision)
     facts = {"task": last.get("task", ""), **versions, **_fingerprints(episodes)}
     cut = _counted(outcome for outcome in found if isinstance(outcome, str))
-    return ComparedRun(folder.resolve().name, episodes, cut, facts, _parameters(last))
+    return ComparedRun(folder.resolve().name, episodes, cut, facts, _parameters(last), tuple(problems))
+
+
+def _readable(folders: Iterable[Path], problems: list[str]) -> Iterator[RecordedBag]:
+    """The bags that can be opened; one that cannot costs itself and is a problem."""
+    for path in folders:
+        try:
+            yield RecordedBag(path)
+        except BadInput as error:
+            problems.append(f"{path.name} is left out: {error}")
+
+
+def _episode_or_none(bags: list[RecordedBag], problems: list[str]) -> Episode | str | None:
+    try:
+        return _episode_of(bags)
+    except BadInput as error:
+        problems.append(f"{bags[-1].path.name} is left out: {error}")
+        return None
+
+
+def _losses(bag: RecordedBag) -> str:
+    first, *others = bag.faults.losses
+    return f"{bag.path.name}, {first}" + (f", and {len(others)} more faults" if others else "")
+
+
+def _changes(bags: Sequence[RecordedBag]) -> list[str]:
+    """The names of the parameters that did not stay as they are in the newest bag."""
+    newest, *others = (_parameters(bag.facts) for bag in reversed(bags))
+    changed = sorted({name for one in others for name, value in one.items() if newest.get(name, value) != value})
+    shown = ", ".join(changed[:5]) + (f" and {len(changed) - 5} more" if len(changed) > 5 else "")
+    return [f"changed within the run, compared as in its newest bag: {shown}"] if changed else []
 
 
 def _episode_of(bags: list[RecordedBag]) -> Episode | str:

@@ -20,7 +20,7 @@ def show(comparison: Comparison, console: Console) -> None:
     for group, name, first, second in comparison.outcomes:
         outcomes.add_row(group, name, str(first), str(second))
     console.print(outcomes)
-    for title, rows in (("What was run", comparison.facts), ("Parameters", comparison.parameters)):
+    for title, rows in (("What was run", comparison.facts), ("Parameters of the newest bag", comparison.parameters)):
         if rows:
             table = Table("", "A", "B", title=f"{title}: what differs", title_justify="left")
             for row in rows:
