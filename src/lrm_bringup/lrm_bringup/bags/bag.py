@@ -203,7 +203,8 @@ def _metadata(path: Path, faults: Faults) -> dict[str, Any]:
         return {}
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))["rosbag2_bagfile_information"]
-        if not isinstance(loaded, dict) or not isinstance(loaded.get("relative_file_paths") or [], list):
+        files = (loaded.get("relative_file_paths") or []) if isinstance(loaded, dict) else None
+        if not isinstance(files, list) or not all(isinstance(name, str) for name in files):
             raise TypeError("not what rosbag2 writes")
     except (OSError, ValueError, yaml.YAMLError, TypeError, LookupError, RecursionError) as error:
         faults.warn(METADATA, "unreadable", f"cannot be read ({first_line(error)}); the files alone count")
