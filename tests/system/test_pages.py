@@ -12,6 +12,7 @@ from PIL import Image
 
 from browser import Page, browser
 from hack_models import Gullible
+from lrm_bringup.cli import main
 from lrm_bringup.hacks.page import render
 from lrm_bringup.hacks.summary import findings, summary
 from lrm_bringup.replay.page import PAGE
@@ -26,8 +27,8 @@ from lrm_reward_node.pipeline import RewardPipeline
 from synthetic_run import TASK, write_run
 from test_hack_suite import ABOUT, suite
 
-PAGES = {"report": 9, "replay": 2, "hack_test": 10}
-"""Page -> plots it has at least."""
+PAGES = {"report": (9, 6), "replay": (2, 6), "hack_test": (10, 6), "diff": (0, 0)}
+"""Page -> plots and pictures it has at least."""
 SIZES = {"desktop": (1200, 900), "phone": (390, 844)}
 PLOTS = """[...document.querySelectorAll('svg')].map(svg => {
   const box = (svg.closest('.scroll') ?? svg).getBoundingClientRect();  // a wide one scrolls
@@ -63,6 +64,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, page: Page) -> dict[str, Pat
         "report": folder / "run" / REPORT,
         "replay": _replay(folder) / PAGE,
         "hack_test": _hack_test(folder),
+        "diff": _diff(folder),
     }
 
 
@@ -76,6 +78,13 @@ def _replay(folder: Path) -> Path:
     options = ReplayOptions(task=TASK, out=folder / "replay")
     write(replay_one(PictureFolder(pictures, 1.0), models, options), folder / "replay" / "film", {}, options)
     return folder / "replay" / "film"
+
+
+def _diff(folder: Path) -> Path:
+    """Two runs of other seeds."""
+    runs = (write_run(folder / name, bags=False, seed=seed) for name, seed in (("a", 1), ("b", 2)))
+    assert main(["diff", *map(str, runs), "--html", str(folder / "diff.html")]) == 0
+    return folder / "diff.html"
 
 
 def _hack_test(folder: Path) -> Path:
@@ -114,7 +123,7 @@ def test_nothing_goes_wrong_and_nothing_leaves_the_page(name: str, page: Page) -
 
 def test_plots_are_drawn(name: str, page: Page, size: tuple[int, int]) -> None:
     plots: list[dict[str, Any]] = page.run(PLOTS)
-    assert len(plots) >= PAGES[name]
+    assert len(plots) >= PAGES[name][0]
     for plot in plots:
         assert min(plot["width"], plot["height"]) >= 50, plot["label"]
         assert plot["width"] <= size[0], plot["label"]
@@ -125,7 +134,7 @@ def test_plots_are_drawn(name: str, page: Page, size: tuple[int, int]) -> None:
 
 def test_film_strips_show_pictures(name: str, page: Page) -> None:
     pictures: list[dict[str, Any]] = page.run(PICTURES)
-    assert len(pictures) >= 6
+    assert len(pictures) >= PAGES[name][1]
     for picture in pictures:
         assert picture["complete"]
         assert picture["natural"] > 8
