@@ -7,7 +7,7 @@ but what was emitted, when, and what the robots said: it computes speed, acceler
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -37,12 +37,9 @@ def settings(arm: SafetyLimits) -> list[Setting]:
         shortest = period_s if lockstep else 0.5 * period_s
         return StageOptions(shortest, 1.5 * period_s, 0.3, 0.5, lockstep=lockstep)
 
-    names = arm.joint_names
-    plain = SafetyLimits(
-        names, arm.position_low, arm.position_high, arm.velocity_max, *(np.full(len(names), np.inf),) * 2
-    )
-    most = arm.velocity_max
-    heavy = SafetyLimits(names, arm.position_low, arm.position_high, most, 2.0 * most, 10.0 * most)
+    most, free = arm.velocity_max, np.full(len(arm.joint_names), np.inf)
+    plain = replace(arm, acceleration_max=free, jerk_max=free)
+    heavy = replace(arm, acceleration_max=2.0 * most, jerk_max=10.0 * most)
     return [
         Setting("arm_10hz", arm, options(0.1), 0.1),
         Setting("arm_50hz", arm, options(0.02), 0.02),
@@ -98,7 +95,7 @@ class Oracle:
             ("jerk", j, limits.jerk_max, 3),
         ):
             self._count(name, sent & (np.abs(value) > most * (1.0 + TOLERANCE) + noise / h**power).any(axis=-1))
-        away = np.abs(self._q - limits.clip(self._seen))
+        away = np.where(limits.tracked, np.abs(self._q - limits.clip(self._seen)), 0.0)
         near = away <= limits.velocity_max * self._options.tracking_window_s * (1.0 - 1e-9)
         stopping = outcome.held & near.all(axis=-1) & ~outcome.restarted
         self._stopping_s = np.where(stopping, self._stopping_s + np.where(sent, h[:, 0], 0.0), 0.0)
@@ -123,7 +120,8 @@ class Oracle:
             ended = (silent_s < 0.0) | off.any(axis=-1)
         self._count("began anew in a motion", anew & self._sent & ~ended)
         chosen = anew[:, None]
-        self._q = np.where(chosen, self._limits.clip(self._seen), self._q)
+        grip = (ended & self._sent)[:, None] & ~self._limits.tracked & (not self._options.lockstep)
+        self._q = np.where(chosen & ~grip, self._limits.clip(self._seen), self._q)
         self._v, self._a = np.where(chosen, 0.0, self._v), np.where(chosen, 0.0, self._a)
 
     def _count(self, name: str, where: np.ndarray) -> None:

@@ -184,9 +184,10 @@ class SafetyFilter:
         return ""
 
     def _tracking(self) -> str:
-        lead = np.abs(self.stage.limiter.position - self.stage.measured)
-        index = int(np.argmax(lead / self.limits.velocity_max))
-        return f"{self.limits.joint_names[index]} is {lead[index]:.4g} away from its command: blocked, pushed or off"
+        emitted, measured = self.stage.limiter.position, self.stage.measured
+        index = int(np.argmax(self.limits.behind_s(emitted, measured)))
+        away = abs(emitted[index] - measured[index])
+        return f"{self.limits.joint_names[index]} is {away:.4g} away from its command: blocked, pushed or off"
 
     def _bounds(self, index: int) -> str:
         return f"limits are [{self.limits.position_low[index]:g}, {self.limits.position_high[index]:g}]"

@@ -22,7 +22,8 @@ class SafetyParams:
         unit="s", low=0.01, high=10.0,
     )  # fmt: skip
     tracking_window_s: float = param(
-        0.3, "The arm may be away from its commands by what its speed limit covers in this time; else hold.",
+        0.3, "An arm joint may be away from its command by what its speed limit covers in this time; else hold. "
+        "A gripper may: what it holds stops it.",
         unit="s", low=0.01, high=10.0,
     )  # fmt: skip
     observation_topics: list[str] = param(  # noqa: RUF009
