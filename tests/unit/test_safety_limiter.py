@@ -132,8 +132,23 @@ def test_the_emergency_stop_stays_until_it_is_cleared(tmp_path: Path) -> None:
     assert stop.clear(1.1) == ""
     assert stop.fault(1.1) == NO_FAULT
     assert not file.exists()
+    stop.hear(True, 1.2)
+    after = EmergencyStop(0.0, None, 1.3, before=stop)
+    assert "pressed" in after.fault(1.3)[1]
+    assert "release" in after.clear(1.3), "the button is still in"
     with pytest.raises(BadInput, match="emergency_stop_file"):
         EmergencyStop(0.0, tmp_path / "no" / "stop", 0.0)
+
+
+def test_a_stop_that_cannot_be_kept_is_a_stop_and_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    stop = EmergencyStop(0.0, folder / "stop", 0.0)
+    folder.rmdir()
+    stop.latch("pressed")
+    cause, reason = stop.fault(0.1)
+    assert cause is Cause.EMERGENCY_STOP
+    assert "a restart would forget it" in reason
 
 
 def test_a_hundred_thousand_hostile_commands_break_no_limit(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from lrm_core.params import param
 
+AUTO = "auto"
+
 
 @dataclass(frozen=True)
 class SafetyParams:
@@ -45,7 +47,8 @@ class SafetyParams:
         unit="s", low=0.0, high=10.0,
     )  # fmt: skip
     emergency_stop_file: str = param(
-        "",
-        "File that exists while the emergency stop is latched, so that a restart keeps it; empty: none.",
+        AUTO,
+        "File that exists while the emergency stop is latched, so that a restart keeps it. auto: one per robot and "
+        "namespace in $ROS_HOME/lrm (~/.ros/lrm), none in lock-step. Empty: none.",
     )
     lockstep: bool = param(False, "The robot is a simulation that waits for each command: no command, no motion.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
@@ -26,10 +25,8 @@ class Watches:
         joint_states: heard by the node itself.
     """
 
-    def __init__(self, node: Node, params: SafetyParams) -> None:
-        self._node, now_s = node, time.monotonic()
-        file = Path(params.emergency_stop_file) if params.emergency_stop_file else None
-        self._emergency = EmergencyStop(params.emergency_stop_timeout_s, file, now_s)
+    def __init__(self, node: Node, params: SafetyParams, emergency: EmergencyStop) -> None:
+        self._node, self._emergency, now_s = node, emergency, time.monotonic()
         simulated = bool(node.get_parameter("use_sim_time").value)
         self._clock = ClockWatch(params.clock_jump_s, simulated, params.joint_state_timeout_s)
         self.joint_states = Heartbeat("joint_states", Cause.STALE_JOINT_STATE, params.joint_state_timeout_s, now_s)
