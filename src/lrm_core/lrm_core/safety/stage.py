@@ -9,11 +9,11 @@ from its commands (blocked, pushed) is met where it is. A gripper keeps its last
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from lrm_core.safety.box import Box
 from lrm_core.safety.causes import Cause
 from lrm_core.safety.limiter import Limiter
 from lrm_core.safety.limits import SafetyLimits
@@ -94,7 +94,7 @@ class SafetyStage:
         limits: of every robot.
         options: times.
         streams: (S,), or () for one robot.
-        inside: tells for joint positions (S, J) whether the tool is inside its box (S,) bool; None: no box.
+        box: of the tool; None: it has none.
     """
 
     def __init__(
@@ -102,9 +102,9 @@ class SafetyStage:
         limits: SafetyLimits,
         options: StageOptions,
         streams: tuple[int, ...] = (),
-        inside: Callable[[np.ndarray], np.ndarray] | None = None,
+        box: Box | None = None,
     ) -> None:
-        self.limits, self.options, self._inside = limits, options, inside
+        self.limits, self.options, self.box = limits, options, box
         self.limiter = Limiter(
             limits, streams, min_interval_s=options.min_interval_s, max_interval_s=options.max_interval_s
         )
@@ -208,12 +208,16 @@ class SafetyStage:
         return np.asarray(self._started & (behind_s > self.options.tracking_window_s).any(axis=-1))
 
     def _leaves(self, target: np.ndarray, interval_s: np.ndarray, goal: np.ndarray) -> np.ndarray:
-        """(S,) bool: the tool would be outside of its box at ``target``, where a stop after it ends, or at the goal."""
-        if self._inside is None:
+        """(S,) bool: the tool would get farther from its box, to ``target``, in a stop after it, or to the goal.
+
+        From inside, that is to leave it.
+        """
+        if self.box is None:
             return np.zeros(interval_s.shape, bool)
         wanted = np.where(np.isfinite(goal), self.limits.clip(goal), target)
-        poses = (target, self.limiter.rest(target, interval_s), wanted)
-        return ~np.logical_and.reduce([self._inside(pose) for pose in poses])
+        poses = (self.limiter.position, target, self.limiter.rest(target, interval_s), wanted)
+        here_m, target_m, rest_m, wanted_m = (self.box.outside_m(pose) for pose in poses)
+        return np.asarray((target_m > here_m) | (rest_m > target_m) | (wanted_m > here_m))
 
     def _take(self, inputs: Inputs, sent: np.ndarray, stop: np.ndarray) -> None:
         self._sent_ns = np.where(sent, inputs.time_ns, self._sent_ns)
