@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -151,11 +150,22 @@ def test_a_stop_that_cannot_be_kept_is_a_stop_and_says_so(tmp_path: Path) -> Non
     assert "a restart would forget it" in reason
 
 
+def test_a_broken_limit_and_a_late_stop_miss_the_bars_of_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    from bench.safety import misses
+
+    stops = {"policy": 0.09, "camera": 0.11}
+    assert misses({"violations_by_kind": {"jerk": 0, "velocity": 2}, "stop_latency_s": stops}) == [
+        "2 times: velocity", "camera lost: 0.11 s to a stand, above 0.1 s",
+    ]  # fmt: skip
+    assert misses({"violations_by_kind": {"jerk": 0}}) == []
+
+
 def test_a_hundred_thousand_hostile_commands_break_no_limit(tmp_path: Path) -> None:
     written = tmp_path / "safety.json"
-    command = [sys.executable, "-m", "bench.safety", "--commands", "100000", "--trials", "0", "--json", str(written)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
+    options = ["--commands", "100000", "--trials", "0", "--json", str(written)]
+    command = [sys.executable, str(ROOT / "bench" / "safety.py"), *options]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
     figures = json.loads(written.read_text())
     assert figures["commands"] >= 100_000
     assert figures["violations"] == 0
