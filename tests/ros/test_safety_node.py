@@ -232,6 +232,13 @@ def test_stale_joint_states_hold_the_arm(realtime: Bench) -> None:
     assert positions(bench.commands[-1]) == [0.2, 0.04]
 
 
+def test_a_name_that_is_no_camera_ends_the_process_with_one_clear_message(tmp_path: Path, robot: Path) -> None:
+    with free_domain() as domain:
+        process = start(SAFETY, tmp_path / "safety.log", domain, robot=robot, observation_topics="[front, top]")
+        assert process.wait(20.0) == 1
+    assert "parameter observation_topics is 'top'" in process.output
+
+
 @pytest.mark.parametrize(("text", "word"), [("joints: [a]", "line 1: joints[0]"), ("[1, 2", "valid YAML")])
 def test_a_bad_robot_description_ends_the_process_with_one_clear_message(tmp_path: Path, text: str, word: str) -> None:
     path = tmp_path / "broken.yaml"
@@ -319,7 +326,7 @@ def test_a_simulation_in_lockstep_begins_unlatched(tmp_path: Path, robot: Path, 
 
 
 def test_a_silent_camera_and_a_lost_heartbeat_hold_the_arm(tmp_path: Path, robot: Path) -> None:
-    watched = {"observation_topics": "[front/camera_info]", "emergency_stop_timeout_s": 5.0}
+    watched = {"observation_topics": "[front]", "emergency_stop_timeout_s": 5.0}
     with running(tmp_path / "safety.log", robot, False, **watched) as bench:
         camera = bench.node.create_publisher(CameraInfo, "front/camera_info", qos.CAMERA)
         bench.node.create_timer(0.05, lambda: camera.publish(CameraInfo()) if bench.statuses[-1].passed < 3 else None)

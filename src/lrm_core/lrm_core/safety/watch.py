@@ -84,8 +84,9 @@ class EmergencyStop:
         if file and (file.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK)):
             raise BadInput("parameter emergency_stop_file", str(file), "a file in a folder that can be written")
         self._heartbeat = Heartbeat("emergency_stop", Cause.EMERGENCY_STOP, timeout_s, now_s)
-        self._file, self._pressed = file, bool(before and before._pressed)
-        self.reason, self._lost = "", ""
+        self._file = file
+        self._pressed: bool = before._pressed if before else False
+        self.reason = self._lost = ""
         if before and before.reason:
             self.latch(before.reason)
         elif file and file.exists():

@@ -29,7 +29,9 @@ class SafetyParams:
         unit="s", low=0.01, high=10.0,
     )  # fmt: skip
     observation_topics: list[str] = param(  # noqa: RUF009
-        [], "camera_info topics (for example front/camera_info) that have to be heard; empty: cameras are not watched."
+        [],
+        "Cameras that have to be heard, by their names in the robot's file (front) or by a camera_info topic "
+        "(front/camera_info); empty: cameras are not watched.",
     )
     observation_timeout_s: float = param(
         0.5, "One of observation_topics silent for this long: hold.", unit="s", low=0.01, high=10.0

@@ -61,7 +61,7 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         self._outputs = RobotOutputs(self, self._robot, 1.0 / params.control_rate_hz)
         self._stopped_s = 0.0
         self._statuses = self.create_lifecycle_publisher(SafetyStatus, "safety_status", qos.STATUS)
-        self._watches = Watches(self, params, self._emergency)
+        self._watches = Watches(self, params, self._robot, self._emergency)
         self._subscriptions_open = [
             self.create_subscription(JointState, self._robot.state.topic, self._on_joint_state, qos.JOINT_STATES),
             self.create_subscription(JointTrajectory, "proposed_command", self._on_command, qos.COMMAND),
