@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT), *SOURCES]
 
 from bench.program import end, options, write_json  # noqa: E402  (what it imports is in SOURCES)
 
+REAL = ("so101", "franka_fr3", "ur5e")
 STOP_BAR_S = 0.1
 """From a loss until the commands stand still."""
 
@@ -61,7 +62,7 @@ def fuzz(commands: int, seed: int) -> dict[str, Any]:
     from bench import safety_fuzz
     from lrm_core.robot import load_robot
 
-    settings = safety_fuzz.settings(load_robot("sim_arm").limits)
+    settings = safety_fuzz.settings(load_robot("sim_arm").limits, {name: load_robot(name).limits for name in REAL})
     start_s, total = time.monotonic(), 0
     violations, causes, kinds = Counter[str](), Counter[str](), Counter[str]()
     for index, setting in enumerate(settings):
