@@ -82,7 +82,9 @@ class EmergencyStop:
 
     def __init__(self, timeout_s: float, file: Path | None, now_s: float, before: EmergencyStop | None = None) -> None:
         if file and (file.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK)):
-            raise BadInput("parameter emergency_stop_file", str(file), "a file in a folder that can be written")
+            raise BadInput(
+                "parameter emergency_stop_file", str(file), "a file in a folder that exists and can be written"
+            )
         self._heartbeat = Heartbeat("emergency_stop", Cause.EMERGENCY_STOP, timeout_s, now_s)
         self._file = file
         self._pressed: bool = before._pressed if before else False
