@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lrm_bringup.commands.replay import Checks
 from lrm_bringup.replay.agreement import compare
 from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen, RewardRecorded
 from lrm_bringup.replay.models import choices
@@ -385,6 +388,36 @@ def test_rewards_of_another_episode_agree_only_when_another_input_replays_them_s
     assert checked(other)
     assert not checked({})
     assert not checked({key: replace(row, value=row.value + 0.1) for key, row in other.items()})
+
+
+@pytest.mark.parametrize("late_first", [True, False])
+def test_a_check_joins_late_rewards_with_the_input_of_their_episode(
+    late_first: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = rows(episode(25))
+    live = {row.key: recorded(row) for row in found}
+    before = [replace(row, episode_id="e0") for row in found]
+    all_before = {row.key: recorded(row) for row in before}
+    *_, last = all_before
+
+    def inputs() -> list[Any]:
+        there = {key: live for key, live in all_before.items() if key != last}
+        both = [
+            SimpleNamespace(
+                recording=SimpleNamespace(name=name), rows=scored, agreements={"fake": compare(scored, said)}
+            )
+            for name, scored, said in (("b0", before, there), ("b1", found, live | {last: all_before[last]}))
+        ]
+        return both[::-1] if late_first else both
+
+    together, alone = Checks(), Checks()
+    for one in inputs():
+        together.add(one)
+    assert together.settled()
+    assert capsys.readouterr().out.count("(100.0 %)") == 2
+    alone.add(next(one for one in inputs() if one.recording.name == "b1"))
+    assert not alone.settled()
+    assert "1 of other episodes that no input replays" in capsys.readouterr().out
 
 
 def test_a_film_keeps_few_frames_of_any_number_evenly() -> None:
