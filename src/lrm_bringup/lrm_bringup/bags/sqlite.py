@@ -37,7 +37,7 @@ class SqliteFile:
 
     def messages(self, wanted: frozenset[RecordedTopic] | None = None) -> Iterator[RecordedMessage]:
         """All messages of the wanted topics, in the order of time."""
-        left = self.path.stat().st_size
+        left, read = self.path.stat().st_size, 0
         with self._open() as reader:
             found = [c for c in reader.connections if wanted is None or self._topics.get(c.id) in wanted]
             try:
@@ -47,8 +47,10 @@ class SqliteFile:
                     if left < 0:
                         raise ValueError("it repeats itself")
                     yield RecordedMessage(self._topics[connection.id], int(log_ns), bytes(data))
+                    read += 1
             except _failures() as error:
-                self._faults.lose(self.path.name, "damage", f"damaged ({error}): the rest cannot be read")
+                text = f"damaged ({error}) after {read} messages: the rest cannot be read"
+                self._faults.lose(self.path.name, "damage", text)
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
