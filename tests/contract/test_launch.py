@@ -122,6 +122,35 @@ def test_the_driver_is_started_where_lerobot_drives_the_arm(given: dict[str, str
 
 
 @pytest.mark.parametrize(
+    ("texts", "given", "driven"),
+    [
+        (["/**:\n  ros__parameters: {robot: so101}"], {}, True),
+        (["/left/driver:\n  ros__parameters: {robot: so101}"], {}, True),
+        (["/**:\n  ros__parameters: {robot: so101}"], {"robot": "ur5e"}, False),
+        (["/**:\n  ros__parameters: {robot: so101}"], {"driver": "false"}, False),
+        (["/**:\n  ros__parameters: {robot: so101}", "/**:\n  ros__parameters: {robot: ur5e}"], {}, False),
+        (["/**:\n  ros__parameters: {robot: so101}", "# nothing"], {}, True),
+        (["policy:\n  ros__parameters: {robot: so101}"], {}, False),
+    ],
+)
+def test_a_robot_in_a_parameter_file_brings_its_driver_unless_an_argument_says_otherwise(
+    texts: list[str], given: dict[str, str], driven: bool, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{number}.yaml" for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    nodes = plan("robot", given | {"params": ",".join(map(str, paths))}).nodes
+    assert (nodes[0].name == "driver") == driven
+
+
+def test_a_parameter_file_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("robot: so101\n/**: {robot: so101}")
+    with pytest.raises(BadInput, match="parameter file is .*mine.yaml"):
+        plan("robot", {"params": str(path)})
+
+
+@pytest.mark.parametrize(
     ("graph", "told"),
     [("sim", {"sim", "policy"}), ("robot", {"policy"}), ("reward", {"reward"}), ("replay", {"reward"})],
 )
