@@ -146,7 +146,7 @@ def test_a_robot_in_a_parameter_file_brings_its_driver_unless_an_argument_says_o
 def test_a_parameter_file_that_is_none_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("robot: so101\n/**: {robot: so101}")
-    with pytest.raises(BadInput, match="parameter file is .*mine.yaml"):
+    with pytest.raises(BadInput, match=r"parameter file is .*mine\.yaml"):
         plan("robot", {"params": str(path)})
 
 

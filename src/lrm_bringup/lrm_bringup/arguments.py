@@ -58,7 +58,8 @@ _SCORED, _DRIVEN = ("sim", "robot", "reward", "replay"), ("sim", "robot")
 ARGUMENTS = (
     Argument("task", AUTO, "task sentence that is run and scored", (), _SCORED),
     Argument(
-        "robot", AUTO, "robot description, for every node: a name in config/robots or a YAML file; auto: what params say", (),
+        "robot", AUTO,
+        "robot description, for every node: a name in config/robots or a YAML file; auto: what params say", (),
         (*_DRIVEN, "reward", "record"),
     ),
     Argument(
