@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import socket
 import tempfile
 from collections.abc import Mapping
@@ -47,13 +48,21 @@ def network_environment(discovery_range: str, base: Mapping[str, str]) -> dict[s
 
     Args:
         discovery_range: ``localhost``, ``subnet``, or ``auto``: what ``base`` says, else ``localhost``.
-        base: environment; a profile or peers that it names are kept.
+        base: environment; peers, and a profile that is not one of the two shipped ones, are kept.
     """
     asked = base.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "") if discovery_range == "auto" else discovery_range.upper()
     wanted = asked or ("SUBNET" if base.get("ROS_STATIC_PEERS") or base.get("ROS_DISCOVERY_SERVER") else "LOCALHOST")
-    profile = str(config_path(DDS_LOCAL_PROFILE if wanted == "LOCALHOST" else DDS_PROFILE))
-    profiles = {name: base.get(name, profile) for name in DDS_PROFILE_VARIABLES}
+    wide, narrow = str(config_path(DDS_PROFILE)), str(config_path(DDS_LOCAL_PROFILE))
+    set_here = {"", wide, narrow}  # by scripts/run, for another range than is asked for now
+    profile = narrow if wanted == "LOCALHOST" else wide
+    profiles = {name: profile if (named := base.get(name, "")) in set_here else named for name in DDS_PROFILE_VARIABLES}
     return {"ROS_AUTOMATIC_DISCOVERY_RANGE": wanted, **profiles}
+
+
+def main() -> None:
+    """Print :func:`network_environment` for a shell, as ``scripts/run`` wants it for programs that set none."""
+    for name, value in network_environment("auto", os.environ).items():
+        print(f"export {name}={shlex.quote(value)}")
 
 
 class DomainClaim:
@@ -104,3 +113,7 @@ def _port_is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+if __name__ == "__main__":
+    main()
