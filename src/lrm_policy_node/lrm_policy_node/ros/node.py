@@ -18,6 +18,7 @@ from lrm_msgs.srv import SetTask
 from lrm_policy_node.kinematics import ResidualKinematics
 from lrm_policy_node.lerobot.ensemble import new_blending
 from lrm_policy_node.rl.actor import ResidualPolicy
+from lrm_policy_node.robot_model import load_kinematics
 from lrm_policy_node.ros.inputs import Inputs
 from lrm_policy_node.ros.robot_world import RobotWorld
 from lrm_policy_node.ros.run_server import RunServer
@@ -94,8 +95,7 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
             text = f"{robot.path} names no tool.model: this robot can be evaluated, not refined"
             self.get_logger().warning(text)
             return None
-        bound_m, ramp_steps = params.residual_bound_m, params.residual_ramp_steps
-        return ResidualKinematics(robot.model_path, robot.tcp_site, robot.arm_names, bound_m, ramp_steps)
+        return load_kinematics(robot, params.residual_bound_m, params.residual_ramp_steps)
 
     def activate_node(self) -> None:
         """Say that no episode runs, which also tells the others that an earlier one is over."""
