@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 from lrm_bringup.arguments import ARGUMENTS, plan
+from lrm_bringup.environment import machine_environment
 from lrm_bringup.graph import GRAPHS, Deployment, NodeProcess, overrides, processes, ros_arguments
 from lrm_bringup.parameters import CLASSES, params_class
+from lrm_bringup.processes import RestartPolicy
 from lrm_bringup.start import process_specs
 from lrm_core.errors import BadInput
 from lrm_core.resources import config_path
@@ -303,3 +306,6 @@ def test_a_launch_description_starts_what_lrm_up_starts(graph: str) -> None:
         if isinstance(action, launch.SetEnvironmentVariable):
             action.execute(context)
     assert context.environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert machine_environment(os.environ).items() <= context.environment.items()
+    (limit,) = {action._ExecuteLocal__respawn_max_retries for action in nodes}
+    assert limit == RestartPolicy().limit

@@ -26,6 +26,7 @@ from lrm_core.resources import config_path
 from lrm_core.robot import load_robot, robot_names, robot_path
 from lrm_core.ros import qos
 from lrm_msgs.action import RunEpisodes
+from lrm_msgs.msg import EpisodeStatus
 from lrm_sim.gazebo import wiring
 from lrm_sim.ros import placing
 from lrm_sim.ros.gazebo_node import GazeboNode
@@ -209,6 +210,7 @@ def test_a_persons_programs_may_do_what_they_are_for_under_any_name() -> None:
         operator.create_client(Trigger, "scene_ready")
         ActionClient(operator, RunEpisodes, "run_episodes")
         teleop.create_publisher(JointTrajectory, "proposed_command", qos.COMMAND)
+        teleop.create_publisher(EpisodeStatus, "episode_status", qos.STATUS)
         teleop.create_subscription(JointState, "joint_states", print, qos.JOINT_STATES)
         teleop.create_subscription(Image, "front/image_raw", print, qos.CAMERA)
         used = {"operator": use_of(operator), "teleop": use_of(teleop)}

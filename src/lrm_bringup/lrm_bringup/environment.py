@@ -33,12 +33,20 @@ def run_environment(
         discovery_range: who may hear the nodes; see :func:`network_environment`.
     """
     env = dict(os.environ if base is None else base)
-    env.setdefault("MUJOCO_GL", "egl")
-    env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
-    env["PYTHONUNBUFFERED"] = "1"
+    env |= machine_environment(env)
     if domain_id is not None:
         env["ROS_DOMAIN_ID"], discovery_range = str(domain_id), "localhost"
     return env | network_environment(discovery_range, env)
+
+
+def machine_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """Variables for nodes that share one machine: its cores, off-screen rendering, logs without delay.
+
+    Args:
+        base: environment; the number of threads and the way of rendering that it names are kept.
+    """
+    usual = {"MUJOCO_GL": "egl", "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // 2))}
+    return {"PYTHONUNBUFFERED": "1"} | {name: base.get(name, value) for name, value in usual.items()}
 
 
 def network_environment(discovery_range: str, base: Mapping[str, str]) -> dict[str, str]:
