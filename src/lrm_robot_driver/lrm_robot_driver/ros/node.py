@@ -59,6 +59,8 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
         for eye in self._eyes.values():
             eye.open()
         self._arm.open()  # last: an arm under torque does not wait for a camera
+        if not params.torque:
+            self.get_logger().warning(TORQUE_OFF)
         topic = robot.command.topic
         self._commands = self.create_subscription(JointTrajectory, topic, self._on_command, qos.COMMAND)
         if robot.reset.kind == "service":
