@@ -295,6 +295,22 @@ def test_a_full_disk_is_in_the_diagnostics_and_the_bag_holds_what_was_recorded(r
         assert kept[name] == robot.sent[name][: len(kept[name])]
 
 
+def test_a_second_recorder_is_refused_the_folder_of_the_first_which_records_on(robot: Robot, tmp_path: Path) -> None:
+    bags = tmp_path / "bags"
+    with node_process(command(bags), tmp_path / "log", ENVIRONMENT) as first:
+        robot.wait_for_recorder()
+        robot.status(EpisodeStatus.RUNNING, "e")
+        robot.until(lambda: (bags / ".partial" / "e").is_dir(), "an open bag")
+        with node_process([*command(bags), "-r", "__ns:=/right"], tmp_path / "log2", ENVIRONMENT) as second:
+            assert second.wait() == 1
+            assert f"parameter out_dir is '{bags}': expected a folder that no other recorder writes to" in second.output
+        robot.act(3)
+        robot.status(EpisodeStatus.ENDED, "e", "max_steps")
+        wait_for_bag(robot, first, bags / "e")
+        assert first.stop() == 0
+    assert contents(bags / "e")["/joint_states"] == robot.sent["/joint_states"]
+
+
 def test_a_folder_that_cannot_be_written_ends_the_process_with_one_clear_message(
     ros_domain_id: int, tmp_path: Path
 ) -> None:

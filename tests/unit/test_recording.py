@@ -16,6 +16,7 @@ from rosbags.typesys import Stores, get_typestore
 from lrm_bringup.recorder.bag import PARTIAL, Topic
 from lrm_bringup.recorder.definitions import MessageDefinitions
 from lrm_bringup.recorder.events import Mark, Message, Phase
+from lrm_bringup.recorder.lock import hold_folder
 from lrm_bringup.recorder.mending import mend_all
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
@@ -265,6 +266,15 @@ def test_a_bag_of_a_killed_recorder_is_mended_to_its_last_whole_chunk(tmp_path: 
         assert kept == [str(number) for number in range(len(kept))]
         assert (len(kept) >= 20) == (size > 1_000_000), "whole chunks survive"
         assert list((tmp_path / PARTIAL).iterdir()) == []
+
+
+def test_a_folder_has_one_recorder_at_a_time(tmp_path: Path) -> None:
+    held = hold_folder(tmp_path / "bags")
+    with pytest.raises(BadInput, match="no other recorder"):
+        hold_folder(tmp_path / "bags" / ".." / "bags")
+    hold_folder(tmp_path / "others").close()
+    held.close()
+    hold_folder(tmp_path / "bags").close()
 
 
 steps = st.lists(st.sampled_from(["say", "latch", "start", "end", "tick"]), max_size=25)

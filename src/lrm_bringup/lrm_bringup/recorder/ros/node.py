@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rclpy.clock import Clock, ClockType
 from rclpy.serialization import deserialize_message
@@ -14,6 +14,7 @@ from rclpy.serialization import deserialize_message
 from lrm_bringup.recorder.bag import Topic
 from lrm_bringup.recorder.events import Mark, Message, Phase
 from lrm_bringup.recorder.facts import ROBOT_STATE, ROBOT_TOPICS
+from lrm_bringup.recorder.lock import hold_folder
 from lrm_bringup.recorder.mending import mend_all, note_mended
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
@@ -22,7 +23,6 @@ from lrm_bringup.recorder.ros.discovery import Discovery, TopicFilter
 from lrm_bringup.recorder.ros.graph_parameters import GraphParameters
 from lrm_bringup.recorder.worker import Worker
 from lrm_bringup.versions import revision, ros_distro, versions
-from lrm_core.errors import BadInput
 from lrm_core.robot import load_robot, project_names
 from lrm_core.ros import stamps
 from lrm_core.ros.diagnostics import ERROR, WARN, Diagnostics, Report
@@ -42,21 +42,16 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
         super().__init__("recorder", **node_arguments)
         self._session: _Session | None = None
         self._out_dir = Path()
+        self._lock: BinaryIO | None = None
         self._program: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
     def configure_node(self, params: RecorderParams) -> None:
-        """Make sure that bags can be written where they are wanted."""
+        """Take the folder of the bags, and save what a recorder that died left in it."""
         robot = load_robot(params.robot) if params.robot else None
         self._names = project_names(robot, self.get_namespace()) if robot else {}
         self._out_dir = Path(params.out_dir).expanduser()
-        probe = self._out_dir / ".writable"
-        try:
-            self._out_dir.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"")
-            probe.unlink()
-        except OSError as error:
-            raise BadInput("parameter out_dir", params.out_dir, "a folder that can be written", str(error)) from error
+        self._lock = hold_folder(self._out_dir)
         self._program = {
             "versions": json.dumps(versions()), "revision": revision(), "ros_distro": ros_distro(),
             **({ROBOT_TOPICS: json.dumps(self._names), ROBOT_STATE: robot.state_units.to_json()} if robot else {}),
@@ -74,6 +69,12 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
         if self._session is not None:
             self._session.close()
         self._session = None
+
+    def cleanup_node(self) -> None:
+        """Let another recorder have the folder."""
+        if self._lock is not None:
+            self._lock.close()
+        self._lock = None
 
 
 class _Session:
