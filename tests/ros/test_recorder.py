@@ -260,12 +260,14 @@ def test_kill_9_leaves_a_bag_that_the_next_recorder_saves_and_the_episode_goes_o
     assert len(heard) > 10
     assert cut.facts["episode_id"] == "e"
     with node_process(start, tmp_path / "log2", ENVIRONMENT) as node:
-        robot.until(lambda: (tmp_path / "e").is_dir(), "the first bag is saved")
         robot.wait_for_recorder()
         robot.until(lambda: robot.report["episode"] == "e", "the latched status opens a bag")
         robot.act(2, first=1000)
         robot.status(EpisodeStatus.ENDED, "e", "max_steps")
         wait_for_bag(robot, node, tmp_path / "e_2")
+        assert node.stop() == 0
+    with Reader(tmp_path / "e") as reader:  # the folder: it has the metadata of a closed bag
+        assert reader.message_count == sum(map(len, contents(tmp_path / "e").values()))
     saved = contents(tmp_path / "e")["/front/image_raw"]
     assert saved == robot.sent["/front/image_raw"][: len(saved)]
     assert len(saved) > 10
@@ -293,6 +295,39 @@ def test_a_full_disk_is_in_the_diagnostics_and_the_bag_holds_what_was_recorded(r
     for name in ("/front/image_raw", "/joint_states"):
         assert len(kept[name]) > 50
         assert kept[name] == robot.sent[name][: len(kept[name])]
+
+
+def test_bytes_that_are_no_message_are_recorded_as_they_came_and_counted(robot: Robot, tmp_path: Path) -> None:
+    with node_process(command(tmp_path), tmp_path / "log", ENVIRONMENT) as node:
+        robot.wait_for_recorder()
+        robot.status(EpisodeStatus.RUNNING, "e")
+        for topic in ("reward/progress", "episode_status"):
+            robot.publishers[topic].publish(b"\0\1\0\0\7\0\0\0")
+        robot.act(3)
+        robot.until(lambda: robot.report.get("malformed") == "2", "both in the diagnostics")
+        robot.status(EpisodeStatus.ENDED, "e", "max_steps")
+        wait_for_bag(robot, node, tmp_path / "e")
+        assert node.stop() == 0
+    read = contents(tmp_path / "e")
+    for topic in ("/reward/progress", "/episode_status"):
+        assert b"\0\1\0\0\7\0\0\0" in read[topic]
+        assert [data for data in read[topic] if data in robot.sent[topic]] == robot.sent[topic]
+
+
+def test_a_publisher_that_comes_back_with_less_is_still_recorded(robot: Robot, tmp_path: Path) -> None:
+    with node_process(command(tmp_path), tmp_path / "log", ENVIRONMENT) as node:
+        robot.wait_for_recorder()
+        robot.status(EpisodeStatus.RUNNING, "e")
+        robot.send("safety_status", SafetyStatus(reason="before"))
+        robot.node.destroy_publisher(robot.publishers["safety_status"])
+        robot.publishers["safety_status"] = robot.node.create_publisher(SafetyStatus, "safety_status", qos.CAMERA)
+        robot.until(robot.publishers["safety_status"].get_subscription_count, "the recorder listens to it")
+        robot.send("safety_status", SafetyStatus(reason="after"))
+        robot.status(EpisodeStatus.ENDED, "e", "max_steps")
+        wait_for_bag(robot, node, tmp_path / "e")
+        assert "/safety_status has a publisher that offers less" in node.output
+        assert node.stop() == 0
+    assert contents(tmp_path / "e")["/safety_status"] == robot.sent["/safety_status"]
 
 
 def test_a_second_recorder_is_refused_the_folder_of_the_first_which_records_on(robot: Robot, tmp_path: Path) -> None:

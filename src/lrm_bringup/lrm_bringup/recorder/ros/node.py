@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +16,7 @@ from lrm_bringup.recorder.bag import Topic
 from lrm_bringup.recorder.events import Mark, Message, Phase
 from lrm_bringup.recorder.facts import ROBOT_STATE, ROBOT_TOPICS
 from lrm_bringup.recorder.lock import hold_folder
-from lrm_bringup.recorder.mending import mend_all, note_mended
+from lrm_bringup.recorder.mending import left_open, mend_all
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
 from lrm_bringup.recorder.ros.compression import ImageCompression
@@ -43,6 +44,7 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
         self._session: _Session | None = None
         self._out_dir = Path()
         self._lock: BinaryIO | None = None
+        self._mending: threading.Thread | None = None
         self._program: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
@@ -56,9 +58,10 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
             "versions": json.dumps(versions()), "revision": revision(), "ros_distro": ros_distro(),
             **({ROBOT_TOPICS: json.dumps(self._names), ROBOT_STATE: robot.state_units.to_json()} if robot else {}),
         }  # fmt: skip
-        for bag in mend_all(self._out_dir):
-            self.get_logger().warning(f"{bag} was left open by a recorder that died: closed, without its last chunk")
-            note_mended(self._out_dir, bag)
+        # In a thread of its own: the episode of a recorder that died goes on meanwhile, and is recorded.
+        arguments = (self._out_dir, left_open(self._out_dir), self.log_line)
+        self._mending = threading.Thread(target=mend_all, args=arguments, name="mending", daemon=True)
+        self._mending.start()
 
     def activate_node(self) -> None:
         """Subscribe and record."""
@@ -72,9 +75,20 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
 
     def cleanup_node(self) -> None:
         """Let another recorder have the folder."""
+        if self._mending is not None:
+            self._mending.join()
+        self._mending = None
         if self._lock is not None:
             self._lock.close()
         self._lock = None
+
+    def log_line(self, text: str, is_error: bool) -> None:
+        """One line in the log, from any thread."""
+        logger = self.get_logger()
+        if is_error:
+            logger.error(text)
+        else:
+            logger.info(text)
 
 
 class _Session:
@@ -86,7 +100,7 @@ class _Session:
         self._node, self._program = node, program
         self._status_topic = node.resolve_topic_name("episode_status")
         self._parameters = GraphParameters(node)
-        self._recording = Recording(out_dir, params, self._log, self._about)
+        self._recording = Recording(out_dir, params, node.log_line, self._about)
         self._worker = Worker(self._recording, params.queue_mb * 1_000_000, self._conversion(params))
         chosen = TopicFilter(node.get_namespace(), params.topics, params.exclude, robot)
         self._discovery = Discovery(node, self._chosen(chosen), self._on_message, self._on_unknown)
@@ -122,7 +136,7 @@ class _Session:
             params.image_compression,
             params.jpeg_quality,
             published=lambda: self._discovery.topics,
-            on_refused=lambda topic, why: self._log(f"{topic} is recorded raw: {why}", False),
+            on_refused=lambda topic, why: self._node.log_line(f"{topic} is recorded raw: {why}", False),
         )
 
     def _chosen(self, chosen: TopicFilter) -> Any:
@@ -139,7 +153,11 @@ class _Session:
             self._worker.mark(mark)
 
     def _mark(self, message: Message) -> Mark | None:
-        status: EpisodeStatus = deserialize_message(message.data, EpisodeStatus)
+        try:
+            status: EpisodeStatus = deserialize_message(message.data, EpisodeStatus)
+        except RuntimeError as error:  # of the middleware
+            self._recording.note_malformed(message.topic.name, error)
+            return None
         if not status.episode_id:
             return None
         phase = Phase.RUNS if status.state in _RUNS else Phase.OVER
@@ -154,17 +172,10 @@ class _Session:
         self._unknown[topic] = reason
         self._node.get_logger().warning(f"{topic} is not recorded: {reason}")
 
-    def _log(self, text: str, is_error: bool) -> None:
-        logger = self._node.get_logger()
-        if is_error:
-            logger.error(text)
-        else:
-            logger.info(text)
-
     def _report(self) -> Report:
         recording, dropped = self._recording, self._worker.dropped + self._recording.dropped
         values = {"bags": recording.bags, "messages": recording.written, "dropped": dropped}
-        values["lost"] = self._discovery.lost
+        values |= {"lost": self._discovery.lost, "malformed": recording.malformed.total()}
         values |= {"topics": len(self._discovery.topics), "nodes_with_parameters": len(self._parameters.values)}
         report = Report(values={**values, "deleted": recording.budget.deleted, "episode": recording.episode_id})
         if self._unknown:
@@ -173,6 +184,8 @@ class _Session:
             report.raise_to(WARN, f"{dropped} messages are in no bag")
         if self._discovery.lost:
             report.raise_to(WARN, f"{self._discovery.lost} messages were lost on their way to the recorder")
+        if malformed := dict(recording.malformed):
+            report.raise_to(WARN, f"recorded as they came, cannot be decoded: {malformed}")
         if recording.budget.exceeded:
             report.raise_to(WARN, "the disk budget is exceeded: the bags of the last good checkpoint are kept")
         if recording.error:
