@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from lrm_bringup.recorder.events import Mark, Message
 from lrm_bringup.recorder.recording import Recording
@@ -73,7 +74,7 @@ class Worker:
                 last = self._stopping
             # Topics are taken one after the other: in the order of arrival the bag tells what happened when.
             for item in sorted(items, key=lambda item: item.stamp_ns):
-                self._attempt(lambda item=item: self._take(item))
+                self._attempt(partial(self._take, item))
             self._attempt(lambda: self._recording.tick(time.monotonic()))
             if last:
                 self._attempt(self._recording.close)
