@@ -15,6 +15,7 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import Reader
@@ -24,9 +25,12 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 
 from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.recorder.lock import hold_folder
 from lrm_bringup.recorder.ros.graph_parameters import GraphParameters
+from lrm_bringup.recorder.ros.node import RecorderNode
 from lrm_bringup.replay.events import FrameSeen
 from lrm_bringup.replay.ros.bag_events import BagEvents
+from lrm_core.errors import BadInput
 from lrm_core.ros import images, qos, stamps
 from lrm_msgs.msg import EpisodeStatus, Reward, SafetyStatus
 from reward_bench import image
@@ -344,6 +348,18 @@ def test_a_second_recorder_is_refused_the_folder_of_the_first_which_records_on(r
         wait_for_bag(robot, first, bags / "e")
         assert first.stop() == 0
     assert contents(bags / "e")["/joint_states"] == robot.sent["/joint_states"]
+
+
+@pytest.mark.usefixtures("ros_domain_id")
+def test_a_recorder_that_is_cleaned_up_lets_go_of_its_folder(tmp_path: Path) -> None:
+    with default_context():
+        node = RecorderNode(parameter_overrides=[Parameter("out_dir", value=str(tmp_path))])
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS, node.failure
+        with pytest.raises(BadInput, match="no other recorder"):
+            hold_folder(tmp_path)
+        node.trigger_cleanup()
+        hold_folder(tmp_path).close()
+        node.destroy_node()
 
 
 def test_a_folder_that_cannot_be_written_ends_the_process_with_one_clear_message(

@@ -301,7 +301,8 @@ def fill(path: Path) -> None:
 def test_something_else_among_bags_that_were_left_open_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / PARTIAL / "mine").mkdir(parents=True)
     (tmp_path / PARTIAL / "mine" / "notes.txt").write_text("keep")
-    (tmp_path / PARTIAL / "empty").mkdir()
+    for name in ("empty", ".mending/half of a bag that a kill cut short twice"):
+        (tmp_path / PARTIAL / name).mkdir(parents=True)
     lines: list[str] = []
     assert mend_all(tmp_path, left_open(tmp_path), lambda line, is_error: lines.append(line)) == []
     assert [path.name for path in (tmp_path / PARTIAL).iterdir()] == ["mine"]

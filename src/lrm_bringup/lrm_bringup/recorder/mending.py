@@ -50,7 +50,7 @@ def mend_all(out_dir: Path, left: Iterable[Path], log: Callable[[str, bool], Non
     for folder in left:
         try:
             saved += _mend(folder, out_dir, log)
-        except (OSError, LrmError) as error:
+        except Exception as error:  # what a foreign or damaged file leads to; the others are to be saved all the same
             log(f"{folder} was left open by a recorder that died, and stays there: {error}", True)
     shutil.rmtree(out_dir / PARTIAL / _WORK, ignore_errors=True)
     return saved
@@ -71,7 +71,7 @@ def _mend(folder: Path, out_dir: Path, log: Callable[[str, bool], None]) -> list
     log(f"{bag} was left open by a recorder that died, {sum(source.counts.values())} messages are saved: {why}", False)
     try:
         index.append(out_dir, _line(bag, source.facts))
-    except OSError as error:
+    except (OSError, ValueError) as error:
         log(f"{bag} is whole, and {index.INDEX} does not name it: {error}", True)
     return [bag]
 
@@ -105,5 +105,7 @@ def _line(bag: Path, facts: Mapping[str, str]) -> dict[str, object]:
 
 
 def _free(path: Path) -> Path:
+    """``path``, or with a number where a bag of this name is there or open."""
     numbered = (path.with_name(f"{path.name}_{number}") for number in range(2, 1000))
-    return path if not path.exists() else next(one for one in numbered if not one.exists())
+    taken = lambda one: one.exists() or (one.parent / PARTIAL / one.name).exists()  # noqa: E731
+    return path if not path.exists() else next(one for one in numbered if not taken(one))
