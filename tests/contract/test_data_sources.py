@@ -167,6 +167,14 @@ def test_simulated_episodes_are_the_same_every_time_and_bring_the_truth(tmp_path
     assert [frame.success for frame, _ in frames] == [None] * (len(frames) - 1) + [True]
 
 
+def test_simulated_episodes_of_the_family_say_what_their_paraphrases_mean(tmp_path: Path) -> None:
+    from lrm_sim.family.sentences import parse
+
+    episodes = list(opened("sim", tmp_path, episodes=60, scenes="family").episodes())
+    assert any(episode.meaning != episode.task for episode in episodes)
+    assert all(episode.meaning == parse(episode.task).sentence() for episode in episodes)
+
+
 def write_bag(folder: Path, name: str, steps: int, truth: bool = True, reason: str = "success_confirmed") -> Path:
     """A bag as the recorder writes it: camera, joint states, audit and status of one episode between other frames."""
     from rclpy.serialization import serialize_message

@@ -29,6 +29,8 @@ class Episode:
             this episode of this source alone.
         place: how its source finds it again, for example a file name.
         version: changes when the recording changes, for example size and time of its file.
+        meaning: the task in one fixed wording. Episodes with equal ones have the same task, whatever their sentences;
+            empty: what the sentence says.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Episode:
     group: str = ""
     place: str = ""
     version: str = ""
+    meaning: str = ""
 
 
 @dataclass(frozen=True)

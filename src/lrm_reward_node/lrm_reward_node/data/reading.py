@@ -87,11 +87,15 @@ def thinned(frames: Iterable[Frame], pace: Pace) -> Iterator[Frame]:
 
 
 def relabelled(episode: Episode, entry: SourceEntry, success: bool | None) -> Episode:
-    """The episode with task and outcome as the manifest wants them; ``success`` is the truth at its end, if known."""
+    """The episode with task and outcome as the manifest wants them; ``success`` is the truth at its end, if known.
+
+    A sentence of the manifest has not the meaning that is recorded.
+    """
     outcome = entry.outcome or entry.outcomes.get(episode.outcome, episode.outcome)
     if not entry.outcome and success is not None:
         outcome = "success" if success else "failure"
-    return replace(episode, task=" ".join((entry.task or episode.task).split()), outcome=outcome)
+    meaning = "" if entry.task else episode.meaning
+    return replace(episode, task=" ".join((entry.task or episode.task).split()), outcome=outcome, meaning=meaning)
 
 
 def _noted(frames: Iterable[Frame], kept: _Kept) -> Iterator[Frame]:

@@ -24,7 +24,7 @@ from lrm_core.errors import BadInput
 from lrm_reward_node.data.episode import Facts, Problem
 
 FACTS = "episode.json"
-VERSION = 1
+VERSION = 2
 """Another one where episodes are read or kept in another way: files of the old way are made anew."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _QUALITY = 95

@@ -15,7 +15,7 @@ from lrm_core.params import param
 from lrm_reward_node.data.video_file import VIDEOS, declared_frames, video_frames
 
 TABLES = ("index.json", "index.jsonl", "index.csv", "index.parquet")
-_COLUMNS = ("file", "task", "outcome", "scene")
+_COLUMNS = ("task", "outcome", "scene", "meaning")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class VideoOptions:
     """Keys of a source of kind ``videos``."""
 
     path: str = param("", "Folder of the videos.")
-    table: str = param("", "Table with the columns file, task, outcome and scene; default: index.json and so on.")
+    table: str = param("", "Table: file, task, outcome, scene, recording, meaning; default: index.json and so on.")
 
 
 class VideoFolder:
@@ -47,11 +47,11 @@ class VideoFolder:
         """One per video."""
         for row in self._rows:
             name = str(row.get("file") or "")
-            task, outcome, scene = (str(row.get(column) or "") for column in _COLUMNS[1:])
+            task, outcome, scene, meaning = (str(row.get(column) or "") for column in _COLUMNS)
             path = self.folder / name
             state = path.stat() if name and path.is_file() else None
             version = f"{state.st_size}-{state.st_mtime_ns}" if state else "missing"
-            yield Episode(name, task, outcome or "unknown", scene, place=name, version=version)
+            yield Episode(name, task, outcome or "unknown", scene, place=name, version=version, meaning=meaning)
 
     def declared(self, episode: Episode) -> Declared:
         """Number and rate of the frames that the container announces."""
