@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,11 +16,14 @@ import numpy as np
 import pytest
 
 import lrm_reward_node.options
+from lerobot_files import changed
 from lrm_bringup.cli import main
 from lrm_bringup.evaluate.controls import copies, order_of
 from lrm_bringup.evaluate.labels import read_labels
+from lrm_bringup.evaluate.truth import truth_of
 from lrm_bringup.replay.run import ReplayOptions, open_recording
 from lrm_bringup.replay.scoring import Decoded
+from lrm_bringup.replay.sources import DatasetEpisodes
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardEstimate
 from lrm_reward_node.camera_check import NO_LIMITS
@@ -27,6 +31,7 @@ from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.evaluation.measures import REWOUND, SHUFFLED
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.pipeline import RewardPipeline
+from reward_episodes import synthetic_episode
 from source_tree import ROOT
 
 CLIPS = Path(os.environ.get("LRM_REAL_DATA", ROOT.parent / "shared" / "data")) / "real_arm_clips"
@@ -342,6 +347,18 @@ def test_a_dataset_says_by_its_columns_what_was_true(tmp_path: Path) -> None:
     assert found["completion"]["early_success_rate"]["value"] == 1.0  # half as bright as it gets is done enough for it
     assert found["progress"]["mean_abs_error"]["value"] < 0.05
     assert list(found["by_task"]) == [TASK]
+
+
+def test_an_outcome_or_a_progress_that_is_missing_in_a_dataset_is_unknown(tmp_path: Path) -> None:
+    from lrm_sim import dataset
+
+    dataset.write([synthetic_episode(seed, frames=9) for seed in range(2)], tmp_path / "whole")
+    changed(tmp_path / "whole", tmp_path / "half", "privileged.success", {8: None})
+    changed(tmp_path / "half", tmp_path / "demos", "privileged.progress", {3: math.nan})
+    truth = truth_of(tmp_path / "demos", DatasetEpisodes(tmp_path / "demos"), {})
+    first, second = (truth(f"demos-{i:05d}", np.arange(9) * 10**8) for i in range(2))
+    assert first.success is None and second.success is bool(synthetic_episode(1, frames=9).success[-1])
+    assert len(first.progress) == 8 and np.isfinite(first.cumulative).all() and len(second.progress) == 9
 
 
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="no recorded data: set LRM_REAL_DATA")

@@ -202,6 +202,14 @@ def test_made_failures_are_answered_with_no() -> None:
     assert {q.task for q in no if q.made in ("wrong_sentence", "other_object")} == {"near", "far"}
 
 
+def test_a_camera_that_stands_still_shows_for_ever_what_is_true_of_its_first_picture() -> None:
+    one = replace(facts(4), progress=[0.4, 0.6, 0.8, 1.0], success=[True, True, True, True])
+    frozen = {q.head: (q.answer, q.target) for q in asked(one) if q.made == "frozen"}
+    assert frozen == {RewardHead.PROGRESS: (4, 0.4), RewardHead.COMPLETION: (1, 1.0)}
+    nobody_knows = replace(one, progress=[None, 0.6, 0.8, 1.0], success=[None, True, True, True])
+    assert not [q for q in asked(nobody_knows) if q.made == "frozen"]
+
+
 @given(st.integers(0, 10), st.integers(2, 20), st.integers(0, 10))
 def test_idle_starts_and_ends_are_cut_from_states(before: int, moving: int, after: int) -> None:
     path = np.concatenate((np.zeros(before), np.linspace(0.0, 1.0, moving), np.ones(after)))
@@ -314,6 +322,8 @@ def test_states_that_are_not_finite_do_not_decide_what_is_idle() -> None:
 def test_the_truth_of_the_last_frame_is_the_outcome_unless_the_manifest_says_otherwise() -> None:
     frames = [frame(i, success=i == 8) for i in range(9)]
     assert read(Recorded(frames)).episode.outcome == "success"
+    blind = read(Recorded([frame(i, success=True if i == 8 else None) for i in range(9)]))
+    assert blind.episode.outcome == "success" and blind.success == []  # an outcome is no truth of the frames
     told = read(Recorded(frames), outcome="failure")
     assert told.episode.outcome == "failure" and told.success == []
 

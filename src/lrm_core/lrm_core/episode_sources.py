@@ -66,15 +66,19 @@ class Frame:
 
 @dataclass(frozen=True)
 class Declared:
-    """What a recording says of itself; 0 where it says nothing. It is compared with what is found.
+    """What a recording says of itself; 0 or empty where it says nothing. It is compared with what is found.
 
     Attributes:
         frames: number of frames.
         rate_hz: frames per second.
+        truth: what it tells of every frame, by its name in :class:`Frame`: ``progress``, ``success``.
+        tasks: task sentences of the episode where it has several.
     """
 
     frames: int = 0
     rate_hz: float = 0.0
+    truth: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
 
 
 class EpisodeSource(Protocol):

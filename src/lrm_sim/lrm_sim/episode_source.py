@@ -49,9 +49,9 @@ class SimEpisodes:
         """One per scene seed. What comes of it shows when it is run."""
         split, camera = self.options.scenes, self.options.camera
         for number, spec in enumerate(self._specs):
-            version = f"{_kind(spec)}-{self.options.every}-{self.options.truth}"
+            name, version = f"{split}-{spec.seed}", f"{_kind(spec)}-{self.options.every}-{self.options.truth}"
             yield Episode(
-                f"{split}-{spec.seed}", _task(spec), scene=f"seed-{spec.seed}", camera=camera,
+                name, _task(spec), scene=f"seed-{spec.seed}", camera=camera, group=name,
                 place=str(number), version=version, meaning=_meaning(spec),
             )  # fmt: skip
 

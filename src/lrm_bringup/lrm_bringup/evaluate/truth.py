@@ -119,13 +119,14 @@ def _of_dataset(folder: Path) -> TruthOf:
 def _from_columns(found: Mapping[str, np.ndarray], outcome: str) -> Truth:
     t_s = found["timestamp"] - found["timestamp"][0]
     done = found.get("privileged.success", found.get("next.success", np.zeros(0)))
-    success = bool(done[-1]) if len(done) else None
+    success = bool(done[-1]) if len(done) and np.isfinite(done[-1]) else None
     outcome = outcome or ("" if success is None else SUCCESS if success else "failure")
     progress = found.get("privileged.progress")
-    if progress is not None:
-        return Truth(success, outcome, t_s, progress, progress, done, PRIVILEGED)
+    if progress is not None and (known := np.isfinite(progress)).any():
+        done = done[known] if len(done) else done
+        return Truth(success, outcome, t_s[known], progress[known], progress[known], done, PRIVILEGED)
     reward = found.get("next.reward", np.zeros(0))
-    if np.any(reward != 0.0):
+    if np.any(reward != 0.0) and np.isfinite(reward).all():  # a sum with a part unknown is unknown
         return Truth(success, outcome, t_s, cumulative=np.cumsum(reward), done=done, oracle=NEXT_REWARD)
     return Truth(success, outcome)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -117,7 +118,7 @@ class DatasetEpisodes:
             stamp_ns = start_ns
             for row in range(first, last):
                 item = self._dataset[row]
-                stamp_ns = start_ns + round(float(item["timestamp"]) * _NS)
+                stamp_ns = start_ns + _stamp_ns(item["timestamp"], f"timestamp of row {row} of {self.name}")
                 pixels = (item[self._key].permute(1, 2, 0).numpy() * 255.0).round().astype(np.uint8)
                 yield _frame(np.ascontiguousarray(pixels), stamp_ns, self.cameras[0])
             yield EpisodeSeen(name, plan, stamp_ns, stamp_ns, stamp_ns)
@@ -132,6 +133,13 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def _frame(rgb: np.ndarray, stamp_ns: int, camera: str) -> FrameSeen:
     return FrameSeen(ArrivedFrame(rgb, stamp_ns, camera, arrived_s=math.nan), stamp_ns)
+
+
+def _stamp_ns(value: Any, where: str) -> int:
+    seconds = math.nan if value is None else float(value)
+    if not math.isfinite(seconds):
+        raise BadInput(where, value, "finite seconds")
+    return round(seconds * _NS)
 
 
 def _one_of(keys: list[str], wanted: str) -> str:

@@ -15,7 +15,7 @@ from lrm_core.params import param
 from lrm_reward_node.data.video_file import VIDEOS, declared_frames, video_frames
 
 TABLES = ("index.json", "index.jsonl", "index.csv", "index.parquet")
-_COLUMNS = ("task", "outcome", "scene", "meaning")
+_COLUMNS = ("task", "outcome", "scene", "recording", "meaning")
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,13 @@ class VideoFolder:
         """One per video."""
         for row in self._rows:
             name = str(row.get("file") or "")
-            task, outcome, scene, meaning = (str(row.get(column) or "") for column in _COLUMNS)
+            task, outcome, scene, group, meaning = (str(row.get(column) or "") for column in _COLUMNS)
             path = self.folder / name
             state = path.stat() if name and path.is_file() else None
             version = f"{state.st_size}-{state.st_mtime_ns}" if state else "missing"
-            yield Episode(name, task, outcome or "unknown", scene, place=name, version=version, meaning=meaning)
+            yield Episode(
+                name, task, outcome or "unknown", scene, group=group, place=name, version=version, meaning=meaning
+            )
 
     def declared(self, episode: Episode) -> Declared:
         """Number and rate of the frames that the container announces."""
