@@ -32,6 +32,7 @@ from lrm_reward_node.evaluation.measures import REWOUND, SHUFFLED
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.pipeline import RewardPipeline
 from reward_episodes import synthetic_episode
+from small_disk import small_disk
 from source_tree import ROOT
 
 CLIPS = Path(os.environ.get("LRM_REAL_DATA", ROOT.parent / "shared" / "data")) / "real_arm_clips"
@@ -318,6 +319,26 @@ def test_what_a_replay_left_is_evaluated_without_a_model(clips: Path, tmp_path: 
     result = evaluate(tmp_path / "out", replays / "good" / "rewards.parquet")
     assert result["models"]["lrm-tiny"]["progress"]["mean_abs_error"]["value"] is None
     assert "labels alone" in result["problems"][0]
+
+
+@pytest.mark.usefixtures("models")
+def test_a_full_disk_is_named_and_what_was_there_stays(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk", 2) as disk:
+        evaluate(disk / "out", clips, "--no-controls")
+        good = {path: path.read_bytes() for path in (disk / "out").rglob("*") if path.is_file()}
+        left = 2 * 2**20 - sum(-(-len(data) // 4096) * 4096 for data in good.values())
+        (disk / "filler").write_bytes(bytes(left - 100_000))
+        (disk / "rest").write_bytes(bytes(60_000))
+        capsys.readouterr()
+        words = ["eval", "reward", str(clips), "--out", str(disk / "out"), "--no-controls"]
+        assert main([*words, "--seed", "1"]) == 2  # scores are kept, the page has no room
+        error = capsys.readouterr().err
+        assert "room for more" in error and "Traceback" not in error
+        assert set(good) == {path for path in (disk / "out").rglob("*") if path.is_file()}
+        page = disk / "out" / "reward_eval.html"
+        assert page.read_bytes() == good[page] and json.loads((disk / "out" / "reward_eval.json").read_text())
 
 
 @pytest.mark.usefixtures("models")

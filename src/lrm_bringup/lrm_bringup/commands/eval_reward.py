@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrm_core.disk import whole_file
 from lrm_core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(place: Path, text: str) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(text, encoding="utf-8")
+    with whole_file(place) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _options(args: argparse.Namespace) -> ReplayOptions:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lrm_core.disk import writing
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.data.episode import Facts
 from lrm_reward_node.data.making import Question
-from lrm_reward_node.data.store import room
 
 ROWS_PER_GROUP = 16_384
 GROUPS_PER_SHARD = 32
@@ -77,7 +77,7 @@ class ShardWriter:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with room(self.folder):
+        with writing(self.folder):
             if self._file is None:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._file = pq.ParquetWriter(self.folder / f"{self._shards:05d}.parquet", _schema())
@@ -90,7 +90,7 @@ class ShardWriter:
 
     def _finish_file(self) -> None:
         if self._file is not None:
-            with room(self.folder):
+            with writing(self.folder):
                 self._file.close()
         self._file, self._groups = None, 0
 
@@ -123,14 +123,14 @@ class EpisodeTable:
     def close(self) -> None:
         """Write what is left; a table without rows is a file too."""
         self._flush()
-        with room(self.path):
+        with writing(self.path):
             self._file.close()
 
     def _flush(self) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with room(self.path):
+        with writing(self.path):
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = pq.ParquetWriter(self.path, _episode_schema())

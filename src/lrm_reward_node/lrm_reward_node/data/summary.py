@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lrm_core.disk import whole_file
 from lrm_core.errors import BadInput
-from lrm_reward_node.data import store
 
 SUMMARY = "data.json"
 VERSION = 2
@@ -102,5 +102,5 @@ def read_summary(folder: Path) -> Summary:
 def write_summary(folder: Path, summary: Summary) -> None:
     """Write the summary; it is there whole or not at all."""
     text = json.dumps(asdict(summary), indent=1, sort_keys=True)
-    with store.whole_file(folder / SUMMARY) as partial:
+    with whole_file(folder / SUMMARY) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
