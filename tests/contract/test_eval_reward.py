@@ -13,10 +13,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lrm_reward_node.options
-from lerobot_files import changed
+from lerobot_files import as_v21, changed
 from lrm_bringup.cli import main
 from lrm_bringup.evaluate.controls import copies, order_of
 from lrm_bringup.evaluate.labels import read_labels
@@ -305,6 +307,54 @@ def test_a_table_of_labels_says_what_videos_are(clips: Path, tmp_path: Path) -> 
     result = evaluate(tmp_path / "out", *words)
     assert result["models"]["lrm-tiny"]["progress"]["roc_auc"]["value"] == 1.0
     assert len(result["problems"]) == 1 and "batt.mp4" in result["problems"][0]
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_clips_deeper_in_a_folder_have_the_labels_of_its_table_in_any_format(
+    clips: Path, tmp_path: Path, form: str
+) -> None:
+    for folder, name in (("one", "good"), ("two", "bad")):  # of one name, told apart by their folders
+        (clips / folder).mkdir()
+        (clips / f"{name}.mp4").rename(clips / folder / "clip.mp4")
+    (clips / "index.json").unlink()
+    rows = [{"file": f"{folder}/clip.mp4", "task": TASK, "outcome": outcome}
+            for folder, outcome in (("one", "success"), ("two", "failure"))] + [
+            {"file": "half.mp4", "task": TASK, "outcome": "unknown"}]  # fmt: skip
+    table = clips / f"index.{form}"
+    if form == "csv":
+        table.write_text("\n".join(["file,task,outcome", *(",".join(row.values()) for row in rows)]))
+    elif form == "jsonl":
+        table.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), table)
+    (source,) = evaluate(tmp_path / "out", clips, "--no-controls")["sources"]
+    assert (source["successful"], source["failed"], source["unknown_outcome"]) == (1, 1, 1)
+
+
+@pytest.mark.usefixtures("models")
+def test_clips_without_a_table_are_evaluated_by_labels_of_their_place_in_the_folder(
+    clips: Path, tmp_path: Path
+) -> None:
+    (clips / "index.json").unlink()
+    (clips / "sub").mkdir()
+    (clips / "bad.mp4").rename(clips / "sub" / "bad.mp4")
+    (tmp_path / "labels.csv").write_text("file,outcome\ngood.mp4,success\nsub/bad.mp4,failure\nsub/batt.mp4,failure\n")
+    result = evaluate(tmp_path / "out", clips, "--task", TASK, "--labels", tmp_path / "labels.csv", "--no-controls")
+    (source,) = result["sources"]
+    assert (source["successful"], source["failed"], source["unknown_outcome"]) == (1, 1, 1)
+    assert [problem.split()[-1] for problem in result["problems"]] == ["sub/batt.mp4"]
+
+
+@pytest.mark.usefixtures("models")
+def test_a_dataset_of_the_older_format_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lrm_sim import dataset
+
+    monkeypatch.setattr("lerobot.utils.constants.HF_LEROBOT_HOME", tmp_path / "home")
+    dataset.write([synthetic_episode(seed, frames=9) for seed in range(2)], tmp_path / "new")
+    old = as_v21(tmp_path / "new", tmp_path / "old")
+    (source,) = evaluate(tmp_path / "out", old, "--topic", "front", "--no-controls")["sources"]
+    assert source["successful"] + source["failed"] == 2 and source["without_oracle"] == 0 and source["source"] == "old"
 
 
 @pytest.mark.usefixtures("models")

@@ -29,8 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("inputs", nargs="+", metavar="INPUT",
-        help="bag, folder of bags or run folder; LeRobotDataset; video, or folder of clips with index.json; folder of "
-        "lrm replay or its rewards.parquet; vlm_scores.json, as NAME=FILE to name its model")  # fmt: skip
+        help="bag, folder of bags or run folder; LeRobotDataset; video, or folder of clips, best with a table "
+        "index.json, .jsonl, .csv or .parquet; folder of lrm replay or its rewards.parquet; vlm_scores.json, as "
+        "NAME=FILE to name its model")  # fmt: skip
     add("--mode", default="aligned", choices=DEFINITIONS,
         help="of the published figures: aligned is right, paper is what the published script does")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help=f"where the figures go; default: {JSON_FILE} below --out")
@@ -41,7 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"folder of {PAGE_FILE}, kept scores",
     )
-    add("--labels", type=Path, metavar="FILE", help="JSON or CSV table: file or episode, task, outcome")
+    add("--labels", type=Path, metavar="FILE", help="table like that: file or episode, task, outcome")
     add("--successful", action="store_true", help="episodes whose outcome nothing says are successful demonstrations")
     add("--controls", action=argparse.BooleanOptionalAction, default=True,
         help="ask about rewound and shuffled copies too: three times the time (default: on)")  # fmt: skip

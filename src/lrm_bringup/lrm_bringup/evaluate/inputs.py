@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lrm_bringup.evaluate.labels import INDEX, Label, label_for, read_labels
-from lrm_bringup.replay.run import SUMMARY, TABLE, expand
+from lrm_bringup.evaluate.labels import Label, label_for, read_labels
+from lrm_bringup.replay.run import SUMMARY, TABLE, expand, is_bag
+from lrm_bringup.replay.sources import pictures_in
 from lrm_core.errors import BadInput
+from lrm_reward_node.data.sources.videos import table_in, videos_in
 
 RECORDING, SCORED, SCORE_FILE = "recording", "table of scores", "score file"
 ORIGINAL = "original"
@@ -81,15 +83,30 @@ def _folder(path: Path, labels: Mapping[str, Label]) -> Iterator[EvalInput]:
     name = path.resolve().name
     if (path / TABLE).is_file():
         yield EvalInput(path, SCORED, name, labels)
-    elif (path / INDEX).is_file():
-        named = read_labels(path / INDEX)
+    elif table := table_in(path):
+        named = read_labels(table)
         missing = [file for file in named if not (path / file).is_file()]
         if missing:
-            raise BadInput(f"file in {path / INDEX}", missing[0], "a file that lies beside it")
-        yield from (EvalInput(path / file, RECORDING, name, {**named, **labels}) for file in named)
+            raise BadInput(f"file in {table}", missing[0], "a file that lies beside it")
+        yield from (_clip(path, file, named[file], labels) for file in named)
     elif all((path / part).exists() for part in _RUN):
         yield from (EvalInput(bag, RECORDING, name, labels) for bag in expand([path / "bags"]))
     elif tables := sorted(p.parent for p in path.glob(f"*/{TABLE}") if (p.parent / SUMMARY).is_file()):
         yield from (EvalInput(table, SCORED, name, labels) for table in tables)
+    elif videos := _videos(path):
+        yield from (_clip(path, file, Label(), labels) for file in videos)
     else:
         yield from (EvalInput(one, RECORDING, name, labels) for one in expand([path]))
+
+
+def _videos(path: Path) -> list[str]:
+    """Videos in a folder that is nothing else: no bag, no bags, no dataset, no pictures."""
+    something = is_bag(path) or expand([path]) != [path] or (path / "meta" / "info.json").is_file() or pictures_in(path)
+    return [] if something else videos_in(path)
+
+
+def _clip(folder: Path, file: str, told: Label, labels: Mapping[str, Label]) -> EvalInput:
+    """A clip of a folder, which may lie deeper in it, beside others of its name."""
+    path = folder / file
+    own = {path.name: labels.get(file, told)}
+    return EvalInput(path, RECORDING, folder.resolve().name, {**own, **labels})

@@ -86,7 +86,7 @@ class DatasetEpisodes:
     """A local LeRobotDataset, every episode with its own task.
 
     Args:
-        path: folder of the dataset (format v3).
+        path: folder of the dataset; one of format v2.1 is converted by LeRobot into a copy.
         camera: its image feature, in full or by the end of its name; empty: the only one, or ``front``.
         query_rate_hz: queries per second; 0: one.
 
@@ -95,9 +95,10 @@ class DatasetEpisodes:
     """
 
     def __init__(self, path: Path, camera: str = "", query_rate_hz: float = 0.0) -> None:
+        from lrm_reward_node.data.sources.lerobot import converted
         from lrm_sim.lerobot_folder import open_dataset
 
-        self._dataset = open_dataset(path)
+        self._dataset = open_dataset(converted(path))
         self.name = path.name
         self._key = _one_of(list(self._dataset.meta.camera_keys), camera)
         self.cameras: tuple[str, ...] = (self._key.split(".")[-1],)
