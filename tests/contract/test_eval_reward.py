@@ -358,6 +358,31 @@ def test_a_dataset_of_the_older_format_is_evaluated(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.usefixtures("models")
+def test_the_episodes_that_a_training_set_holds_out_are_evaluated(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = "{kind: videos, path: clips, outcomes: {suboptimal: failure}, filter: {tasks: [%s]}, name: %s, split: %s}"
+    rows = json.loads((clips / "index.json").read_text())
+    for row in rows:
+        row["task"] = "wipe" if row["file"] == "half.mp4" else TASK
+    (clips / "index.json").write_text(json.dumps(rows))
+    lines = [both % ("wipe", "a", "train"), both % (TASK, "b", "test")]
+    (tmp_path / "manifest.yaml").write_text("sources:\n" + "".join(f"  - {line}\n" for line in lines))
+    assert main(["data", "build", str(tmp_path / "manifest.yaml"), "--out", str(tmp_path / "data")]) == 0
+    result = evaluate(tmp_path / "out", tmp_path / "data", "--split", "test", "--no-controls")
+    (source,) = result["sources"]
+    assert (source["successful"], source["failed"], source["with_true_progress"]) == (1, 1, 1)
+    assert {row["episode"] for row in result["worst"]} <= {"b/good.mp4", "b/bad.mp4"}
+    assert result["models"]["lrm-tiny"]["progress"]["roc_auc"]["value"] == 1.0
+    assert result["models"]["lrm-tiny"]["progress"]["mean_abs_error"]["value"] < 0.05
+    assert result["models"]["lrm-tiny"]["progress"]["unknown"]["value"] == 0.0
+    capsys.readouterr()
+    for words in ([tmp_path / "data"], [tmp_path / "data", "--split", "validation"], [clips, "--split", "test"]):
+        assert main(["eval", "reward", *map(str, words), "--out", str(tmp_path / "out")]) == 2
+        assert "--split" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("models")
 def test_what_a_replay_left_is_evaluated_without_a_model(clips: Path, tmp_path: Path) -> None:
     replays = tmp_path / "replays"
     assert main(["replay", str(clips / "good.mp4"), "--task", TASK, "--query-rate-hz", "4", "--out", str(replays)]) == 0

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lrm_bringup.evaluate.labels import Label, label_for, read_labels
+from lrm_bringup.replay.built import SUFFIX
 from lrm_bringup.replay.run import SUMMARY, TABLE, expand, is_bag
 from lrm_bringup.replay.sources import pictures_in
 from lrm_core.errors import BadInput
+from lrm_reward_node.data.index import episodes_in
 from lrm_reward_node.data.sources.videos import table_in, videos_in
+from lrm_reward_node.data.summary import SUMMARY as DATA
 
 RECORDING, SCORED, SCORE_FILE = "recording", "table of scores", "score file"
 ORIGINAL = "original"
@@ -47,17 +50,24 @@ class EvalInput:
         return label_for(self.labels, self.path.name, self.path.stem)
 
 
-def find_inputs(words: Sequence[str], labels: Mapping[str, Label]) -> list[EvalInput]:
+def find_inputs(words: Sequence[str], labels: Mapping[str, Label], split: str = "") -> list[EvalInput]:
     """All inputs behind the words, in their order, each once.
 
+    Args:
+        words: of the command line.
+        labels: of people.
+        split: of training sets among them.
+
     Raises:
-        BadInput: a word names nothing that exists.
+        BadInput: a word names nothing that exists, or a training set has no such split.
     """
-    found = [one for word in words for one in _behind(word, labels)]
+    found = [one for word in words for one in _behind(word, labels, split)]
+    if split and not any(one.path.suffix == SUFFIX for one in found):
+        raise BadInput("--split", split, "nothing: no input is a folder of lrm data build")
     return list({(one.path.resolve(), one.model): one for one in found}.values())
 
 
-def _behind(word: str, labels: Mapping[str, Label]) -> Iterator[EvalInput]:
+def _behind(word: str, labels: Mapping[str, Label], split: str) -> Iterator[EvalInput]:
     path = Path(word)
     name, equals, rest = word.partition("=")
     if equals and not path.exists():
@@ -73,16 +83,18 @@ def _behind(word: str, labels: Mapping[str, Label]) -> Iterator[EvalInput]:
             "input", word, "NAME=FILE with a vlm_scores.json", "Models of other inputs are named by --model."
         )
     elif path.is_dir():
-        yield from _folder(path, labels)
+        yield from _folder(path, labels, split)
     else:
         kind = SCORED if path.suffix == ".parquet" else RECORDING
         yield EvalInput(path, kind, path.resolve().parent.name, labels)
 
 
-def _folder(path: Path, labels: Mapping[str, Label]) -> Iterator[EvalInput]:
+def _folder(path: Path, labels: Mapping[str, Label], split: str) -> Iterator[EvalInput]:
     name = path.resolve().name
     if (path / TABLE).is_file():
         yield EvalInput(path, SCORED, name, labels)
+    elif (path / DATA).is_file():
+        yield from (EvalInput(one, RECORDING, name, labels) for one in episodes_in(path, split))
     elif table := table_in(path):
         named = read_labels(table)
         missing = [file for file in named if not (path / file).is_file()]

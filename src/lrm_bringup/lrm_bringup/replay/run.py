@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lrm_bringup.pages.pictures import data_uri
 from lrm_bringup.recorder.bag import PARTIAL
 from lrm_bringup.replay.agreement import Agreement, compare
+from lrm_bringup.replay.built import SUFFIX, BuiltEpisode
 from lrm_bringup.replay.events import Recording
 from lrm_bringup.replay.page import PAGE, Contents, Film, render
 from lrm_bringup.replay.rows import Row, rows_of, write_table
@@ -106,6 +107,8 @@ def open_recording(path: Path, options: ReplayOptions) -> Recording:
         return DatasetEpisodes(path, options.topics[0] if options.topics else "", options.query_rate_hz)
     if path.is_dir() and not is_bag(path) and pictures_in(path):
         return PictureFolder(path, options.picture_rate_hz)
+    if path.is_file() and path.suffix == SUFFIX:
+        return BuiltEpisode(path, options.query_rate_hz)
     if path.is_file() and path.suffix.lower() in PICTURES:
         raise BadInput("input", str(path), "a folder of pictures, not a single one", "lrm score takes single pictures.")
     from lrm_bringup.replay.ros.bag_events import BagEvents

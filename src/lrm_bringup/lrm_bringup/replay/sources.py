@@ -17,7 +17,7 @@ from lrm_reward_node.schedule import ArrivedFrame, EpisodePlan
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _NS = 1_000_000_000
-_START_NS = _NS
+START_NS = _NS
 """Stamp of the first frame where files have none: 0 means no stamp in a message."""
 
 
@@ -49,7 +49,7 @@ class VideoFile:
         self._read = 0
         for frame in video_frames(self.path):
             self._read += 1
-            yield _frame(frame.picture(), _START_NS + frame.stamp_ns, "video")
+            yield _frame(frame.picture(), START_NS + frame.stamp_ns, "video")
 
 
 class PictureFolder:
@@ -79,7 +79,7 @@ class PictureFolder:
             except BadInput as error:
                 self.problems.append(str(error))
                 continue
-            yield _frame(rgb, _START_NS + round(index * _NS / self._rate_hz), "pictures")
+            yield _frame(rgb, START_NS + round(index * _NS / self._rate_hz), "pictures")
 
 
 class DatasetEpisodes:
@@ -108,7 +108,7 @@ class DatasetEpisodes:
 
     def events(self) -> Iterator[Event]:
         """Episode after episode on one clock, a minute apart."""
-        start_ns, period_ns = _START_NS, round(_NS / self._dataset.fps)
+        start_ns, period_ns = START_NS, round(_NS / self._dataset.fps)
         for index in range(self._dataset.meta.total_episodes):
             episode = self._dataset.meta.episodes[index]
             first, last = int(episode["dataset_from_index"]), int(episode["dataset_to_index"])

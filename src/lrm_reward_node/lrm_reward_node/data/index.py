@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from lrm_core.disk import writing
+from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.data.episode import Facts
 from lrm_reward_node.data.making import Question
+from lrm_reward_node.data.store import path_of
+from lrm_reward_node.data.summary import read_summary
 
 ROWS_PER_GROUP = 16_384
 GROUPS_PER_SHARD = 32
@@ -38,6 +41,22 @@ def _episode_schema() -> Any:
 
     kinds = [pa.string()] * 9 + [pa.list_(pa.int64()), pa.int32(), pa.int32()]
     return pa.schema(list(zip(EPISODE_COLUMNS, kinds, strict=True)))
+
+
+def episodes_in(folder: Path, split: str) -> list[Path]:
+    """Files of the episodes that a finished build has in a split, in its order.
+
+    Raises:
+        BadInput: no finished build, or none in this split.
+    """
+    import pyarrow.parquet as pq
+
+    table = folder / read_summary(folder).index / "episodes.parquet"
+    rows = pq.read_table(table, columns=["key", "split"]).to_pylist()
+    found = [path_of(folder, row["key"]) for row in rows if row["split"] == split]
+    if not found:
+        raise BadInput("--split", split or None, f"one that has episodes: {sorted({row['split'] for row in rows})}")
+    return found
 
 
 class ShardWriter:
