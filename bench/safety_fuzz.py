@@ -7,7 +7,8 @@ but what was emitted, when, and what the robots said: it computes speed, acceler
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,19 +31,16 @@ class Setting:
     period_s: float
 
 
-def settings(arm: SafetyLimits) -> list[Setting]:
-    """The shipped arm at three rates, in lock-step, without limits of acceleration, and a slow heavy arm."""
+def settings(arm: SafetyLimits, real: Mapping[str, SafetyLimits]) -> list[Setting]:
+    """The simulated ``arm`` at three rates, in lock-step, without limits of acceleration, heavy; ``real`` at 10 Hz."""
 
     def options(period_s: float, lockstep: bool = False) -> StageOptions:
         shortest = period_s if lockstep else 0.5 * period_s
         return StageOptions(shortest, 1.5 * period_s, 0.3, 0.5, lockstep=lockstep)
 
-    names = arm.joint_names
-    plain = SafetyLimits(
-        names, arm.position_low, arm.position_high, arm.velocity_max, *(np.full(len(names), np.inf),) * 2
-    )
-    most = arm.velocity_max
-    heavy = SafetyLimits(names, arm.position_low, arm.position_high, most, 2.0 * most, 10.0 * most)
+    most, free = arm.velocity_max, np.full(len(arm.joint_names), np.inf)
+    plain = replace(arm, acceleration_max=free, jerk_max=free)
+    heavy = replace(arm, acceleration_max=2.0 * most, jerk_max=10.0 * most)
     return [
         Setting("arm_10hz", arm, options(0.1), 0.1),
         Setting("arm_50hz", arm, options(0.02), 0.02),
@@ -50,6 +48,7 @@ def settings(arm: SafetyLimits) -> list[Setting]:
         Setting("arm_lockstep", arm, options(0.1, lockstep=True), 0.1),
         Setting("speed_only_100hz", plain, options(0.01), 0.01),
         Setting("heavy_100hz", heavy, options(0.01), 0.01),
+        *(Setting(f"{name}_10hz", limits, options(0.1), 0.1) for name, limits in real.items()),
     ]
 
 
@@ -66,6 +65,7 @@ class Oracle:
         self._seen_before = self._seen
         self._at_ns: np.ndarray = np.zeros(streams, np.int64)
         self._sent = np.zeros(streams, bool)
+        self._goal_ns: np.ndarray = np.full(streams, -(2**62), np.int64)
         self._stopping_s: np.ndarray = np.zeros(streams)
         limits = setting.limits
         finite = np.where(np.isfinite(limits.jerk_max), limits.acceleration_max, 0.0)
@@ -98,13 +98,16 @@ class Oracle:
             ("jerk", j, limits.jerk_max, 3),
         ):
             self._count(name, sent & (np.abs(value) > most * (1.0 + TOLERANCE) + noise / h**power).any(axis=-1))
-        away = np.abs(self._q - limits.clip(self._seen))
+        away = np.where(limits.tracked, np.abs(self._q - limits.clip(self._seen)), 0.0)
         near = away <= limits.velocity_max * self._options.tracking_window_s * (1.0 - 1e-9)
         stopping = outcome.held & near.all(axis=-1) & ~outcome.restarted
         self._stopping_s = np.where(stopping, self._stopping_s + np.where(sent, h[:, 0], 0.0), 0.0)
         moving = (np.abs(v) > 1e-6 * limits.velocity_max).any(axis=-1)
         self._count("did not stop", sent & moving & (self._stopping_s > self._stop_s))
-        self._count("followed a bad command", sent & ~outcome.held & bad)
+        followed = outcome.sent & ~outcome.held
+        self._count("followed a bad command", followed & bad)
+        self._count("followed a reordered command", followed & (inputs.goal_ns < self._goal_ns))
+        self._goal_ns = np.where(followed, inputs.goal_ns, self._goal_ns)
         chosen = sent[:, None]
         self._q = np.where(chosen, q, self._q)
         self._v = np.where(chosen, v, self._v)
@@ -122,8 +125,10 @@ class Oracle:
             off = np.maximum(low - self._seen, self._seen - high) > self._limits.velocity_max * 0.03
             ended = (silent_s < 0.0) | off.any(axis=-1)
         self._count("began anew in a motion", anew & self._sent & ~ended)
+        self._goal_ns = np.where(anew, -(2**62), self._goal_ns)  # the stamps may begin again, too
         chosen = anew[:, None]
-        self._q = np.where(chosen, self._limits.clip(self._seen), self._q)
+        grip = (ended & self._sent)[:, None] & ~self._limits.tracked & (not self._options.lockstep)
+        self._q = np.where(chosen & ~grip, self._limits.clip(self._seen), self._q)
         self._v, self._a = np.where(chosen, 0.0, self._v), np.where(chosen, 0.0, self._a)
 
     def _count(self, name: str, where: np.ndarray) -> None:

@@ -89,6 +89,7 @@ class Graph:
         from lrm_msgs.msg import SafetyStatus
 
         self._rate_hz = rate_hz
+        self._home = tempfile.TemporaryDirectory()  # a stop that was latched here is nobody else's
         self._logs = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the processes
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         arguments = ["--ros-args", "-p", "autostart:=true", "--log-level", "error"]
@@ -142,13 +143,17 @@ class Graph:
 
         for name in list(self._processes):
             self.kill(name)
+        self._home.cleanup()
         self._executor.shutdown()
         self._node.destroy_node()
         rclpy.shutdown()
 
     def _start(self, name: str, arguments: list[str]) -> None:
         command = [sys.executable, *arguments]
-        self._processes[name] = subprocess.Popen(command, cwd=ROOT, stdout=self._logs, stderr=self._logs)
+        environment = os.environ | {"ROS_HOME": self._home.name}
+        self._processes[name] = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=self._logs, stderr=self._logs
+        )
 
     def _on_command(self, message: Any) -> None:
         self.commands.append((time.monotonic(), tuple(message.points[0].positions)))

@@ -26,6 +26,14 @@ settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def ros_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What nodes keep for the process after them stays among the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_HOME", str(tmp_path_factory.mktemp("ros_home")))
+        yield
+
+
 @pytest.fixture
 def ros_domain_id(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
     """A domain of this test alone, set for the test and for every process it starts; ROS logs go to ``tmp_path``."""

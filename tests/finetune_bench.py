@@ -27,10 +27,10 @@ QUICK = {
 }
 
 
-def build_data(folder: Path) -> Path:
-    """Six episodes to train on, four held out, and eight of pairs that are in neither."""
+def build_data(folder: Path, every: int = 20) -> Path:
+    """Six episodes to train on, four held out, and eight of pairs that are in neither; each n-th control step."""
     sources = [
-        {"kind": "sim", "name": name, "split": split, "scenes": scenes, "episodes": count, "every": 20}
+        {"kind": "sim", "name": name, "split": split, "scenes": scenes, "episodes": count, "every": every}
         for name, split, scenes, count in (
             ("arm", "train", "train", 6), ("arm-held-out", "validation", "held_out_seeds", 4),
             ("arm-new", "test", "held_out_pairs", 8),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -29,7 +30,7 @@ from lrm_reward_node.training.images import Augmentation, patches
 from lrm_reward_node.training.loop import StageParams, StageRunner, learning_rate_factor
 from lrm_reward_node.training.presets import PRESETS
 from lrm_reward_node.training.questions import PromptTable
-from lrm_reward_node.training.stages import make_batchers, tokenizer_for
+from lrm_reward_node.training.stages import make_batchers, regression_targets, tokenizer_for
 from lrm_reward_node.training.table import FrameTable, build_table
 from lrm_reward_node.training.tokenizer import build_tokenizer
 from lrm_reward_node.vlm.encoding import rendered
@@ -154,6 +155,15 @@ def test_a_pair_that_is_not_trained_is_never_asked_about() -> None:
         texts = [tokenizer.decode(row) for row in batcher.ids]
         assert not [text for text in texts if "green cylinder" in text and "white box" in text]
         assert [text for text in texts if "green cylinder" in text]
+
+
+def test_what_has_fallen_off_the_table_is_no_target(table: FrameTable) -> None:
+    known = regression_targets(table)[1]
+    fallen = replace(table, places=table.places.copy())
+    fallen.places[0, 0, 2] = -4.0
+    name = table.names[table.episode[0], 0]
+    lost = known & ~regression_targets(fallen)[1]
+    assert np.argwhere(lost).tolist() == [[0, 3 * name + axis] for axis in range(3)]
 
 
 def test_every_draw_holds_the_answers_it_is_meant_to_teach(table: FrameTable, batchers: list[Batcher]) -> None:

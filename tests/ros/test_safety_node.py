@@ -6,9 +6,12 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import CameraInfo, JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
@@ -75,13 +78,18 @@ class Bench(Watcher):
             self.propose(wanted, self.now_ns())
             self.run_for(0.05)
 
-    def call(self, service: str) -> Trigger.Response:
+    def call(self, service: str, request: object = None, kind: type = Trigger) -> Any:
         """Call a service of the stage."""
-        client = self.node.create_client(Trigger, service)
+        client = self.node.create_client(kind, service)
         self.until(client.service_is_ready, 20.0, service)
-        answer = self.result_of(client.call_async(Trigger.Request()))
+        answer = self.result_of(client.call_async(request or kind.Request()))
         self.node.destroy_client(client)
         return answer
+
+    def passing(self) -> bool:
+        """Command for a moment; whether it passes."""
+        self.drive((0.03, 0.04), 0.1)
+        return bool(self.statuses[-1].state == SafetyStatus.PASSING)
 
     def step(self, wanted: tuple[float, ...], measured: tuple[float, ...] = (0.0, 0.04)) -> JointTrajectory:
         """One lock-step exchange; returns the command with the same stamp."""
@@ -98,6 +106,13 @@ def robot(tmp_path: Path) -> Path:
     path = tmp_path / "robot.yaml"
     path.write_text(ROBOT)
     return path
+
+
+@pytest.fixture(autouse=True)
+def ros_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """What the stage keeps for the process after it, of this test alone."""
+    monkeypatch.setenv("ROS_HOME", str(tmp_path / "ros_home"))
+    return tmp_path / "ros_home"
 
 
 @contextmanager
@@ -217,6 +232,13 @@ def test_stale_joint_states_hold_the_arm(realtime: Bench) -> None:
     assert positions(bench.commands[-1]) == [0.2, 0.04]
 
 
+def test_a_name_that_is_no_camera_ends_the_process_with_one_clear_message(tmp_path: Path, robot: Path) -> None:
+    with free_domain() as domain:
+        process = start(SAFETY, tmp_path / "safety.log", domain, robot=robot, observation_topics="[front, top]")
+        assert process.wait(20.0) == 1
+    assert "parameter observation_topics is 'top'" in process.output
+
+
 @pytest.mark.parametrize(("text", "word"), [("joints: [a]", "line 1: joints[0]"), ("[1, 2", "valid YAML")])
 def test_a_bad_robot_description_ends_the_process_with_one_clear_message(tmp_path: Path, text: str, word: str) -> None:
     path = tmp_path / "broken.yaml"
@@ -254,8 +276,57 @@ def test_an_emergency_stop_latches_until_a_person_clears_it(tmp_path: Path, robo
     assert kept.exists()
 
 
+def test_a_killed_stage_comes_back_stopped_until_a_person_clears_it(
+    tmp_path: Path, robot: Path, ros_home: Path
+) -> None:
+    with free_domain() as domain, Bench(domain) as bench:
+        first = start(SAFETY, tmp_path / "safety.log", domain, robot=robot)
+        bench.ready()
+        bench.until(bench.passing, 20.0, "commands pass")
+        assert bench.call("trigger_emergency_stop").success
+        first.kill()
+        del bench.statuses[:], bench.commands[:]
+        second = start(SAFETY, tmp_path / "again.log", domain, robot=robot)
+        try:
+            bench.ready()
+            bench.until(lambda: bench.passing() or "latched before" in bench.statuses[-1].reason, 20.0)
+            bench.drive((0.05, 0.04), 0.5)
+            assert bench.statuses[-1].passed == 0
+            assert {tuple(positions(command)) for command in bench.commands} <= {(0.0, 0.04)}, "it stands"
+            assert [path.name for path in (ros_home / "lrm").iterdir()] == ["emergency_stop.robot"]
+            assert bench.call("clear_emergency_stop").success
+            bench.until(bench.passing, 20.0, "commands pass again")
+        finally:
+            second.stop()
+    assert not list((ros_home / "lrm").iterdir())
+
+
+def test_the_latch_outlives_cleanup_and_configure_without_a_file(tmp_path: Path, robot: Path) -> None:
+    ways = ("DEACTIVATE", "CLEANUP", "CONFIGURE", "ACTIVATE")
+    with running(tmp_path / "safety.log", robot, False, emergency_stop_file="''") as bench:
+        bench.until(bench.passing, 20.0, "commands pass")
+        assert bench.call("trigger_emergency_stop").success
+        for way in ways:
+            request = ChangeState.Request(transition=Transition(id=getattr(Transition, f"TRANSITION_{way}")))
+            assert bench.call("safety/change_state", request, ChangeState).success, way
+        passed = bench.statuses[-1].passed
+        bench.until(lambda: bench.passing() or "emergency stop: triggered" in bench.statuses[-1].reason, 20.0)
+        bench.drive((0.05, 0.04), 0.5)
+        assert (bench.statuses[-1].state, bench.statuses[-1].passed) == (SafetyStatus.HOLDING, passed)
+        assert bench.call("clear_emergency_stop").success
+        bench.until(bench.passing, 20.0, "commands pass again")
+
+
+def test_a_simulation_in_lockstep_begins_unlatched(tmp_path: Path, robot: Path, ros_home: Path) -> None:
+    (ros_home / "lrm").mkdir(parents=True)
+    (ros_home / "lrm" / "emergency_stop.robot").write_text("of a run in real time")
+    with running(tmp_path / "safety.log", robot, True) as bench:
+        bench.step((0.0, 0.04))
+        bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING)
+
+
 def test_a_silent_camera_and_a_lost_heartbeat_hold_the_arm(tmp_path: Path, robot: Path) -> None:
-    watched = {"observation_topics": "[front/camera_info]", "emergency_stop_timeout_s": 5.0}
+    watched = {"observation_topics": "[front]", "emergency_stop_timeout_s": 5.0}
     with running(tmp_path / "safety.log", robot, False, **watched) as bench:
         camera = bench.node.create_publisher(CameraInfo, "front/camera_info", qos.CAMERA)
         bench.node.create_timer(0.05, lambda: camera.publish(CameraInfo()) if bench.statuses[-1].passed < 3 else None)

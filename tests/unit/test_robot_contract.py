@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrm_core.errors import BadInput
-from lrm_core.robot import StateUnits, load_robot, project_names, robot_names
+from lrm_core.robot import StateUnits, camera_info_topics, load_robot, project_names, robot_names
 
 GOOD = """\
 base_frame: base
@@ -212,6 +212,18 @@ def test_every_topic_of_a_contract_has_the_name_that_all_tools_know(tmp_path: Pa
         "/left/arm/commands": "/left/arm/commands",
         "/left/jaw/goal": "/left/jaw/goal",
     }
+
+
+def test_cameras_are_named_as_in_the_file_or_by_their_topic(tmp_path: Path) -> None:
+    path = tmp_path / "robot.yaml"
+    path.write_text(ODD)
+    robot = load_robot(str(path))
+    named = ["front", "wrist", "front/camera_info", "/hall/camera_info"]
+    topics = ["rig/rgb/camera_info", "wrist/camera_info", "front/camera_info", "/hall/camera_info"]
+    assert camera_info_topics(robot, named) == topics
+    for name in ("top", "front/image_raw", ""):
+        with pytest.raises(BadInput, match=r"observation_topics.*front, wrist"):
+            camera_info_topics(robot, [name])
 
 
 @pytest.mark.parametrize("name", robot_names())

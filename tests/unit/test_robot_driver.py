@@ -139,6 +139,12 @@ def test_a_command_is_taken_or_refused_whole(asked: JointPositions, cause: Cause
     assert dict(tried.refused) == ({} if cause is Cause.NONE else {cause: 1})
 
 
+def test_a_gripper_that_something_holds_open_may_go_on_closing() -> None:
+    around, closed = HOME.copy(), HOME.copy()
+    around[5], closed[5] = ROBOT.limits.position_high[5], ROBOT.limits.position_low[5]
+    assert gate().takes(command(closed), around, NOW_NS)
+
+
 def test_an_older_command_does_not_follow_a_newer_one() -> None:
     tried = gate()
     assert tried.takes(command(HOME, NOW_NS), HOME, NOW_NS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -132,15 +131,41 @@ def test_the_emergency_stop_stays_until_it_is_cleared(tmp_path: Path) -> None:
     assert stop.clear(1.1) == ""
     assert stop.fault(1.1) == NO_FAULT
     assert not file.exists()
+    stop.hear(True, 1.2)
+    after = EmergencyStop(0.0, None, 1.3, before=stop)
+    assert "pressed" in after.fault(1.3)[1]
+    assert "release" in after.clear(1.3), "the button is still in"
     with pytest.raises(BadInput, match="emergency_stop_file"):
         EmergencyStop(0.0, tmp_path / "no" / "stop", 0.0)
 
 
+def test_a_stop_that_cannot_be_kept_is_a_stop_and_says_so(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    stop = EmergencyStop(0.0, folder / "stop", 0.0)
+    folder.rmdir()
+    stop.latch("pressed")
+    cause, reason = stop.fault(0.1)
+    assert cause is Cause.EMERGENCY_STOP
+    assert "a restart would forget it" in reason
+
+
+def test_a_broken_limit_and_a_late_stop_miss_the_bars_of_the_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    from bench.safety import misses
+
+    stops = {"policy": 0.09, "camera": 0.11}
+    assert misses({"violations_by_kind": {"jerk": 0, "velocity": 2}, "stop_latency_s": stops}) == [
+        "2 times: velocity", "camera lost: 0.11 s to a stand, above 0.1 s",
+    ]  # fmt: skip
+    assert misses({"violations_by_kind": {"jerk": 0}}) == []
+
+
 def test_a_hundred_thousand_hostile_commands_break_no_limit(tmp_path: Path) -> None:
     written = tmp_path / "safety.json"
-    command = [sys.executable, "-m", "bench.safety", "--commands", "100000", "--trials", "0", "--json", str(written)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=120)
+    options = ["--commands", "100000", "--trials", "0", "--json", str(written)]
+    command = [sys.executable, str(ROOT / "bench" / "safety.py"), *options]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
     figures = json.loads(written.read_text())
     assert figures["commands"] >= 100_000
     assert figures["violations"] == 0

@@ -155,6 +155,12 @@ COMMANDS = (
         "lrm_bringup.commands.robot",
     ),
     Command(
+        ("demonstrate",),
+        "record demonstrations by a person, one bag each, with their outcome",
+        'lrm demonstrate --robot my_so101.yaml --task "put the giraffe in the bowl" --episodes 20',
+        "lrm_bringup.commands.demonstrate",
+    ),
+    Command(
         ("record-demos",),
         "record demonstrations of the scripted expert as a LeRobotDataset",
         "lrm record-demos --episodes 50 --out out/demos",

@@ -14,6 +14,9 @@ class TerminationReason(str, Enum):
     SUCCESS_CONFIRMED = "success_confirmed"
     """The completion head said "complete" in several queries in a row."""
     MAX_STEPS = "max_steps"
+    JUDGED_SUCCESS = "judged_success"
+    """A person said so, at the end of a demonstration."""
+    JUDGED_FAILURE = "judged_failure"
     CANCELLED = "cancelled"
     RESET_FAILED = "reset_failed"
     CAMERA_LOST = "camera_lost"
@@ -23,6 +26,24 @@ class TerminationReason(str, Enum):
     SAFETY_HOLD = "safety_hold"
     POLICY_ERROR = "policy_error"
     SHUTDOWN = "shutdown"
+
+
+_SUCCESS = {
+    TerminationReason.SUCCESS_CONFIRMED: True,
+    TerminationReason.MAX_STEPS: False,
+    TerminationReason.JUDGED_SUCCESS: True,
+    TerminationReason.JUDGED_FAILURE: False,
+}
+
+
+def succeeded(reason: str) -> bool | None:
+    """Whether an episode that ended for ``reason`` succeeded, as the reward model or a person saw it; None: unknown."""
+    return _SUCCESS.get(TerminationReason(reason)) if reason in set(TerminationReason) else None
+
+
+def judged(reason: str) -> bool | None:
+    """The same where a person said so, which is truth and not a model's opinion; else None."""
+    return succeeded(reason) if reason.startswith("judged_") else None
 
 
 class EpisodeState(str, Enum):

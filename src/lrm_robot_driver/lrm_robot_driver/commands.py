@@ -72,7 +72,7 @@ class CommandGate:
         if beyond.max() > _ROUNDING:
             index = int(beyond.argmax())
             return Cause.LIMIT, f"command for {names[index]} is {goal[index]:.4g}: outside of its limits"
-        seconds = np.abs(goal - limits.clip(measured)) / limits.velocity_max
+        seconds = limits.behind_s(goal, measured)
         index = int(seconds.argmax())
         if seconds[index] > self._window_s:
             where = f"{goal[index]:.4g}, and it is at {measured[index]:.4g}"

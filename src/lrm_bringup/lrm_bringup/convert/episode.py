@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lrm_bringup.convert.alignment import Gap, gaps, grid, nearest
-from lrm_core.episodes import TerminationReason
+from lrm_core.episodes import TerminationReason, succeeded
 from lrm_core.rewards import RewardHead, RewardStatus
 
 NOT_ASKED = -1
@@ -73,13 +73,11 @@ class RecordedEpisode:
         """Whether it succeeded; None: nobody knows.
 
         Args:
-            of: ``status``: the reward model confirmed it; ``audit``: the simulator's truth.
+            of: ``status``: what the reward model confirmed, or a person said; ``audit``: the simulator's truth.
         """
         if of == "audit":
             return self.truth
-        if not self.complete or self.outcome not in (SUCCESS, TerminationReason.MAX_STEPS.value):
-            return None  # an operator or a fault ended it: nobody said how far the task was
-        return self.outcome == SUCCESS
+        return succeeded(self.outcome) if self.complete else None
 
 
 SUCCESS = TerminationReason.SUCCESS_CONFIRMED.value

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrm_core.episode_sources import Declared, Episode, Frame, SourceSpec
+from lrm_core.episodes import judged
 from lrm_core.errors import BadInput
 from lrm_core.params import param
 
@@ -56,7 +57,7 @@ class BagEpisodes:
             for one in found:
                 scene = f"seed-{one.seed}" if one.seed >= 0 else ""
                 yield Episode(
-                    f"{name}#{one.name}", one.task, one.reason or "unknown", scene, bag.camera,
+                    f"{name}#{one.name}", one.task, _outcome(one.reason), scene, bag.camera,
                     group=one.name, place=f"{path}\n{one.name}", version=version,
                 )  # fmt: skip
             if not found:
@@ -90,6 +91,12 @@ def _version(path: Path) -> str:
     return hashlib.sha256(repr([(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]).encode()).hexdigest()[
         :16
     ]
+
+
+def _outcome(reason: str) -> str:
+    """What a person said is true; any other end is a word of the recording, for the manifest to judge."""
+    said = judged(reason)
+    return reason or "unknown" if said is None else "success" if said else "failure"
 
 
 SPEC = SourceSpec(BagOptions, BagEpisodes)

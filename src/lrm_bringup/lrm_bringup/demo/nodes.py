@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lrm_bringup.demo.options import DemoOptions
-from lrm_bringup.graph import LEARNER, POLICY, RECORDER, REWARD, SIM, Deployment, NodeProcess, processes
+from lrm_bringup.graph import LEARNER, POLICY, RECORDER, REWARD, SAFETY, SIM, Deployment, NodeProcess, processes
 from lrm_bringup.parameters import shipped
 from lrm_bringup.processes import ProcessSpec
 from lrm_bringup.start import process_specs
@@ -45,6 +45,7 @@ def _specs(
     }
     own: dict[str, dict[str, Any]] = {
         SIM.name: {"seed": options.seed, "task": options.task},
+        SAFETY.name: {"emergency_stop_file": "" if lockstep else str(folder / "emergency_stop")},
         REWARD.name: {"state_dir": str(folder / "state")},
         POLICY.name: {"exploration_seed": options.seed},
         LEARNER.name: {

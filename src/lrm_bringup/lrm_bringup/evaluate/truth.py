@@ -14,12 +14,13 @@ from lrm_bringup.evaluate.labels import Label, label_for
 from lrm_bringup.replay.built import BuiltEpisode
 from lrm_bringup.replay.events import Recording
 from lrm_bringup.replay.sources import DatasetEpisodes
+from lrm_core.episodes import judged
 from lrm_core.errors import BadInput
 from lrm_reward_node.evaluation.judged import SUCCESS, Truth, by_time
 
 TruthOf = Callable[[str, np.ndarray], Truth]
 """(name of the episode, (Q,) stamps of its queries in nanoseconds) -> what is known of it."""
-AUDIT_TYPE = "lrm_msgs/msg/SimAudit"
+AUDIT_TYPE, STATUS_TYPE = "lrm_msgs/msg/SimAudit", "lrm_msgs/msg/EpisodeStatus"
 AUDIT, PRIVILEGED = "audit: true progress of the simulator", "columns privileged.progress and privileged.success"
 BUILT = "true progress in the training set"
 NEXT_REWARD = "column next.reward, summed up"
@@ -43,7 +44,7 @@ def truth_of(path: Path, recording: Recording, labels: Mapping[str, Label], succ
     elif isinstance(recording, BuiltEpisode):
         recorded = lambda name, stamps_ns: _of_built(recording)  # noqa: E731
     elif getattr(recording, "bag", None) is not None:
-        recorded = _of_audit(recording)
+        recorded = _of_bag(recording)
     return lambda name, stamps_ns: _labelled(recorded(name, stamps_ns), name, stamps_ns, path, labels, successful)
 
 
@@ -76,6 +77,24 @@ def _labelled(
     # An oracle reward of the recording stays; true progress comes from time, at the oracle's own times.
     share = np.clip(np.interp(truth.t_s, timed.t_s, timed.progress), 0.0, 1.0) if len(timed.t_s) else timed.progress
     return replace(truth, progress=share)
+
+
+def _of_bag(recording: Any) -> TruthOf:
+    """The simulator's audit; without one, what a person said at the end of a demonstration."""
+    audited, topic = _of_audit(recording), recording.topic_of(STATUS_TYPE)
+    said = {
+        str(fields.episode_id): success
+        for _, fields in (recording.bag.decoded([topic]) if topic is not None else ())
+        if (success := judged(str(fields.termination_reason))) is not None
+    }
+
+    def of(name: str, asked_ns: np.ndarray) -> Truth:
+        truth = audited(name, asked_ns)
+        if truth.success is not None or name not in said:
+            return truth
+        return Truth(said[name], SUCCESS if said[name] else "failure")
+
+    return of
 
 
 def _of_audit(recording: Any) -> TruthOf:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from lrm_bringup.recorder.bag import Topic
-from lrm_core.episodes import TerminationReason
+from lrm_core.episodes import succeeded
 
 OBSERVATIONS = ("Image", "CompressedImage", "CameraInfo", "JointState")
 """Types of sensor_msgs that an episode starts from."""
@@ -71,9 +71,8 @@ class Mark:
 
     @property
     def confirmed_success(self) -> bool | None:
-        """Did the reward model confirm success? None for an episode without an end of its own."""
-        ends = {TerminationReason.SUCCESS_CONFIRMED.value: True, TerminationReason.MAX_STEPS.value: False}
-        return ends.get(self.outcome)
+        """Did the reward model, or a person, confirm success? None for an episode without an end of its own."""
+        return succeeded(self.outcome)
 
 
 def header_ns(data: bytes) -> int:

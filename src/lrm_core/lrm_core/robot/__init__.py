@@ -2,7 +2,7 @@
 
 from lrm_core.robot.contract import RobotContract
 from lrm_core.robot.lerobot import LeRobotJointSpec, LeRobotSpec
-from lrm_core.robot.names import project_names
+from lrm_core.robot.names import camera_info_topics, project_names
 from lrm_core.robot.reading import load_robot, robot_names, robot_path
 from lrm_core.robot.sections import (
     CameraSpec,
@@ -17,5 +17,6 @@ from lrm_core.robot.state_units import StateUnits
 
 __all__ = [
     "CameraSpec", "CommandSpec", "GripperSpec", "JointSpec", "LeRobotJointSpec", "LeRobotSpec", "ResetSpec",
-    "RobotContract", "StateSpec", "StateUnits", "ToolSpec", "load_robot", "project_names", "robot_names", "robot_path",
+    "RobotContract", "StateSpec", "StateUnits", "ToolSpec", "camera_info_topics", "load_robot", "project_names",
+    "robot_names", "robot_path",
 ]  # fmt: skip

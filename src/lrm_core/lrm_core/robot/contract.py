@@ -146,4 +146,5 @@ def limits_of(joints: Sequence[JointSpec], tool: ToolSpec) -> SafetyLimits:
         acceleration_max=np.where(acceleration > 0.0, acceleration, np.inf),
         jerk_max=np.where(jerk > 0.0, jerk, np.inf),
         workspace_m=box if box.any() else None,
+        tracked=np.array([joint.part == "arm" for joint in joints]),
     )

@@ -16,7 +16,7 @@ class Cause(IntEnum):
     REORDERED = 3
     """The command was computed from an older observation than one before it: dropped."""
     WORKSPACE = 4
-    """The tool would leave its box."""
+    """The tool would leave its box, or go farther from it."""
     TRACKING = 5
     """The arm is not where it was commanded to: blocked, pushed or without power."""
     STALE_COMMAND = 6

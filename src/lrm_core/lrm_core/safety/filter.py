@@ -9,6 +9,7 @@ from enum import Enum
 
 import numpy as np
 
+from lrm_core.safety.box import Box
 from lrm_core.safety.causes import Cause
 from lrm_core.safety.limits import SafetyLimits
 from lrm_core.safety.stage import NS_PER_S, ROUNDING, Inputs, SafetyStage, StageOptions
@@ -69,10 +70,10 @@ class SafetyFilter:
         self,
         limits: SafetyLimits,
         options: StageOptions,
-        inside: Callable[[np.ndarray], np.ndarray] | None = None,
+        box: Box | None = None,
     ) -> None:
         self.limits, self.options = limits, options
-        self.stage = SafetyStage(limits, options, inside=inside)
+        self.stage = SafetyStage(limits, options, box=box)
         self.counts: Counter[Cause] = Counter()
         self._holding = Cause.NONE
         self._nowhere = np.full(len(limits.joint_names), np.nan)
@@ -155,12 +156,13 @@ class SafetyFilter:
             return f"command is {behind_s:.2f} s behind the newest joint state (limit ±{limit_s} s)"
         if cause is Cause.TRACKING:
             return self._tracking()
+        if cause is Cause.WORKSPACE and self.stage.box:
+            return self.stage.box.refusal(self.stage.limiter.position)
         texts = {
             Cause.MALFORMED: fault,
             Cause.NOT_FINITE: self._not_finite("command for", command),
             Cause.REORDERED: "command was computed from an older observation than the one before it",
             Cause.TOO_SOON: f"command came within {options.min_interval_s:g} s of the last",
-            Cause.WORKSPACE: "command leads the tool out of the workspace box, or to where it could not stop inside",
         }
         return texts.get(cause) or self._limited(np.asarray(command.positions, dtype=np.float64))
 
@@ -184,9 +186,10 @@ class SafetyFilter:
         return ""
 
     def _tracking(self) -> str:
-        lead = np.abs(self.stage.limiter.position - self.stage.measured)
-        index = int(np.argmax(lead / self.limits.velocity_max))
-        return f"{self.limits.joint_names[index]} is {lead[index]:.4g} away from its command: blocked, pushed or off"
+        emitted, measured = self.stage.limiter.position, self.stage.measured
+        index = int(np.argmax(self.limits.behind_s(emitted, measured)))
+        away = abs(emitted[index] - measured[index])
+        return f"{self.limits.joint_names[index]} is {away:.4g} away from its command: blocked, pushed or off"
 
     def _bounds(self, index: int) -> str:
         return f"limits are [{self.limits.position_low[index]:g}, {self.limits.position_high[index]:g}]"

@@ -4,16 +4,16 @@ What comes in is anything; what goes out is finite, within limits and able to st
 finite, fits the joints and was computed from a recent observation; a good one is followed as far as the limiter
 lets it. Anything else stops the arm within the same limits: it brakes to a stand and holds there. Holding where the
 commands stand, not where the arm is measured, keeps it from creeping down under its weight; only an arm that is far
-from its commands (blocked, pushed) is met where it is.
+from its commands (blocked, pushed) is met where it is. A gripper keeps its last command: it holds something by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from lrm_core.safety.box import Box
 from lrm_core.safety.causes import Cause
 from lrm_core.safety.limiter import Limiter
 from lrm_core.safety.limits import SafetyLimits
@@ -94,7 +94,7 @@ class SafetyStage:
         limits: of every robot.
         options: times.
         streams: (S,), or () for one robot.
-        inside: tells for joint positions (S, J) whether the tool is inside its box (S,) bool; None: no box.
+        box: of the tool; None: it has none.
     """
 
     def __init__(
@@ -102,9 +102,9 @@ class SafetyStage:
         limits: SafetyLimits,
         options: StageOptions,
         streams: tuple[int, ...] = (),
-        inside: Callable[[np.ndarray], np.ndarray] | None = None,
+        box: Box | None = None,
     ) -> None:
-        self.limits, self.options, self._inside = limits, options, inside
+        self.limits, self.options, self.box = limits, options, box
         self.limiter = Limiter(
             limits, streams, min_interval_s=options.min_interval_s, max_interval_s=options.max_interval_s
         )
@@ -123,13 +123,13 @@ class SafetyStage:
         repeated = self._started & (interval_s == 0.0) & self.options.lockstep
         cause = self._screen(inputs, cause)
         stop = (cause > Cause.REORDERED) | (self._holding & (cause == Cause.REORDERED))
-        lost = self.lost()
-        clipped = self.limits.clip(np.where((stop & lost)[..., None], self.measured, inputs.goal))
+        met = self.lost()[..., None] & self.limits.tracked
+        clipped = self.limits.clip(np.where(stop[..., None] & met, self.measured, inputs.goal))
         goal = np.where(np.isfinite(clipped), clipped, self.limiter.position)
         target = self.limiter.next(goal, interval_s, ~stop)
         leaves = ~stop & self._leaves(target, interval_s, inputs.goal)
         cause, stop = np.where(leaves, Cause.WORKSPACE, cause), stop | leaves
-        target = np.where((stop & ~lost)[..., None], self.limiter.brake(interval_s), target)
+        target = np.where(stop[..., None] & ~met, self.limiter.brake(interval_s), target)
         target = np.where(repeated[..., None], self.limiter.position, target)
         soon = (interval_s < self.options.min_interval_s * (1.0 - 1e-9)) & ~repeated
         sent = self._started & ~soon & (stop | (cause != Cause.REORDERED))
@@ -175,11 +175,13 @@ class SafetyStage:
         silent_s = (inputs.time_ns - self._sent_ns) / NS_PER_S
         anew = silent_s < 0.0  # time began again
         if self.options.lockstep:
-            anew = anew | self._displaced(before)
+            anew, paused = anew | self._displaced(before), np.zeros_like(anew)
         else:
-            anew = anew | ((silent_s > self.options.command_timeout_s) & self.at_rest())
-        where = self._sound & (anew | ~self._started)
-        self.limiter.restart(np.where(where[..., None], self.measured, 0.0), where)
+            paused = self._started & (silent_s > self.options.command_timeout_s) & self.at_rest()
+        where = self._sound & (anew | paused | ~self._started)
+        grip = paused[..., None] & ~self.limits.tracked  # what it holds would fall
+        start = np.where(grip, self.limiter.position, self.measured)
+        self.limiter.restart(np.where(where[..., None], start, 0.0), where)
         self._started |= where
         self._holding &= ~where
         self._goal_ns = np.where(where, -(2**62), self._goal_ns)
@@ -202,17 +204,20 @@ class SafetyStage:
 
     def lost(self) -> np.ndarray:
         """(S,) bool: the arm is farther from its commands than it may be."""
-        lead = np.abs(self.limiter.position - self.limits.clip(self.measured))
-        window = self.limits.velocity_max * self.options.tracking_window_s
-        return np.asarray(self._started & (lead > window).any(axis=-1))
+        behind_s = self.limits.behind_s(self.limiter.position, self.measured)
+        return np.asarray(self._started & (behind_s > self.options.tracking_window_s).any(axis=-1))
 
     def _leaves(self, target: np.ndarray, interval_s: np.ndarray, goal: np.ndarray) -> np.ndarray:
-        """(S,) bool: the tool would be outside of its box at ``target``, where a stop after it ends, or at the goal."""
-        if self._inside is None:
+        """(S,) bool: the tool would get farther from its box, to ``target``, in a stop after it, or to the goal.
+
+        From inside, that is to leave it.
+        """
+        if self.box is None:
             return np.zeros(interval_s.shape, bool)
         wanted = np.where(np.isfinite(goal), self.limits.clip(goal), target)
-        poses = (target, self.limiter.rest(target, interval_s), wanted)
-        return ~np.logical_and.reduce([self._inside(pose) for pose in poses])
+        poses = (self.limiter.position, target, self.limiter.rest(target, interval_s), wanted)
+        here_m, target_m, rest_m, wanted_m = (self.box.outside_m(pose) for pose in poses)
+        return np.asarray((target_m > here_m) | (rest_m > target_m) | (wanted_m > here_m))
 
     def _take(self, inputs: Inputs, sent: np.ndarray, stop: np.ndarray) -> None:
         self._sent_ns = np.where(sent, inputs.time_ns, self._sent_ns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,23 +68,31 @@ class ClockWatch:
 
 
 class EmergencyStop:
-    """Latches; only :meth:`clear` opens it. With ``file`` it stays latched over a restart.
+    """Latches; only :meth:`clear` opens it. With ``file`` it stays latched when the process is killed.
 
     Args:
         timeout_s: longest silence of the heartbeat, 0: none is expected.
         file: exists while latched; None: nothing is kept.
         now_s: steady time; the silence counts from here.
+        before: the one of the same robot that this one takes over from, latch and button.
 
     Raises:
-        BadInput: the file's folder does not exist.
+        BadInput: the file cannot be written.
     """
 
-    def __init__(self, timeout_s: float, file: Path | None, now_s: float) -> None:
-        if file and not file.parent.is_dir():
-            raise BadInput("parameter emergency_stop_file", str(file), "a file in a folder that exists")
+    def __init__(self, timeout_s: float, file: Path | None, now_s: float, before: EmergencyStop | None = None) -> None:
+        if file and (file.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK)):
+            raise BadInput(
+                "parameter emergency_stop_file", str(file), "a file in a folder that exists and can be written"
+            )
         self._heartbeat = Heartbeat("emergency_stop", Cause.EMERGENCY_STOP, timeout_s, now_s)
-        self._file, self._pressed = file, False
-        self.reason = "latched before this process started" if file and file.exists() else ""
+        self._file = file
+        self._pressed: bool = before._pressed if before else False
+        self.reason = self._lost = ""
+        if before and before.reason:
+            self.latch(before.reason)
+        elif file and file.exists():
+            self.reason = f"latched before this process started ({file})"
 
     def hear(self, pressed: bool, now_s: float) -> None:
         """A message on ``emergency_stop``."""
@@ -95,8 +104,7 @@ class EmergencyStop:
         """Stop until a person clears it."""
         if not self.reason:
             self.reason = reason
-            if self._file:
-                self._file.write_text(reason + "\n", encoding="utf-8")
+            self._keep()
 
     def clear(self, now_s: float) -> str:
         """Open the latch; returns why not, or an empty text."""
@@ -104,9 +112,12 @@ class EmergencyStop:
             return "emergency_stop still says true: release it first"
         if lost := self._silence(now_s):
             return f"{lost}: bring it back first"
-        self.reason = ""
-        if self._file:
-            self._file.unlink(missing_ok=True)
+        try:
+            if self._file:
+                self._file.unlink(missing_ok=True)
+        except OSError as error:
+            return f"a restart would latch it again ({error}): remove the file first"
+        self.reason = self._lost = ""
         return ""
 
     def fault(self, now_s: float) -> Fault:
@@ -115,7 +126,16 @@ class EmergencyStop:
             self.latch(lost)
         if not self.reason:
             return NO_FAULT
-        return Cause.EMERGENCY_STOP, f"emergency stop: {self.reason}; a person clears it (clear_emergency_stop)"
+        how = "a person clears it (clear_emergency_stop)"
+        return Cause.EMERGENCY_STOP, f"emergency stop: {self.reason}{self._lost}; {how}"
+
+    def _keep(self) -> None:
+        """A stop that cannot be kept is a stop all the same, and says so."""
+        try:
+            if self._file:
+                self._file.write_text(self.reason + "\n", encoding="utf-8")
+        except OSError as error:
+            self._lost = f", and a restart would forget it ({error})"
 
     def _silence(self, now_s: float) -> str:
         return self._heartbeat.fault(now_s)[1] if self._heartbeat.timeout_s > 0.0 else ""

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from lrm_core.params import param
 
+AUTO = "auto"
+
 
 @dataclass(frozen=True)
 class SafetyParams:
@@ -22,11 +24,14 @@ class SafetyParams:
         unit="s", low=0.01, high=10.0,
     )  # fmt: skip
     tracking_window_s: float = param(
-        0.3, "The arm may be away from its commands by what its speed limit covers in this time; else hold.",
+        0.3, "An arm joint may be away from its command by what its speed limit covers in this time; else hold. "
+        "A gripper may: what it holds stops it.",
         unit="s", low=0.01, high=10.0,
     )  # fmt: skip
     observation_topics: list[str] = param(  # noqa: RUF009
-        [], "camera_info topics (for example front/camera_info) that have to be heard; empty: cameras are not watched."
+        [],
+        "Cameras that have to be heard, by their names in the robot's file (front) or by a camera_info topic "
+        "(front/camera_info); empty: cameras are not watched.",
     )
     observation_timeout_s: float = param(
         0.5, "One of observation_topics silent for this long: hold.", unit="s", low=0.01, high=10.0
@@ -44,7 +49,8 @@ class SafetyParams:
         unit="s", low=0.0, high=10.0,
     )  # fmt: skip
     emergency_stop_file: str = param(
-        "",
-        "File that exists while the emergency stop is latched, so that a restart keeps it; empty: none.",
+        AUTO,
+        "File that exists while the emergency stop is latched, so that a restart keeps it. auto: one per robot and "
+        "namespace in $ROS_HOME/lrm (~/.ros/lrm), none in lock-step. Empty: none.",
     )
     lockstep: bool = param(False, "The robot is a simulation that waits for each command: no command, no motion.")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
-
 from lrm_core.robot import RobotContract
+from lrm_core.safety import Box
 
 
-def load_box(robot: RobotContract) -> Callable[[np.ndarray], np.ndarray] | None:
-    """Tells for joint positions (..., J) whether the tool is inside (...,) bool; None: the robot has no box.
+def load_box(robot: RobotContract) -> Box | None:
+    """The robot's box; None: it has none.
 
     Raises:
         BadInput: the robot's description has no model or tool centre point that could be loaded.
@@ -20,10 +17,4 @@ def load_box(robot: RobotContract) -> Callable[[np.ndarray], np.ndarray] | None:
     from lrm_policy_node.kinematics import ResidualKinematics
 
     kinematics = ResidualKinematics(robot.model_path, robot.tcp_site, robot.arm_names)
-    low, high = robot.limits.workspace_m
-
-    def inside(joints: np.ndarray) -> np.ndarray:
-        tool = kinematics.tcp(joints)
-        return np.asarray(((low <= tool) & (tool <= high)).all(axis=-1))
-
-    return inside
+    return Box(kinematics.tcp, *robot.limits.workspace_m)

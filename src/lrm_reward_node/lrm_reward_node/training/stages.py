@@ -78,12 +78,15 @@ def regression_targets(table: FrameTable) -> tuple[np.ndarray, np.ndarray]:
             inside = table.inside[known, slot].astype(float)
             clear = (inside >= 0).all(-1)
             flags[known, names[known, slot], 1] = np.where(clear, inside.max(-1), np.nan)
+    places[(np.abs(places) > OUT_OF_SIGHT_M).any(-1)] = np.nan
     metres = np.concatenate((places.reshape(frames, -1), table.tcp, table.gripper_m[:, None]), 1) * METRE_SCALE
     targets = np.concatenate((metres, flags.reshape(frames, -1)), 1).astype(np.float32)
     return np.nan_to_num(targets), np.isfinite(targets)
 
 
 METRE_SCALE = 10.0
+OUT_OF_SIGHT_M = 1.0
+"""From the robot's base. What fell off the table falls on for metres; one such target outweighs a hundred others."""
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from lrm_core.errors import BadInput
-from lrm_core.rewards import RewardHead
+from lrm_core.rewards import MODEL_HEADS, RewardHead
 
 ADAPTER_WEIGHTS, ADAPTER_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 NUMBER_FORMATS = ("F32", "F16", "BF16")
@@ -121,11 +121,15 @@ def weights_digest(folder: Path) -> str:
 
 
 def digest_of(files: Iterable[Path], *, named: bool = True) -> str:
-    """sha256 over contents, and names where ``named``, hexadecimal."""
+    """sha256 over contents, and where ``named`` over the names within a checkpoint, hexadecimal.
+
+    The folder of a head is part of the name. That of the checkpoint is not: a copy elsewhere is the same model.
+    """
+    heads = {head.value for head in MODEL_HEADS}
     digest = hashlib.sha256()
     for path in files:
         if named:
-            digest.update(f"{path.parent.name}/{path.name}".encode())
+            digest.update(f"{path.parent.name if path.parent.name in heads else ''}/{path.name}".encode())
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()

@@ -18,8 +18,9 @@ from lrm_core.ros import qos, stamps, trajectories
 from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, LatencyTask, Report, StreamTask
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_core.safety import Cause, Decision, JointPositions, SafetyFilter, StageOptions, Verdict
-from lrm_core.safety.watch import NO_FAULT, Fault
+from lrm_core.safety.watch import NO_FAULT, EmergencyStop, Fault
 from lrm_msgs.msg import SafetyStatus
+from lrm_policy_node.safety.latch import latch_file
 from lrm_policy_node.safety.params import SafetyParams
 from lrm_policy_node.safety.ros.outputs import RobotOutputs
 from lrm_policy_node.safety.ros.watches import Watches
@@ -45,10 +46,13 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
 
     def __init__(self) -> None:
         super().__init__("safety")
+        self._emergency: EmergencyStop | None = None  # outlives cleanup: only a person opens the latch
 
     def configure_node(self, params: SafetyParams) -> None:
         """Read the limits and open the topics."""
         self._robot = robot_of(params)
+        file = latch_file(params, self._robot.name, self.get_namespace())
+        self._emergency = EmergencyStop(params.emergency_stop_timeout_s, file, time.monotonic(), self._emergency)
         self._filter = SafetyFilter(self._robot.limits, options_of(params), load_box(self._robot))
         self._measured: JointPositions | None = None
         self._pending: JointTrajectory | None = None
@@ -57,7 +61,7 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         self._outputs = RobotOutputs(self, self._robot, 1.0 / params.control_rate_hz)
         self._stopped_s = 0.0
         self._statuses = self.create_lifecycle_publisher(SafetyStatus, "safety_status", qos.STATUS)
-        self._watches = Watches(self, params)
+        self._watches = Watches(self, params, self._robot, self._emergency)
         self._subscriptions_open = [
             self.create_subscription(JointState, self._robot.state.topic, self._on_joint_state, qos.JOINT_STATES),
             self.create_subscription(JointTrajectory, "proposed_command", self._on_command, qos.COMMAND),

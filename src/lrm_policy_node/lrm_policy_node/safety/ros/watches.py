@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from rclpy.node import Node
@@ -12,6 +11,7 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
+from lrm_core.robot import RobotContract, camera_info_topics
 from lrm_core.ros import qos
 from lrm_core.safety.causes import Cause
 from lrm_core.safety.watch import NO_FAULT, ClockWatch, EmergencyStop, Fault, Heartbeat
@@ -22,20 +22,21 @@ from lrm_policy_node.safety.params import SafetyParams
 class Watches:
     """Subscriptions and services of ``node`` whose silence or word stops the arm.
 
+    Raises:
+        BadInput: ``observation_topics`` names no camera.
+
     Attributes:
         joint_states: heard by the node itself.
     """
 
-    def __init__(self, node: Node, params: SafetyParams) -> None:
-        self._node, now_s = node, time.monotonic()
-        file = Path(params.emergency_stop_file) if params.emergency_stop_file else None
-        self._emergency = EmergencyStop(params.emergency_stop_timeout_s, file, now_s)
+    def __init__(self, node: Node, params: SafetyParams, robot: RobotContract, emergency: EmergencyStop) -> None:
+        self._node, self._emergency, now_s = node, emergency, time.monotonic()
         simulated = bool(node.get_parameter("use_sim_time").value)
         self._clock = ClockWatch(params.clock_jump_s, simulated, params.joint_state_timeout_s)
         self.joint_states = Heartbeat("joint_states", Cause.STALE_JOINT_STATE, params.joint_state_timeout_s, now_s)
         self._heartbeats: list[Heartbeat] = []
         self._open: list[Any] = []
-        for topic in params.observation_topics:
+        for topic in camera_info_topics(robot, params.observation_topics):
             self._watch(CameraInfo, topic, Cause.STALE_OBSERVATION, params.observation_timeout_s, qos.CAMERA)
         if params.reward_timeout_s > 0.0:
             self._watch(RewardNodeStatus, "reward/status", Cause.STALE_REWARD, params.reward_timeout_s, qos.STATUS)

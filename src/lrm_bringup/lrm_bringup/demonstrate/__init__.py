@@ -1,0 +1,1 @@
+"""A person as the one who runs episodes: says when a demonstration begins, when it ends, and how it went."""
