@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from rclpy.parameter import Parameter
 
 from lrm_core.episode_machine import EpisodeMachine
 from lrm_core.errors import BadInput
@@ -31,6 +32,9 @@ from lrm_policy_node.runtime.run import Run, RunEnd, RunOrder, RunResult, check_
 from lrm_policy_node.runtime.weights import WeightsBox
 from lrm_policy_node.runtime.world import EpisodeOrder
 
+FINGERPRINT = "policy_fingerprint"
+"""A parameter that the node itself sets when the policy is loaded: with all parameters it is in every bag."""
+
 PolicyLoader = Callable[[str, str, Mapping[str, str]], Policy]
 
 
@@ -49,6 +53,7 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
     def __init__(self, load_policy: PolicyLoader = load_base_policy, **node_arguments: Any) -> None:
         self._load_policy = load_policy
         super().__init__("policy", **node_arguments)
+        self.declare_parameter(FINGERPRINT, "")
 
     def configure_node(self, params: PolicyParams) -> None:
         """Load robot and policy, open topics, services and the action."""
@@ -64,6 +69,8 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         self._diagnostics.add("planning", latency)
         loaded = self._load_policy(params.policy, params.device, robot.camera_features)
         _check_fit(robot, loaded)
+        # A policy that is no checkpoint has none.
+        self.set_parameters([Parameter(FINGERPRINT, value=getattr(loaded, "fingerprint", ""))])
         base = _Timed(loaded, latency)
         tail_steps = 0 if params.lockstep else params.call_interval
         planner = ChunkPlanner(
