@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from lrm_bringup.pages.pictures import data_uri
 from lrm_bringup.recorder.bag import PARTIAL
 from lrm_bringup.replay.agreement import Agreement, compare
+from lrm_bringup.replay.built import SUFFIX, BuiltEpisode
 from lrm_bringup.replay.events import Recording
 from lrm_bringup.replay.page import PAGE, Contents, Film, render
 from lrm_bringup.replay.rows import Row, rows_of, write_table
@@ -104,8 +105,10 @@ def open_recording(path: Path, options: ReplayOptions) -> Recording:
         return VideoFile(path)
     if (path / "meta" / "info.json").is_file():
         return DatasetEpisodes(path, options.topics[0] if options.topics else "", options.query_rate_hz)
-    if path.is_dir() and not _is_bag(path) and pictures_in(path):
+    if path.is_dir() and not is_bag(path) and pictures_in(path):
         return PictureFolder(path, options.picture_rate_hz)
+    if path.is_file() and path.suffix == SUFFIX:
+        return BuiltEpisode(path, options.query_rate_hz)
     if path.is_file() and path.suffix.lower() in PICTURES:
         raise BadInput("input", str(path), "a folder of pictures, not a single one", "lrm score takes single pictures.")
     from lrm_bringup.replay.ros.bag_events import BagEvents
@@ -118,11 +121,9 @@ def expand(inputs: Sequence[Path]) -> list[Path]:
     found: list[Path] = []
     for path in inputs:
         bags = (
-            sorted(p for p in path.iterdir() if p.is_dir() and p.name != PARTIAL and _is_bag(p))
-            if path.is_dir()
-            else []
+            sorted(p for p in path.iterdir() if p.is_dir() and p.name != PARTIAL and is_bag(p)) if path.is_dir() else []
         )
-        found += bags if bags and not _is_bag(path) else [path]
+        found += bags if bags and not is_bag(path) else [path]
     return found
 
 
@@ -287,5 +288,6 @@ def _keep_frame(film: Film, one: ReplayedQuery) -> None:
         film.add(query.plan.episode_id, query.frame.stamp_ns, data_uri(query.frame.rgb))
 
 
-def _is_bag(path: Path) -> bool:
+def is_bag(path: Path) -> bool:
+    """True for a folder with the files of one bag."""
     return path.is_dir() and ((path / "metadata.yaml").is_file() or any(path.glob("*.mcap")) or any(path.glob("*.db3")))
