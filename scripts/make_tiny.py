@@ -28,6 +28,8 @@ from stamps import Stamps, key_of
 ROOT = Path(__file__).resolve().parent.parent
 METRICS = "metrics.json"
 INTERRUPTED = 130
+FORMAT = 2
+"""Another one where the same configuration is trained in another way: what is left of the old way is not mixed in."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +72,14 @@ class Run:
 
     def run(self) -> None:
         """Every stage that is not done for this configuration, in order; one that is done again does the later ones."""
-        settings, started = dataclasses.asdict(self.plan), time.monotonic()
-        settings.pop("minutes")
-        key = key_of(json.dumps(settings, sort_keys=True), str(self.scale))
+        import torch
+
+        from lrm_core.disk import room
+
+        started, key = time.monotonic(), self.key
         self._claim(key)
+        if self.plan.threads:  # of every stage: the one that trains, and would set it, may be done before
+            torch.set_num_threads(self.plan.threads)
         again = False
         for number, (name, stage) in enumerate(self.stages.items(), 1):
             done = not again and self.stamps.done(name, key)
@@ -83,19 +89,29 @@ class Run:
             state = "done before" if done else f"{spent:.0f} min so far, about {left:.0f} min left at scale 1"
             print(f"make tiny: stage {number} of {len(self.stages)}, {name}: {state}", flush=True)
             if not done:
-                with self.stamps.running(name, key):
+                with room(self.out), self.stamps.running(name, key):
                     stage()
         print(f"make tiny: {self.model} and {self.out / METRICS}, {(time.monotonic() - started) / 60.0:.1f} min")
 
+    @property
+    def key(self) -> str:
+        """Changes with everything that decides what comes out."""
+        settings = dataclasses.asdict(self.plan)
+        settings.pop("minutes")
+        made_of = [FORMAT, settings, self.scale, dataclasses.asdict(self.preset)]
+        return key_of(json.dumps(made_of, sort_keys=True))
+
     def _claim(self, key: str) -> None:
         """Raise BadInput when the folder holds a run of another configuration, whose episodes must not be mixed in."""
+        from lrm_core.disk import whole_file
         from lrm_core.errors import BadInput
 
         owner = self.out / "configuration"
         if owner.is_file() and owner.read_text() != key:
-            raise BadInput("--out", str(self.out), "a new folder, or a run with this configuration and scale")
-        self.out.mkdir(parents=True, exist_ok=True)
-        owner.write_text(key)
+            allowed = "a new folder, or a run with this configuration and scale, of this version"
+            raise BadInput("--out", str(self.out), allowed)
+        with whole_file(owner) as partial:
+            partial.write_text(key)
 
     def episodes(self) -> None:
         """Simulate what the training needs; episodes that are on the disk stay."""

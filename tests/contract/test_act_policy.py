@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
+from lrm_core.fingerprints import weights_fingerprint
 from lrm_core.protocols import Policy
 from lrm_policy_node.lerobot import demonstrations, model
 from lrm_policy_node.lerobot.policy import ActPolicy
@@ -57,6 +58,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_trained_policy_plans_a_chunk_of_joint_targets(trained: Path) -> None:
     policy = ActPolicy(trained)
     assert isinstance(policy, Policy) and (policy.chunk_steps, policy.image_shape) == (10, (SIZE, SIZE, 3))
+    assert policy.fingerprint == weights_fingerprint(trained)
     policy.reset()
     chunk = policy.chunk(observation())
     assert chunk.shape == (10, 6) and chunk.dtype == np.float32 and np.isfinite(chunk).all()

@@ -281,6 +281,40 @@ def test_a_key_that_is_assigned_and_that_no_episode_has_is_refused(tmp_path: Pat
     assert {row["split"] for row in summary.episodes if row["outcome"] == "failure"} == {"test"}
 
 
+def sentences_asked_as_no(folder: Path) -> set[str]:
+    samples = [samples for samples in every(folder) if samples.head is RewardHead.COMPLETION]
+    found = [one.question(i) for one in samples for i in range(len(one))]
+    return {one.task for one in found if one.origin["made"] in ("wrong_sentence", "other_object")}
+
+
+def test_another_wording_of_a_task_is_asked_as_no_only_until_the_manifest_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = video_folder(tmp_path, 6, frames=9).read_text()
+    table = tmp_path / "clips" / "index.json"
+    rows = json.loads(table.read_text())
+    for row in rows:
+        row["task"] = "take the cube" if row["task"] == TASKS[1] else "pick up the cube"
+    table.write_text(json.dumps(rows))
+    plain = manifest_with(tmp_path, text.replace("{train: 0.7, validation: 0.3}", "{train: 1.0, validation: 0.0}"))
+    assert main(["data", "build", str(plain), "--out", str(tmp_path / "plain")]) == 0
+    assert "  pick up the cube | take the cube" in capsys.readouterr().out.splitlines()
+    assert sentences_asked_as_no(tmp_path / "plain") == {"pick up the cube", "take the cube"}
+    assert main(["data", "report", str(tmp_path / "plain")]) == 0
+    assert "<td>pick up the cube</td>" in (tmp_path / "plain" / "report.html").read_text()
+    untold = plain.read_text()
+    told = manifest_with(tmp_path, untold + "sampling: {same_as: {Take the cube.: pick up the cube}}\n")
+    assert build(load(told), tmp_path / "told").asked_as_no == [] and not sentences_asked_as_no(tmp_path / "told")
+    wrong = manifest_with(tmp_path, told.read_text().replace("Take the cube.", "take the cub"))
+    with pytest.raises(BadInput, match="take the cub'"):
+        build(load(wrong), tmp_path / "wrong")
+    for row in rows:  # the table may say it too
+        row["meaning"] = "get the cube"
+    table.write_text(json.dumps(rows))
+    build(load(manifest_with(tmp_path, untold)), tmp_path / "by")
+    assert not sentences_asked_as_no(tmp_path / "by")
+
+
 def test_check_lists_what_a_manifest_would_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     manifest = video_folder(tmp_path, 6, frames=3)
     assert main(["data", "check", str(manifest)]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from data_videos import pictures, write_video
+from lerobot_files import as_v21, changed
 from lrm_core import plugins
 from lrm_core.episode_sources import Episode, EpisodeSource, Frame
 from lrm_core.errors import BadInput
@@ -53,37 +56,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def as_v21(dataset: Path, folder: Path) -> Path:
-    """The same dataset in the older format: one file per episode, JSON lines in place of tables."""
-    info = json.loads((dataset / "meta" / "info.json").read_text())
-    info |= {"codebase_version": "v2.1", "total_chunks": 1, "total_videos": 0, "chunks_size": 1000, "video_path": None}
-    info["data_path"] = "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet"
-    rows = pa.concat_tables([pq.read_table(path) for path in sorted((dataset / "data").rglob("*.parquet"))])
-    episodes = pa.concat_tables(
-        [pq.read_table(path) for path in sorted((dataset / "meta" / "episodes").rglob("*.parquet"))]
-    )
-    (folder / "meta").mkdir(parents=True)
-    (folder / "data" / "chunk-000").mkdir(parents=True)
-    tasks: dict[str, int] = {}
-    lines: dict[str, list[dict[str, object]]] = {"episodes": [], "episodes_stats": [], "tasks": []}
-    for row in episodes.to_pylist():
-        index = row["episode_index"]
-        mine = rows.filter(pa.compute.equal(rows["episode_index"], index))
-        tasks.setdefault(row["tasks"][0], mine["task_index"][0].as_py())
-        pq.write_table(mine, folder / "data" / "chunk-000" / f"episode_{index:06d}.parquet")
-        lines["episodes"].append({"episode_index": index, "tasks": row["tasks"], "length": row["length"]})
-        stats: dict[str, dict[str, object]] = {}
-        for key, value in row.items():
-            if key.startswith("stats/"):
-                stats.setdefault(key.split("/")[1], {})[key.split("/")[2]] = value
-        lines["episodes_stats"].append({"episode_index": index, "stats": stats})
-    lines["tasks"] = [{"task_index": number, "task": task} for task, number in tasks.items()]
-    (folder / "meta" / "info.json").write_text(json.dumps(info))
-    for name, some in lines.items():
-        (folder / "meta" / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in some))
-    return folder
-
-
 def check_dataset(source: EpisodeSource) -> None:
     episodes = list(source.episodes())
     assert [episode.task for episode in episodes] == [synthetic_episode(seed).task for seed in range(4)]
@@ -116,6 +88,65 @@ def test_a_dataset_of_format_2_1_is_converted_once_and_stays_as_it_is(
     check_dataset(opened("lerobot", tmp_path, path="old", **TRUTH))
     assert made == {path: path.stat().st_mtime_ns for path in (tmp_path / "home").rglob("*") if path.is_file()}
     assert sorted((path, path.stat().st_mtime_ns) for path in old.rglob("*")) == before
+
+
+ALL_OF_IT = "frames: {rate_hz: 10}\nsplits: {train: 1.0, validation: 0.0}\n"
+WITH_TRUTH = f"sources:\n  - {{kind: lerobot, path: demos, {', '.join(f'{k}: {v}' for k, v in TRUTH.items())}}}\n"
+
+
+@pytest.mark.parametrize("value", [math.nan, None])
+def test_truth_that_is_missing_is_unknown_and_named_and_the_rest_is_used(
+    dataset: Path, tmp_path: Path, value: float | None
+) -> None:
+    first = synthetic_episode(0, frames=9)
+    changed(dataset, tmp_path / "demos", "privileged.progress", {3: value})
+    summary = built(tmp_path, WITH_TRUTH + ALL_OF_IT)
+    assert summary.problem_counts == {"bad truth": 1} and "progress of 1 of 9" in summary.problems[0]["text"]
+    samples = open_samples(tmp_path / "out", "progress", "train")
+    found = [samples.question(i) for i in range(len(samples))]
+    truth = {
+        one.origin["frames"][-1]: one.target
+        for one in found
+        if one.origin["episode"] == "episode-000000" and one.origin["made"] == "truth"
+    }
+    assert truth == {i: pytest.approx(p) for i, p in enumerate(first.progress) if i != 3}
+    assert "clock" not in {one.origin["made"] for one in found}
+
+
+@pytest.mark.parametrize(("column", "value"), [("privileged.success", None), ("privileged.progress", math.nan)])
+def test_an_outcome_that_is_missing_is_no_success(
+    dataset: Path, tmp_path: Path, column: str, value: float | None
+) -> None:
+    changed(dataset, tmp_path / "demos", column, {8: value})
+    sources = f"sources:\n  - {{kind: lerobot, path: demos, success_column: {column}}}\n"
+    summary = built(tmp_path, sources + ALL_OF_IT)
+    assert {(row["episode"], row["kind"]) for row in summary.problems} == {
+        ("episode-000000", "bad truth"),
+        ("episode-000000", "unknown outcome"),
+    }
+
+
+@pytest.mark.parametrize("value", [math.nan, None])
+def test_a_stamp_that_is_no_time_leaves_out_its_episode_alone(
+    dataset: Path, tmp_path: Path, value: float | None
+) -> None:
+    changed(dataset, tmp_path / "demos", "timestamp", {2: value})
+    summary = built(tmp_path, WITH_TRUTH + ALL_OF_IT)
+    assert [(row["episode"], row["kind"]) for row in summary.problems] == [("episode-000000", "unreadable")]
+    assert "timestamp of row 2" in summary.problems[0]["text"] and summary.count("progress", "train")
+
+
+def test_an_episode_with_several_tasks_is_named(dataset: Path, tmp_path: Path) -> None:
+    shutil.copytree(dataset, tmp_path / "demos")
+    (path,) = (tmp_path / "demos" / "meta" / "episodes").rglob("*.parquet")
+    table = pq.read_table(path)
+    tasks = table["tasks"].to_pylist()
+    tasks[1] = [*tasks[1], "wipe the table"]
+    place = table.schema.get_field_index("tasks")
+    pq.write_table(table.set_column(place, table.schema.field("tasks"), pa.array(tasks, table["tasks"].type)), path)
+    summary = built(tmp_path, WITH_TRUTH + ALL_OF_IT)
+    assert [(row["episode"], row["kind"]) for row in summary.problems] == [("episode-000001", "several tasks")]
+    assert "wipe the table" in summary.problems[0]["text"]
 
 
 @pytest.mark.parametrize(
@@ -167,7 +198,17 @@ def test_simulated_episodes_are_the_same_every_time_and_bring_the_truth(tmp_path
     assert [frame.success for frame, _ in frames] == [None] * (len(frames) - 1) + [True]
 
 
-def write_bag(folder: Path, name: str, steps: int, truth: bool = True, reason: str = "success_confirmed") -> Path:
+def test_simulated_episodes_of_the_family_say_what_their_paraphrases_mean(tmp_path: Path) -> None:
+    from lrm_sim.family.sentences import parse
+
+    episodes = list(opened("sim", tmp_path, episodes=60, scenes="family").episodes())
+    assert any(episode.meaning != episode.task for episode in episodes)
+    assert all(episode.meaning == parse(episode.task).sentence() for episode in episodes)
+
+
+def write_bag(
+    folder: Path, name: str, steps: int, truth: bool = True, reason: str = "success_confirmed", state_delay_ns: int = 0
+) -> Path:
     """A bag as the recorder writes it: camera, joint states, audit and status of one episode between other frames."""
     from rclpy.serialization import serialize_message
     from sensor_msgs.msg import Image, JointState
@@ -186,7 +227,6 @@ def write_bag(folder: Path, name: str, steps: int, truth: bool = True, reason: s
 
     start, last = 1_000_000_000, 1_000_000_000 + (steps - 1) * 100_000_000
     for step in range(-3, steps + 3):
-        stamp = stamps.from_ns(start + step * 100_000_000)
         rgb = np.full((32, 32, 3), 40, np.uint8)
         rgb[8:24, max(0, step) : max(0, step) + 8] = 220
         image = Image(height=32, width=32, step=96, encoding="rgb8", data=rgb.tobytes())
@@ -205,7 +245,8 @@ def write_bag(folder: Path, name: str, steps: int, truth: bool = True, reason: s
             ("/episode_status", status),
             ("/front/image_raw", image),
         ):
-            message.header.stamp = stamp
+            delay_ns = state_delay_ns if message is joints else 0
+            message.header.stamp = stamps.from_ns(start + step * 100_000_000 + delay_ns)
             if topic != "/audit" or truth:
                 write(topic, message)
     return bag.close()
@@ -226,6 +267,29 @@ def test_a_bag_gives_the_episode_that_its_status_tells_of(tmp_path: Path) -> Non
     assert [frame.success for frame, _ in frames] == [False] * 10 + [True] * 2
     assert frames[5][0].progress == pytest.approx(0.5) and frames[5][0].state == pytest.approx([0.5])
     assert all((picture[10, step : step + 8] == 220).all() for step, (_, picture) in enumerate(frames))
+
+
+def test_two_cameras_of_one_recording_share_a_split_in_every_source(tmp_path: Path) -> None:
+    write_video(tmp_path / "clips" / "front.mp4", pictures(5))
+    write_video(tmp_path / "clips" / "wrist.mp4", pictures(5, seed=1))
+    rows = [{"file": f"{camera}.mp4", "task": "push", "recording": "run 7"} for camera in ("front", "wrist")]
+    (tmp_path / "clips" / "index.json").write_text(json.dumps(rows))
+    _camera_only(tmp_path / "bags", "foreign", 20)
+    sources = [
+        [opened("videos", tmp_path, path="clips")],
+        [opened("bags", tmp_path, path="bags"), opened("bags", tmp_path, path="bags", topic="color/image_raw")],
+        [opened("sim", tmp_path, episodes=1, camera=camera) for camera in ("front", "wrist")],
+    ]
+    for some in sources:
+        groups = [episode.group for source in some for episode in source.episodes()]
+        assert len(groups) == 2 and groups[0] and len(set(groups)) == 1
+
+
+def test_joint_states_with_stamps_of_their_own_are_joined_to_the_pictures(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bags", "run-1", 12, state_delay_ns=-7_000_000)
+    source = opened("bags", tmp_path, path="bags")
+    frames = read(source, next(source.episodes()))
+    assert [frame.state for frame, _ in frames] == [pytest.approx([0.1 * min(max(i, 2), 9)]) for i in range(12)]
 
 
 def test_the_reason_of_an_end_is_an_outcome_only_when_the_manifest_says_which(tmp_path: Path) -> None:

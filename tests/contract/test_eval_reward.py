@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,14 +13,19 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import lrm_reward_node.options
+from lerobot_files import as_v21, changed
 from lrm_bringup.cli import main
 from lrm_bringup.evaluate.controls import copies, order_of
 from lrm_bringup.evaluate.labels import read_labels
+from lrm_bringup.evaluate.truth import truth_of
 from lrm_bringup.replay.run import ReplayOptions, open_recording
 from lrm_bringup.replay.scoring import Decoded
+from lrm_bringup.replay.sources import DatasetEpisodes
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardEstimate
 from lrm_reward_node.camera_check import NO_LIMITS
@@ -27,6 +33,8 @@ from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.evaluation.measures import REWOUND, SHUFFLED
 from lrm_reward_node.model import RewardQuery
 from lrm_reward_node.pipeline import RewardPipeline
+from reward_episodes import synthetic_episode
+from small_disk import small_disk
 from source_tree import ROOT
 
 CLIPS = Path(os.environ.get("LRM_REAL_DATA", ROOT.parent / "shared" / "data")) / "real_arm_clips"
@@ -302,6 +310,79 @@ def test_a_table_of_labels_says_what_videos_are(clips: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("form", ["csv", "jsonl", "parquet"])
+def test_clips_deeper_in_a_folder_have_the_labels_of_its_table_in_any_format(
+    clips: Path, tmp_path: Path, form: str
+) -> None:
+    for folder, name in (("one", "good"), ("two", "bad")):  # of one name, told apart by their folders
+        (clips / folder).mkdir()
+        (clips / f"{name}.mp4").rename(clips / folder / "clip.mp4")
+    (clips / "index.json").unlink()
+    rows = [{"file": f"{folder}/clip.mp4", "task": TASK, "outcome": outcome}
+            for folder, outcome in (("one", "success"), ("two", "failure"))] + [
+            {"file": "half.mp4", "task": TASK, "outcome": "unknown"}]  # fmt: skip
+    table = clips / f"index.{form}"
+    if form == "csv":
+        table.write_text("\n".join(["file,task,outcome", *(",".join(row.values()) for row in rows)]))
+    elif form == "jsonl":
+        table.write_text("\n".join(map(json.dumps, rows)))
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), table)
+    (source,) = evaluate(tmp_path / "out", clips, "--no-controls")["sources"]
+    assert (source["successful"], source["failed"], source["unknown_outcome"]) == (1, 1, 1)
+
+
+@pytest.mark.usefixtures("models")
+def test_clips_without_a_table_are_evaluated_by_labels_of_their_place_in_the_folder(
+    clips: Path, tmp_path: Path
+) -> None:
+    (clips / "index.json").unlink()
+    (clips / "sub").mkdir()
+    (clips / "bad.mp4").rename(clips / "sub" / "bad.mp4")
+    (tmp_path / "labels.csv").write_text("file,outcome\ngood.mp4,success\nsub/bad.mp4,failure\nsub/batt.mp4,failure\n")
+    result = evaluate(tmp_path / "out", clips, "--task", TASK, "--labels", tmp_path / "labels.csv", "--no-controls")
+    (source,) = result["sources"]
+    assert (source["successful"], source["failed"], source["unknown_outcome"]) == (1, 1, 1)
+    assert [problem.split()[-1] for problem in result["problems"]] == ["sub/batt.mp4"]
+
+
+@pytest.mark.usefixtures("models")
+def test_a_dataset_of_the_older_format_is_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lrm_sim import dataset
+
+    monkeypatch.setattr("lerobot.utils.constants.HF_LEROBOT_HOME", tmp_path / "home")
+    dataset.write([synthetic_episode(seed, frames=9) for seed in range(2)], tmp_path / "new")
+    old = as_v21(tmp_path / "new", tmp_path / "old")
+    (source,) = evaluate(tmp_path / "out", old, "--topic", "front", "--no-controls")["sources"]
+    assert source["successful"] + source["failed"] == 2 and source["without_oracle"] == 0 and source["source"] == "old"
+
+
+@pytest.mark.usefixtures("models")
+def test_the_episodes_that_a_training_set_holds_out_are_evaluated(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    both = "{kind: videos, path: clips, outcomes: {suboptimal: failure}, filter: {tasks: [%s]}, name: %s, split: %s}"
+    rows = json.loads((clips / "index.json").read_text())
+    for row in rows:
+        row["task"] = "wipe" if row["file"] == "half.mp4" else TASK
+    (clips / "index.json").write_text(json.dumps(rows))
+    lines = [both % ("wipe", "a", "train"), both % (TASK, "b", "test")]
+    (tmp_path / "manifest.yaml").write_text("sources:\n" + "".join(f"  - {line}\n" for line in lines))
+    assert main(["data", "build", str(tmp_path / "manifest.yaml"), "--out", str(tmp_path / "data")]) == 0
+    result = evaluate(tmp_path / "out", tmp_path / "data", "--split", "test", "--no-controls")
+    (source,) = result["sources"]
+    assert (source["successful"], source["failed"], source["with_true_progress"]) == (1, 1, 1)
+    assert {row["episode"] for row in result["worst"]} <= {"b/good.mp4", "b/bad.mp4"}
+    assert result["models"]["lrm-tiny"]["progress"]["roc_auc"]["value"] == 1.0
+    assert result["models"]["lrm-tiny"]["progress"]["mean_abs_error"]["value"] < 0.05
+    assert result["models"]["lrm-tiny"]["progress"]["unknown"]["value"] == 0.0
+    capsys.readouterr()
+    for words in ([tmp_path / "data"], [tmp_path / "data", "--split", "validation"], [clips, "--split", "test"]):
+        assert main(["eval", "reward", *map(str, words), "--out", str(tmp_path / "out")]) == 2
+        assert "--split" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("models")
 def test_what_a_replay_left_is_evaluated_without_a_model(clips: Path, tmp_path: Path) -> None:
     replays = tmp_path / "replays"
     assert main(["replay", str(clips / "good.mp4"), "--task", TASK, "--query-rate-hz", "4", "--out", str(replays)]) == 0
@@ -313,6 +394,26 @@ def test_what_a_replay_left_is_evaluated_without_a_model(clips: Path, tmp_path: 
     result = evaluate(tmp_path / "out", replays / "good" / "rewards.parquet")
     assert result["models"]["lrm-tiny"]["progress"]["mean_abs_error"]["value"] is None
     assert "labels alone" in result["problems"][0]
+
+
+@pytest.mark.usefixtures("models")
+def test_a_full_disk_is_named_and_what_was_there_stays(
+    clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with small_disk(tmp_path / "disk", 2) as disk:
+        evaluate(disk / "out", clips, "--no-controls")
+        good = {path: path.read_bytes() for path in (disk / "out").rglob("*") if path.is_file()}
+        left = 2 * 2**20 - sum(-(-len(data) // 4096) * 4096 for data in good.values())
+        (disk / "filler").write_bytes(bytes(left - 100_000))
+        (disk / "rest").write_bytes(bytes(60_000))
+        capsys.readouterr()
+        words = ["eval", "reward", str(clips), "--out", str(disk / "out"), "--no-controls"]
+        assert main([*words, "--seed", "1"]) == 2  # scores are kept, the page has no room
+        error = capsys.readouterr().err
+        assert "room for more" in error and "Traceback" not in error
+        assert set(good) == {path for path in (disk / "out").rglob("*") if path.is_file()}
+        page = disk / "out" / "reward_eval.html"
+        assert page.read_bytes() == good[page] and json.loads((disk / "out" / "reward_eval.json").read_text())
 
 
 @pytest.mark.usefixtures("models")
@@ -342,6 +443,18 @@ def test_a_dataset_says_by_its_columns_what_was_true(tmp_path: Path) -> None:
     assert found["completion"]["early_success_rate"]["value"] == 1.0  # half as bright as it gets is done enough for it
     assert found["progress"]["mean_abs_error"]["value"] < 0.05
     assert list(found["by_task"]) == [TASK]
+
+
+def test_an_outcome_or_a_progress_that_is_missing_in_a_dataset_is_unknown(tmp_path: Path) -> None:
+    from lrm_sim import dataset
+
+    dataset.write([synthetic_episode(seed, frames=9) for seed in range(2)], tmp_path / "whole")
+    changed(tmp_path / "whole", tmp_path / "half", "privileged.success", {8: None})
+    changed(tmp_path / "half", tmp_path / "demos", "privileged.progress", {3: math.nan})
+    truth = truth_of(tmp_path / "demos", DatasetEpisodes(tmp_path / "demos"), {})
+    first, second = (truth(f"demos-{i:05d}", np.arange(9) * 10**8) for i in range(2))
+    assert first.success is None and second.success is bool(synthetic_episode(1, frames=9).success[-1])
+    assert len(first.progress) == 8 and np.isfinite(first.cumulative).all() and len(second.progress) == 9
 
 
 @pytest.mark.skipif(not CLIPS.is_dir(), reason="no recorded data: set LRM_REAL_DATA")

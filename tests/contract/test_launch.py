@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import pytest
 
 from lrm_bringup.arguments import ARGUMENTS, plan
+from lrm_bringup.environment import machine_environment
 from lrm_bringup.graph import GRAPHS, Deployment, NodeProcess, overrides, processes, ros_arguments
 from lrm_bringup.parameters import CLASSES, params_class
+from lrm_bringup.processes import RestartPolicy
 from lrm_bringup.start import process_specs
 from lrm_core.errors import BadInput
 from lrm_core.resources import config_path
@@ -119,6 +122,35 @@ def test_every_node_that_meets_the_robot_gets_its_file(graph: str, robot: str, t
 def test_the_driver_is_started_where_lerobot_drives_the_arm(given: dict[str, str], driven: bool) -> None:
     names = [node.name for node in plan("robot", given).nodes]
     assert names == (["driver"] if driven else []) + ["safety", "reward", "learner", "policy"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "given", "driven"),
+    [
+        (["/**:\n  ros__parameters: {robot: so101}"], {}, True),
+        (["/left/driver:\n  ros__parameters: {robot: so101}"], {}, True),
+        (["/**:\n  ros__parameters: {robot: so101}"], {"robot": "ur5e"}, False),
+        (["/**:\n  ros__parameters: {robot: so101}"], {"driver": "false"}, False),
+        (["/**:\n  ros__parameters: {robot: so101}", "/**:\n  ros__parameters: {robot: ur5e}"], {}, False),
+        (["/**:\n  ros__parameters: {robot: so101}", "# nothing"], {}, True),
+        (["policy:\n  ros__parameters: {robot: so101}"], {}, False),
+    ],
+)
+def test_a_robot_in_a_parameter_file_brings_its_driver_unless_an_argument_says_otherwise(
+    texts: list[str], given: dict[str, str], driven: bool, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{number}.yaml" for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.write_text(text)
+    nodes = plan("robot", given | {"params": ",".join(map(str, paths))}).nodes
+    assert (nodes[0].name == "driver") == driven
+
+
+def test_a_parameter_file_that_is_none_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("robot: so101\n/**: {robot: so101}")
+    with pytest.raises(BadInput, match=r"parameter file is .*mine\.yaml"):
+        plan("robot", {"params": str(path)})
 
 
 @pytest.mark.parametrize(
@@ -274,3 +306,6 @@ def test_a_launch_description_starts_what_lrm_up_starts(graph: str) -> None:
         if isinstance(action, launch.SetEnvironmentVariable):
             action.execute(context)
     assert context.environment["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert machine_environment(os.environ).items() <= context.environment.items()
+    (limit,) = {action._ExecuteLocal__respawn_max_retries for action in nodes}
+    assert limit == RestartPolicy().limit

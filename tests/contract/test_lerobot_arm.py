@@ -70,6 +70,32 @@ def test_torque_is_on_while_it_is_open_and_off_afterwards(arm: LeRobotArm) -> No
     arm.close()
 
 
+def test_without_torque_the_arm_is_read_and_its_motors_are_never_switched_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import lerobot_robot_simulated as simulated
+
+    holding = changed(folder, "use_degrees: true", "use_degrees: true, disable_torque_on_disconnect: false")
+    holding.open()
+    holding.close()
+    registers, address = simulated.Scene.at(f"{folder}/port").registers, simulated._address("Torque_Enable")
+    assert {one[address] for one in registers.values()} == {1}, "as somebody may have left them"
+    written: list[list[int]] = []
+    write = simulated.Wire.write
+
+    def noted(wire: simulated.Wire, number: int, register: int, data: list[int]) -> int:
+        written.extend([data] if register == address else [])
+        return write(wire, number, register, data)
+
+    monkeypatch.setattr(simulated.Wire, "write", noted)
+    arm = LeRobotArm(load_robot(str(folder / "arm.yaml")), torque=False)
+    arm.open()
+    assert (np.abs(arm.read() - HOME) < NEAR).all()
+    assert {one[address] for one in registers.values()} == {0}
+    arm.close()
+    assert [1] not in written
+
+
 def test_without_a_calibration_the_command_that_makes_one_is_named(folder: Path, arm: LeRobotArm) -> None:
     (folder / "calibration" / "bench.json").unlink()
     said = refused(arm)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import make_tiny
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
 from lrm_reward_node.training import loop
+from lrm_reward_node.training.presets import PRESETS
 from make_tiny import ROOT, Run, read_plan
 from reward_episodes import synthetic_episode
 
@@ -73,6 +76,36 @@ def test_an_interrupted_run_ends_with_the_metrics_of_an_unbroken_one(
     assert (
         "held_out_pairs" in card and str(tmp_path) not in card and np.all([h in card for h in whole["sha256"].values()])
     )
+
+
+def test_what_was_made_with_other_numbers_or_in_another_way_is_not_mixed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = read_plan(CONFIG, SMALL)
+
+    def claim() -> None:
+        run = Run(plan, tmp_path / "run", 1.0)
+        run.stages = {}
+        run.run()
+
+    claim()
+    claim()
+    with monkeypatch.context() as changed:
+        changed.setitem(PRESETS, "smoke", replace(PRESETS["smoke"], lora_rank=8))
+        with pytest.raises(BadInput, match="--out"):
+            claim()
+    claim()
+    monkeypatch.setattr(make_tiny, "FORMAT", make_tiny.FORMAT + 1)
+    with pytest.raises(BadInput, match="--out"):
+        claim()
+
+
+def test_stages_after_a_training_that_was_done_before_have_its_number_of_threads(tmp_path: Path) -> None:
+    run, seen = Run(read_plan(CONFIG, [*SMALL, "threads=2"]), tmp_path, 1.0), list[int]()
+    run.stages = {"golden": lambda: seen.append(torch.get_num_threads())}
+    torch.set_num_threads(1)
+    run.run()
+    assert seen == [2]
 
 
 @pytest.mark.parametrize("change", ["stepz=3", "seed=one", "threads"])

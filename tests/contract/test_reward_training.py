@@ -14,6 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_core.sources import source_function
@@ -36,6 +37,7 @@ from lrm_reward_node.vlm.encoding import rendered
 from lrm_reward_node.vlm.rope import token_positions
 from lrm_reward_node.vlm.vision import encode_images
 from reward_episodes import synthetic_episode, synthetic_episodes
+from small_disk import small_disk
 
 TASK = "put the red cube in the blue bowl"
 CPU = torch.device("cpu")
@@ -311,3 +313,29 @@ def test_a_run_from_a_checkpoint_keeps_its_words_and_changes_it_a_little(tmp_pat
     assert str(tmp_path) not in (second.out / "completion" / "adapter_config.json").read_text()
     with pytest.raises(BadInput, match="--from"):
         train(dataclasses.replace(second, start=tmp_path / "nowhere"))
+
+
+def test_a_full_disk_while_training_is_named_and_the_same_run_goes_on(tmp_path: Path) -> None:
+    module, draw = torch.nn.Linear(300, 300), torch.ones(1, 300)
+
+    def loss(batch: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        return module(draw).square().mean(), {}
+
+    with small_disk(tmp_path / "disk", 8) as disk:
+        filler = disk / "filler"
+        filler.write_bytes(bytes(8 * 2**20 - 200_000))
+        runner, params = StageRunner(disk, checkpoint_every_s=0.0), StageParams(5, 1, 1e-3)
+        with pytest.raises(BadInput, match="--resume"):
+            runner.run("read", params, module, loss, resume=True)
+        with pytest.raises(BadInput, match="room for more"):
+            save_episode(disk / "train" / "0.npz", noisy_episode())
+        assert not list(disk.rglob("*.partial")) and not list(disk.rglob("*.pt")) and not list(disk.rglob("*.npz"))
+        filler.unlink()
+        runner.run("read", params, module, loss, resume=True)
+        assert runner.finished("read")
+
+
+def noisy_episode() -> EpisodeRecord:
+    """One that does not become smaller on its way to the disk."""
+    episode = synthetic_episode(0)
+    return dataclasses.replace(episode, front=np.random.default_rng(0).integers(0, 256, (40, 96, 128, 3), np.uint8))

@@ -11,7 +11,7 @@ import rclpy
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.time import Time
-from sensor_msgs.msg import Image, JointState, PointCloud2, PointField
+from sensor_msgs.msg import CameraInfo, Image, JointState, PointCloud2, PointField
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
@@ -20,7 +20,8 @@ from lrm_msgs.srv import Reset
 
 FAULTS = (
     "degrees", "missing_joint", "misnamed_camera", "slow_camera", "encoding", "size", "stale", "zero_stamps",
-    "best_effort", "no_listener", "bypass", "no_reset", "percent", "silent", "flat_cloud",
+    "best_effort", "no_listener", "bypass", "no_reset", "percent", "silent", "flat_cloud", "no_info",
+    "second_arm",
 )  # fmt: skip
 
 
@@ -35,6 +36,10 @@ class Robot(Node):
         self.front = self.create_publisher(Image, "front/image_raw", qos.CAMERA)
         wrist = "hand/image_raw" if "misnamed_camera" in faults else "wrist/image_raw"
         self.wrist = self.create_publisher(Image, wrist, qos.CAMERA)
+        if "no_info" not in faults:
+            self.infos = [self.create_publisher(CameraInfo, f"{n}/camera_info", qos.CAMERA) for n in ("front", "wrist")]
+        if "second_arm" in faults:
+            self.second = self.create_publisher(JointState, "joint_states", qos.JOINT_STATES)
         self.clouds = self.create_publisher(PointCloud2, "front/points", qos.CAMERA)
         if "no_listener" not in faults:
             self.create_subscription(JointTrajectory, "command", lambda _: None, qos.COMMAND)

@@ -13,8 +13,9 @@ from lifecycle_msgs.srv import ChangeState
 from lrm_core.ros import stamps
 from lrm_msgs.action import RunEpisodes
 from lrm_msgs.msg import EpisodeStatus, LearnerStatus, PolicyWeights
-from policy_bench import FAKE_REWARD, SAFETY, SIM, STEADY_POLICY, K, PolicyBench, policy_bench
-from ros_testing import free_domain
+from lrm_policy_node.ros.node import PolicyNode
+from policy_bench import FAKE_REWARD, SAFETY, SIM, STEADY_POLICY, K, PolicyBench, SteadyPolicy, policy_bench
+from ros_testing import default_context, free_domain
 
 TASK = "put the red cube in the blue bowl"
 POLICY = {
@@ -40,6 +41,21 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PolicyBench]:
         bench.start("policy", STEADY_POLICY, **POLICY)
         bench.ready("sim", "safety", "reward", "policy")
         yield bench
+
+
+@pytest.mark.usefixtures("ros_domain_id")
+def test_the_node_says_in_a_parameter_which_weights_it_loaded() -> None:
+    loaded = SteadyPolicy()
+    with default_context():
+        node = PolicyNode(lambda name, device, features: loaded)
+        said = []
+        for loaded.fingerprint in ("f00d", "cafe"):  # type: ignore[attr-defined]
+            assert node.start(), node.failure
+            said.append(node.get_parameter("policy_fingerprint").value)
+            node.trigger_deactivate()
+            node.trigger_cleanup()
+        node.destroy_node()
+    assert said == ["f00d", "cafe"]
 
 
 def play_learner(bench: PolicyBench) -> None:

@@ -15,6 +15,7 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message, serialize_message
 from rosbags.rosbag2 import Reader
@@ -24,9 +25,12 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 
 from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.recorder.lock import hold_folder
 from lrm_bringup.recorder.ros.graph_parameters import GraphParameters
+from lrm_bringup.recorder.ros.node import RecorderNode
 from lrm_bringup.replay.events import FrameSeen
 from lrm_bringup.replay.ros.bag_events import BagEvents
+from lrm_core.errors import BadInput
 from lrm_core.ros import images, qos, stamps
 from lrm_msgs.msg import EpisodeStatus, Reward, SafetyStatus
 from reward_bench import image
@@ -260,12 +264,14 @@ def test_kill_9_leaves_a_bag_that_the_next_recorder_saves_and_the_episode_goes_o
     assert len(heard) > 10
     assert cut.facts["episode_id"] == "e"
     with node_process(start, tmp_path / "log2", ENVIRONMENT) as node:
-        robot.until(lambda: (tmp_path / "e").is_dir(), "the first bag is saved")
         robot.wait_for_recorder()
         robot.until(lambda: robot.report["episode"] == "e", "the latched status opens a bag")
         robot.act(2, first=1000)
         robot.status(EpisodeStatus.ENDED, "e", "max_steps")
         wait_for_bag(robot, node, tmp_path / "e_2")
+        assert node.stop() == 0
+    with Reader(tmp_path / "e") as reader:  # the folder: it has the metadata of a closed bag
+        assert reader.message_count == sum(map(len, contents(tmp_path / "e").values()))
     saved = contents(tmp_path / "e")["/front/image_raw"]
     assert saved == robot.sent["/front/image_raw"][: len(saved)]
     assert len(saved) > 10
@@ -293,6 +299,67 @@ def test_a_full_disk_is_in_the_diagnostics_and_the_bag_holds_what_was_recorded(r
     for name in ("/front/image_raw", "/joint_states"):
         assert len(kept[name]) > 50
         assert kept[name] == robot.sent[name][: len(kept[name])]
+
+
+def test_bytes_that_are_no_message_are_recorded_as_they_came_and_counted(robot: Robot, tmp_path: Path) -> None:
+    with node_process(command(tmp_path), tmp_path / "log", ENVIRONMENT) as node:
+        robot.wait_for_recorder()
+        robot.status(EpisodeStatus.RUNNING, "e")
+        for topic in ("reward/progress", "episode_status"):
+            robot.publishers[topic].publish(b"\0\1\0\0\7\0\0\0")
+        robot.act(3)
+        robot.until(lambda: robot.report.get("malformed") == "2", "both in the diagnostics")
+        robot.status(EpisodeStatus.ENDED, "e", "max_steps")
+        wait_for_bag(robot, node, tmp_path / "e")
+        assert node.stop() == 0
+    read = contents(tmp_path / "e")
+    for topic in ("/reward/progress", "/episode_status"):
+        assert b"\0\1\0\0\7\0\0\0" in read[topic]
+        assert [data for data in read[topic] if data in robot.sent[topic]] == robot.sent[topic]
+
+
+def test_a_publisher_that_comes_back_with_less_is_still_recorded(robot: Robot, tmp_path: Path) -> None:
+    with node_process(command(tmp_path), tmp_path / "log", ENVIRONMENT) as node:
+        robot.wait_for_recorder()
+        robot.status(EpisodeStatus.RUNNING, "e")
+        robot.send("safety_status", SafetyStatus(reason="before"))
+        robot.node.destroy_publisher(robot.publishers["safety_status"])
+        robot.publishers["safety_status"] = robot.node.create_publisher(SafetyStatus, "safety_status", qos.CAMERA)
+        robot.until(robot.publishers["safety_status"].get_subscription_count, "the recorder listens to it")
+        robot.send("safety_status", SafetyStatus(reason="after"))
+        robot.status(EpisodeStatus.ENDED, "e", "max_steps")
+        wait_for_bag(robot, node, tmp_path / "e")
+        assert "/safety_status has a publisher that offers less" in node.output
+        assert node.stop() == 0
+    assert contents(tmp_path / "e")["/safety_status"] == robot.sent["/safety_status"]
+
+
+def test_a_second_recorder_is_refused_the_folder_of_the_first_which_records_on(robot: Robot, tmp_path: Path) -> None:
+    bags = tmp_path / "bags"
+    with node_process(command(bags), tmp_path / "log", ENVIRONMENT) as first:
+        robot.wait_for_recorder()
+        robot.status(EpisodeStatus.RUNNING, "e")
+        robot.until(lambda: (bags / ".partial" / "e").is_dir(), "an open bag")
+        with node_process([*command(bags), "-r", "__ns:=/right"], tmp_path / "log2", ENVIRONMENT) as second:
+            assert second.wait() == 1
+            assert f"parameter out_dir is '{bags}': expected a folder that no other recorder writes to" in second.output
+        robot.act(3)
+        robot.status(EpisodeStatus.ENDED, "e", "max_steps")
+        wait_for_bag(robot, first, bags / "e")
+        assert first.stop() == 0
+    assert contents(bags / "e")["/joint_states"] == robot.sent["/joint_states"]
+
+
+@pytest.mark.usefixtures("ros_domain_id")
+def test_a_recorder_that_is_cleaned_up_lets_go_of_its_folder(tmp_path: Path) -> None:
+    with default_context():
+        node = RecorderNode(parameter_overrides=[Parameter("out_dir", value=str(tmp_path))])
+        assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS, node.failure
+        with pytest.raises(BadInput, match="no other recorder"):
+            hold_folder(tmp_path)
+        node.trigger_cleanup()
+        hold_folder(tmp_path).close()
+        node.destroy_node()
 
 
 def test_a_folder_that_cannot_be_written_ends_the_process_with_one_clear_message(

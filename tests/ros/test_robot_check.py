@@ -71,7 +71,10 @@ def test_a_robot_that_is_as_its_contract_says_passes(tmp_path: Path, ros_domain_
             "joint gripper": "Set gripper.wire", "camera wrist: picture": "16x16 pixels",
             "command: topic": "JointTrajectory",
         }),
-        (("zero_stamps",), {"state: stamps": "Stamp each message", "camera front: stamps": "Stamp each message"}),
+        (("zero_stamps", "no_info", "second_arm"), {
+            "state: stamps": "Stamp each message", "camera front: stamps": "Stamp each message",
+            "camera wrist: info": "Publish sensor_msgs/msg/CameraInfo", "state: publishers": "Stop all but one",
+        }),
         (("silent",), {"state: rate": "Is the driver running", "camera front: rate": "Is the driver running"}),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",

@@ -6,17 +6,23 @@ import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.parameter_client import AsyncParameterClient
 from sensor_msgs.msg import CameraInfo, Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
 from driver_bench import DRIVER, write_robot
 from lrm_core.robot import load_robot
 from lrm_core.ros import qos, stamps, trajectories
+from lrm_msgs.srv import Reset
 from policy_bench import Watcher, start
 from ros_testing import free_domain
 
@@ -70,6 +76,31 @@ class Bench(Watcher):
 
     def value(self, key: str) -> str:
         return next((one.value for one in self.arm().values if one.key == key), "0")
+
+    def call(self, kind: Any, name: str, request: Any) -> Any:
+        """What a service answers."""
+        client = self.node.create_client(kind, name)
+        self.until(client.service_is_ready, 20.0, name)
+        answer = self.result_of(client.call_async(request), 60.0, name)
+        self.node.destroy_client(client)
+        return answer
+
+    def restart_with(self, **parameters: Any) -> None:
+        """Let the driver read ``parameters`` when it connects again."""
+        for number in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP):
+            assert self.change(number)
+        client = AsyncParameterClient(self.node, "driver")
+        values = [Parameter(name, value=value) for name, value in parameters.items()]
+        assert self.result_of(client.set_parameters(values)).results[0].successful
+        for number in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+            assert self.change(number)
+        seen = len(self.states)
+        self.until(lambda: len(self.states) > seen, 20.0, "joint states")
+
+    def change(self, number: int) -> bool:
+        """A lifecycle transition of the driver."""
+        request = ChangeState.Request(transition=Transition(id=number))
+        return bool(self.call(ChangeState, "driver/change_state", request).success)
 
     def plug(self, name: str, plugged: bool) -> None:
         """Plug the arm's cable (port) or the cameras' (eye) in, or pull it."""
@@ -221,4 +252,21 @@ def test_a_lost_camera_leaves_the_arm_alone_and_comes_back(bench: Bench) -> None
     bench.plug("eye", True)
     seen = len(images)
     bench.until(lambda: len(images) > seen + 2, 20.0, "images again")
+    bench.drive(HOME)
+
+
+def test_without_torque_it_says_where_the_arm_is_and_refuses_every_command(bench: Bench) -> None:
+    bench.drive(HOME)
+    bench.restart_with(torque=False)
+    try:
+        bench.says("torque is off")
+        assert bench.arm().level == DiagnosticStatus.OK
+        bench.command(HOME + np.array([0.05, 0, 0, 0, 0, 0]))
+        bench.says("command refused: torque is off")
+        assert int(bench.value("refused_inactive")) >= 1
+        answer = bench.call(Reset, "reset", Reset.Request(seed=-1))
+        assert (answer.accepted, "torque" in answer.message) == (False, True)
+        assert (np.abs(bench.here - HOME) < NEAR).all()
+    finally:
+        bench.restart_with(torque=True)
     bench.drive(HOME)

@@ -14,17 +14,24 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from rclpy.action import ActionClient
 from rclpy.node import Node
+from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory
 
 from graph_use import all_nodes, robot_nodes, use_of
 from lrm_bringup.graph import GRAPHS, enclave
 from lrm_core.resources import config_path
 from lrm_core.robot import load_robot, robot_names, robot_path
+from lrm_core.ros import qos
+from lrm_msgs.action import RunEpisodes
+from lrm_msgs.msg import EpisodeStatus
 from lrm_sim.gazebo import wiring
 from lrm_sim.ros import placing
 from lrm_sim.ros.gazebo_node import GazeboNode
 from ros_testing import default_context, node_process
+from source_tree import ROOT
 
 POLICY = config_path("security/policy.xml")
 NO_SECURITY = "doesn't have the security libraries"
@@ -178,13 +185,47 @@ TOPICS_OF_ROBOTS = {*COMMANDS, "joint_states", "front/image_raw", "proposed_comm
 
 def test_only_the_safety_stage_may_command() -> None:
     processes = [(path.get("path") or "").removeprefix("/lrm/") for path in ElementTree.parse(POLICY).iter("enclave")]
-    owners = {**{topic: {"safety"} for topic in COMMANDS}, "proposed_command": {"policy", "driver"}}
+    owners = {**{topic: {"safety"} for topic in COMMANDS}, "proposed_command": {"policy", "driver", "teleop"}}
     for topic, owner in owners.items():
         able = {
             name for name in processes if any(fnmatchcase(f"/{topic}", one) for one in allowed(name).get("publish", ()))
         }
         assert able == owner, topic
     assert {name for name in processes if "call" in allowed(name)} == {"safety", "operator"}
+
+
+def test_an_operator_may_call_every_service_that_no_node_calls() -> None:
+    rules = {(path.get("path") or "").removeprefix("/lrm/") for path in ElementTree.parse(POLICY).iter("enclave")}
+    nodes = [allowed(name) for name in rules - {"operator", "teleop", "gazebo", "gazebo_world"}]
+    offered = {name for kinds in nodes for name in kinds["reply"] if name.count("/") == 1}
+    called = {name for kinds in nodes for name in kinds.get("request", ())}
+    assert "/scene_ready" in offered - called
+    assert refused("operator", {"request": offered - called}) == set()
+
+
+@pytest.mark.usefixtures("ros_domain_id")
+def test_a_persons_programs_may_do_what_they_are_for_under_any_name() -> None:
+    with default_context():
+        operator, teleop = Node("my_orders"), Node("my_leader_arm")
+        operator.create_client(Trigger, "scene_ready")
+        ActionClient(operator, RunEpisodes, "run_episodes")
+        teleop.create_publisher(JointTrajectory, "proposed_command", qos.COMMAND)
+        teleop.create_publisher(EpisodeStatus, "episode_status", qos.STATUS)
+        teleop.create_subscription(JointState, "joint_states", print, qos.JOINT_STATES)
+        teleop.create_subscription(Image, "front/image_raw", print, qos.CAMERA)
+        used = {"operator": use_of(operator), "teleop": use_of(teleop)}
+        teleop.destroy_node()
+        operator.destroy_node()
+    assert "/my_leader_arm/get_parameters" in used["teleop"]["reply"]
+    calls = {"call": used["operator"].pop("execute")}
+    assert refused("operator", used["operator"] | calls) == set()
+    assert refused("teleop", {**used["teleop"], "execute": set()}) == set()
+
+
+def test_the_page_makes_keys_for_every_enclave() -> None:
+    (names,) = re.findall(r"for node in (.*); do", (ROOT / "docs/security.md").read_text())
+    paths = {(one.get("path") or "").removeprefix("/lrm/") for one in ElementTree.parse(POLICY).iter("enclave")}
+    assert set(names.split()) == paths
 
 
 TALK = "import rclpy; rclpy.init(); rclpy.create_node('probe'); print('started')"

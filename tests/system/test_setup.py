@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,37 @@ def test_messages_import_without_sourcing_anything() -> None:
         [PREFIX / "bin" / "python", "-c", code], env={"HOME": os.environ["HOME"]}, capture_output=True, text=True
     )
     assert done.stdout.strip() == str(ROOT / "src/lrm_core/lrm_core/__init__.py"), done.stderr
+
+
+@IN_VENV
+@pytest.mark.parametrize(
+    ("exported", "reach", "profile"),
+    [
+        ({}, "LOCALHOST", "fastdds_localhost.xml"),
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}, "SUBNET", "fastdds.xml"),
+        ({"ROS_STATIC_PEERS": "192.168.1.7"}, "SUBNET", "fastdds.xml"),
+        ({"FASTRTPS_DEFAULT_PROFILES_FILE": "my file.xml"}, "LOCALHOST", "my file.xml"),
+    ],
+)
+def test_a_program_that_is_started_directly_stays_on_this_machine_unless_asked(
+    exported: dict[str, str], reach: str, profile: str
+) -> None:
+    env = {"HOME": os.environ["HOME"], "PATH": os.environ["PATH"], **exported}
+    done = subprocess.run(
+        [ROOT / "scripts/run", "env"], env=env, capture_output=True, text=True, timeout=60, check=True
+    )
+    found = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    assert found["ROS_AUTOMATIC_DISCOVERY_RANGE"] == reach
+    assert Path(found["FASTRTPS_DEFAULT_PROFILES_FILE"]).name == profile
+
+
+def test_without_an_environment_one_line_says_how_to_make_it(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/run", tmp_path / "scripts/run")
+    env = {"PATH": os.environ["PATH"], "LRM_ROS_SETUP": "/nonexistent"}
+    done = subprocess.run([tmp_path / "scripts/run", "lrm"], env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "make setup" in done.stderr
 
 
 @IN_VENV

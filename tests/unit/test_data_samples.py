@@ -22,15 +22,17 @@ from lrm_reward_node.data.episode import Facts
 from lrm_reward_node.data.looks import content_hash, looks_of
 from lrm_reward_node.data.making import OtherTasks, questions
 from lrm_reward_node.data.manifest import Frames, Sampling, SourceEntry, Splits
+from lrm_reward_node.data.meanings import Meanings, normal
 from lrm_reward_node.data.pool import in_processes
 from lrm_reward_node.data.reading import Pace, read_episode, thinned
-from lrm_reward_node.data.splits import key_of, normal, split_of
+from lrm_reward_node.data.splits import key_of, split_of
 from lrm_reward_node.data.summary import Summary
 from lrm_reward_node.data.tasks import TaskTable
 from lrm_reward_node.parsing import parse_answer
 from lrm_reward_node.readout import ANSWERS
 
 TASK = "put the red cube in the blue bowl"
+PLAIN = Meanings()
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 EPISODES = st.lists(st.builds(lambda i, t, s: facts(id=i, task=t, scene=s), NAMES, NAMES, NAMES), max_size=30)
 
@@ -55,37 +57,39 @@ def test_what_must_not_part_shares_a_split_however_it_is_written(one: str, other
     }
     for by, (first, second) in pairs.items():
         splits = Splits(by=by, train=0.5, validation=0.3, test=0.2, seed=seed)
-        assert split_of(key_of(first, by), splits) == split_of(key_of(second, by), splits)
+        assert split_of(key_of(first, by, PLAIN), splits, PLAIN) == split_of(key_of(second, by, PLAIN), splits, PLAIN)
 
 
 @given(EPISODES, NAMES)
 def test_more_episodes_move_none_of_the_others(episodes: list[Facts], new: str) -> None:
     splits = Splits(train=0.5, validation=0.5)
-    before = [split_of(key_of(one, "episode"), splits) for one in episodes]
+    before = [split_of(key_of(one, "episode", PLAIN), splits, PLAIN) for one in episodes]
     grown = [*episodes, facts(id=new)]
-    assert [split_of(key_of(one, "episode"), splits) for one in grown[:-1]] == before
+    assert [split_of(key_of(one, "episode", PLAIN), splits, PLAIN) for one in grown[:-1]] == before
 
 
 @given(st.floats(0.0, 1.0), st.integers(0, 9))
 def test_shares_of_splits_are_met(train: float, seed: int) -> None:
     splits = Splits(train=train, validation=1.0 - train, seed=seed)
-    share = np.mean([split_of(f"episode {i}", splits) == "train" for i in range(2000)])
+    share = np.mean([split_of(f"episode {i}", splits, PLAIN) == "train" for i in range(2000)])
     assert abs(share - train) < 0.06
 
 
 def test_what_is_assigned_by_hand_stays_there() -> None:
-    assert split_of("here", Splits(assign={"here": "test"})) == "test"
+    assert split_of("here", Splits(assign={"here": "test"}), PLAIN) == "test"
     by_task = Splits(by="task", assign={"Open the  door.": "test"})
-    assert split_of(key_of(facts(task="open the door"), "task"), by_task) == "test"
+    assert split_of(key_of(facts(task="open the door"), "task", PLAIN), by_task, PLAIN) == "test"
 
 
 def test_episodes_of_two_sources_are_not_one_because_they_have_one_name() -> None:
-    assert key_of(facts(id="clip.mp4"), "episode") != key_of(replace(facts(id="clip.mp4"), source="other"), "episode")
+    assert key_of(facts(id="clip.mp4"), "episode", PLAIN) != key_of(
+        replace(facts(id="clip.mp4"), source="other"), "episode", PLAIN
+    )
 
 
 def test_two_cameras_of_one_recording_share_a_split() -> None:
     front, wrist = facts(id="front-1", group="run 1"), facts(id="wrist-1", group="run 1")
-    assert key_of(front, "episode") == key_of(wrist, "episode")
+    assert key_of(front, "episode", PLAIN) == key_of(wrist, "episode", PLAIN)
 
 
 @given(st.lists(NAMES, min_size=1, max_size=8), st.lists(NAMES, max_size=8))
@@ -103,6 +107,42 @@ def test_a_sentence_with_other_articles_is_no_wrong_sentence() -> None:
     for task in ("put the banana on the plate", "Put banana on a plate.", "put the pear on the plate", "open the door"):
         table.add("train", task)
     assert table.others("train", "put banana on plate") == OtherTasks(["put the pear on the plate"], ["open the door"])
+
+
+INTO, LIFT, PICK = "place the red cube into the blue bowl", "lift the red cube", "pick up the red cube"
+
+
+def test_a_sentence_of_equal_meaning_is_no_wrong_sentence_and_shares_the_split() -> None:
+    meanings = Meanings({PICK: LIFT})
+    meanings.add(Episode("a", INTO, meaning=TASK))  # says what its sentence means, for the episodes of others too
+    table = TaskTable(meanings)
+    for task in (TASK, INTO, LIFT, PICK):
+        table.add("train", task)
+    for task, others in ((TASK, {LIFT, PICK}), (INTO, {LIFT, PICK}), (PICK, {TASK, INTO}), (LIFT, {TASK, INTO})):
+        found = table.others("train", task)
+        assert {*found.near, *found.far} == others
+    keys = [key_of(facts(task=task), "task", meanings) for task in (TASK, INTO.upper(), LIFT, PICK)]
+    assert keys[0] == keys[1] != keys[2] == keys[3]
+    with pytest.raises(BadInput, match="same meaning"):
+        split_of(keys[0], Splits(by="task", assign={TASK: "train", INTO: "test"}), meanings)
+
+
+@given(st.lists(st.tuples(NAMES, NAMES), max_size=12))
+def test_meaning_the_same_goes_both_ways_and_on(pairs: list[tuple[str, str]]) -> None:
+    meanings = Meanings()
+    for task, meaning in pairs:
+        meanings.add(Episode("e", task, meaning=meaning))
+    assert all(meanings.of(task) == meanings.of(meaning) for task, meaning in pairs)
+    assert meanings.of("never said") == "never said"
+
+
+def test_the_nearest_pairs_that_are_asked_as_different_tasks_are_listed() -> None:
+    table = TaskTable()
+    for task in (TASK, INTO, LIFT):
+        table.add("train", task)
+        table.others("train", task)
+    assert table.nearest(2, ["other_object", "wrong_sentence"])[0] == sorted([TASK, INTO])
+    assert sorted([TASK, INTO]) not in table.nearest(9, ["wrong_sentence"])
 
 
 @given(st.integers(2, 40), st.data())
@@ -160,6 +200,14 @@ def test_made_failures_are_answered_with_no() -> None:
     assert {q.made for q in no} == {"truncated", "wrong_sentence", "other_object", "frozen"}
     assert {q.target for q in no} == {0.0}
     assert {q.task for q in no if q.made in ("wrong_sentence", "other_object")} == {"near", "far"}
+
+
+def test_a_camera_that_stands_still_shows_for_ever_what_is_true_of_its_first_picture() -> None:
+    one = replace(facts(4), progress=[0.4, 0.6, 0.8, 1.0], success=[True, True, True, True])
+    frozen = {q.head: (q.answer, q.target) for q in asked(one) if q.made == "frozen"}
+    assert frozen == {RewardHead.PROGRESS: (4, 0.4), RewardHead.COMPLETION: (1, 1.0)}
+    nobody_knows = replace(one, progress=[None, 0.6, 0.8, 1.0], success=[None, True, True, True])
+    assert not [q for q in asked(nobody_knows) if q.made == "frozen"]
 
 
 @given(st.integers(0, 10), st.integers(2, 20), st.integers(0, 10))
@@ -274,6 +322,8 @@ def test_states_that_are_not_finite_do_not_decide_what_is_idle() -> None:
 def test_the_truth_of_the_last_frame_is_the_outcome_unless_the_manifest_says_otherwise() -> None:
     frames = [frame(i, success=i == 8) for i in range(9)]
     assert read(Recorded(frames)).episode.outcome == "success"
+    blind = read(Recorded([frame(i, success=True if i == 8 else None) for i in range(9)]))
+    assert blind.episode.outcome == "success" and blind.success == []  # an outcome is no truth of the frames
     told = read(Recorded(frames), outcome="failure")
     assert told.episode.outcome == "failure" and told.success == []
 

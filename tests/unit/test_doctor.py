@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 from pathlib import Path
 
@@ -67,17 +68,44 @@ def test_the_gpu_is_missed_only_where_the_model_runs_on_it(monkeypatch: pytest.M
     assert models.gpu("lrm-tiny", "cuda:0").level is Level.FAIL
 
 
+def with_card(monkeypatch: pytest.MonkeyPatch, folder: Path, free_mb: int) -> None:
+    """A machine with one GPU, as nvidia-smi tells of it."""
+    program = folder / "nvidia-smi"
+    program.write_text(f"#!/bin/sh\necho 'NVIDIA Something, {free_mb}, 81559'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
 @pytest.mark.parametrize(("free_mb", "level"), [(80000, Level.OK), (5, Level.FAIL)])
 def test_a_model_that_does_not_fit_on_the_gpu_fails(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_mb: int, level: Level
 ) -> None:
-    program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\necho 'NVIDIA Something, {free_mb}, 81559'\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with_card(monkeypatch, tmp_path, free_mb)
     assert models.gpu("lrm-tiny", "cuda:0").level is level
     with pytest.raises(BadInput, match="cuda:0 to cuda:0"):
         models.gpu("lrm-tiny", "cuda:1")
+
+
+def test_what_a_model_of_the_hub_needs_is_unknown_until_it_is_downloaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with_card(monkeypatch, tmp_path, 10_000)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    unknown = models.gpu("Somebody/A-Model", "cuda:0")
+    assert (unknown.level, "unknown" in unknown.found) == (Level.WARN, True)
+    assert "hf download Somebody/A-Model" in unknown.fix
+
+    cached = tmp_path / "hub" / "models--Somebody--A-Model"
+    (cached / "snapshots" / "abc").mkdir(parents=True)
+    (cached / "refs").mkdir()
+    (cached / "refs" / "main").write_text("abc")
+    assert models.gpu("Somebody/A-Model", "cuda:0").level is Level.WARN, "its configuration alone may be there"
+    (cached / "snapshots" / "abc" / "model-1.safetensors").write_bytes(bytes(1000))
+    index = cached / "snapshots" / "abc" / "model.safetensors.index.json"
+    for total_gb, level in ((4, Level.OK), (40, Level.FAIL)):
+        index.write_text(json.dumps({"metadata": {"total_size": total_gb * 10**9}}))
+        found = models.gpu("Somebody/A-Model", "cuda:0")
+        assert (found.level, f"about {1300 * total_gb:,} MB" in found.found) == (level, True), found
 
 
 def test_a_profile_that_lets_no_image_through_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

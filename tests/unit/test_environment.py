@@ -101,6 +101,15 @@ def test_a_profile_of_the_users_is_kept() -> None:
     assert run_environment(None, mine).items() >= mine.items()
 
 
+@pytest.mark.parametrize(("asked", "profile"), [("subnet", DDS_PROFILE), ("localhost", DDS_LOCAL_PROFILE)])
+@pytest.mark.parametrize("before", [DDS_PROFILE, DDS_LOCAL_PROFILE])
+def test_a_shipped_profile_gives_way_to_that_of_the_range_that_is_asked_for(
+    asked: str, profile: str, before: str
+) -> None:
+    env = network_environment(asked, dict.fromkeys(DDS_PROFILE_VARIABLES, str(config_path(before))))
+    assert {env[name] for name in DDS_PROFILE_VARIABLES} == {str(config_path(profile))}
+
+
 def test_the_two_profiles_differ_in_the_interfaces_alone() -> None:
     wide, narrow = (ElementTree.parse(config_path(name)).getroot() for name in (DDS_PROFILE, DDS_LOCAL_PROFILE))
     for transport in narrow.findall(".//{*}transport_descriptor"):

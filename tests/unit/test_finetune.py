@@ -39,6 +39,7 @@ class Row:
 class Rows:
     rows: list[Row]
     weights: np.ndarray = field(default_factory=lambda: np.zeros(0))
+    split: str = "test"
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -101,6 +102,13 @@ def test_a_head_that_stands_twice_and_an_evaluation_after_the_end_are_refused(tm
     path.write_text("heads: [progress, progress]\ntraining: {steps: 5}\nevaluation: {every: 9}\n")
     with pytest.raises(config.BadConfig, match=r"each once(.|\n)*at most training.steps \(5\)"):
         config.load(path)
+
+
+def test_an_empty_split_is_named_and_not_the_task() -> None:
+    with pytest.raises(BadInput, match=r"--split is 'test'"):
+        pick(Rows([]), 2, "stack")
+    with pytest.raises(BadInput, match="--task is 'lift'"):
+        pick(episodes([True, False]), 1, "lift")
 
 
 @given(

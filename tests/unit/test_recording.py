@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,8 @@ from rosbags.typesys import Stores, get_typestore
 from lrm_bringup.recorder.bag import PARTIAL, Topic
 from lrm_bringup.recorder.definitions import MessageDefinitions
 from lrm_bringup.recorder.events import Mark, Message, Phase
-from lrm_bringup.recorder.mending import mend_all
+from lrm_bringup.recorder.lock import hold_folder
+from lrm_bringup.recorder.mending import left_open, mend_all
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
 from lrm_bringup.recorder.worker import Worker
@@ -45,10 +48,10 @@ def texts(bag: Path) -> dict[str, list[str]]:
 class Recorded:
     """A recording, and what it said."""
 
-    def __init__(self, out_dir: Path, **params: object) -> None:
+    def __init__(self, out_dir: Path, about: Callable[[], dict[str, str]] = dict, **params: object) -> None:
         self.out_dir, self.lines = out_dir, []
         log = lambda line, is_error: self.lines.append((line, is_error))  # noqa: E731
-        self.recording = Recording(out_dir, RecorderParams(**{"reserve_mb": 1, **params}), log)
+        self.recording = Recording(out_dir, RecorderParams(**{"reserve_mb": 1, **params}), log, about)
 
     def start(self, episode: str, at_s: float = 0.0) -> None:
         self.recording.mark(Mark(Phase.RUNS, episode, stamp_ns=round(at_s * 1e9)), at_s)
@@ -260,11 +263,130 @@ def test_a_bag_of_a_killed_recorder_is_mended_to_its_last_whole_chunk(tmp_path: 
     for size in (len(whole), len(whole) - 7, 100, 4):
         left.parent.mkdir(parents=True, exist_ok=True)
         left.write_bytes(whole[:size])
-        mended = mend_all(tmp_path)
+        mended = mend_all(tmp_path, left_open(tmp_path), lambda line, is_error: None)
         kept = [value.split()[0] for bag in mended for value in texts(bag)["/talk"]]
         assert kept == [str(number) for number in range(len(kept))]
         assert (len(kept) >= 20) == (size > 1_000_000), "whole chunks survive"
         assert list((tmp_path / PARTIAL).iterdir()) == []
+
+
+def test_a_bag_left_on_a_full_disk_is_mended_in_the_room_kept_for_it_or_stays_for_the_next_time(tmp_path: Path) -> None:
+    with small_disk(tmp_path, megabytes=9) as disk:
+        recorded = Recorded(disk, compression="none", reserve_mb=3)
+        recorded.start("a")
+        for number in range(60):
+            recorded.say(f"{number} " + "x" * 50_000)
+        fill(disk / "other")
+        left = left_open(disk)
+        fill(disk / "more")
+        lines: list[tuple[str, bool]] = []
+        log = lambda line, is_error: lines.append((line, is_error))  # noqa: E731
+        assert mend_all(disk, left, log) == []
+        assert ("stays there" in lines[0][0], lines[0][1]) == (True, True)
+        assert left_open(disk) == left
+        (disk / "more").unlink()
+        (saved,) = mend_all(disk, left, log)
+        assert len(texts(saved)["/talk"]) >= 20
+        assert recorded.index[0]["bag"] == "a"
+        assert list((disk / PARTIAL).iterdir()) == []
+
+
+def fill(path: Path) -> None:
+    """Take all room that is left on the disk."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def test_something_else_among_bags_that_were_left_open_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / PARTIAL / "mine").mkdir(parents=True)
+    (tmp_path / PARTIAL / "mine" / "notes.txt").write_text("keep")
+    for name in ("empty", ".mending/half of a bag that a kill cut short twice"):
+        (tmp_path / PARTIAL / name).mkdir(parents=True)
+    lines: list[str] = []
+    assert mend_all(tmp_path, left_open(tmp_path), lambda line, is_error: lines.append(line)) == []
+    assert [path.name for path in (tmp_path / PARTIAL).iterdir()] == ["mine"]
+    assert len(lines) == 1
+
+
+def test_bytes_that_cannot_be_decoded_are_recorded_and_counted_and_recording_goes_on(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path)
+
+    def convert(message: Message) -> Message:
+        if message.topic is TALK and message.data == b"torn":
+            raise ValueError("no image")
+        return message
+
+    worker = Worker(recorded.recording, 10_000, convert)
+    worker.mark(Mark(Phase.RUNS, "a"))
+    reward = Topic("/reward/progress", "lrm_msgs/msg/Reward")
+    for topic, data in ((reward, b"\0\1\0\0\7"), (reward, b""), (TALK, b"torn"), (MAP, b"whole")):
+        worker.message(Message(topic, 1, data))
+    worker.start()
+    worker.stop()
+    with Reader(tmp_path / "a") as reader:
+        assert Counter(data for _, _, data in reader.messages()) == Counter([b"\0\1\0\0\7", b"", b"torn", b"whole"])
+    assert recorded.recording.malformed == {"/reward/progress": 2, "/talk": 1}
+    assert len([line for line, is_error in recorded.lines if is_error]) == 2
+    assert (recorded.recording.error, recorded.recording.dropped) == ("", 0)
+
+
+def test_whatever_goes_wrong_with_one_item_is_an_error_until_the_next_episode_is_recorded(tmp_path: Path) -> None:
+    answers = iter([{}, RuntimeError("nobody knows")])
+
+    def about() -> dict[str, str]:
+        answer = next(answers, {})
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    recorded = Recorded(tmp_path, about)
+    worker = Worker(recorded.recording, 10_000)
+    for stamp_ns, episode in enumerate("abc"):
+        worker.mark(Mark(Phase.RUNS, episode, stamp_ns=stamp_ns))
+        worker.message(Message(TALK, stamp_ns, text(episode).data))
+    worker.start()
+    worker.stop()
+    assert texts(tmp_path / "c") == {"/talk": ["c"]}
+    assert [line for line, is_error in recorded.lines if is_error] == [
+        "something is not recorded: RuntimeError: nobody knows"
+    ]
+
+
+def test_a_bag_that_is_damaged_while_it_is_open_stays_where_it_is_and_the_next_is_recorded(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path)
+    recorded.start("a")
+    recorded.say("x")
+    with (tmp_path / PARTIAL / "a" / "a.mcap").open("r+b") as file:
+        file.write(bytes(8))
+    recorded.end("a")
+    recorded.recording.tick(10.0)
+    assert f"stays in {tmp_path / PARTIAL / 'a'}" in recorded.recording.error
+    recorded.start("b")
+    recorded.say("y")
+    recorded.recording.close()
+    assert texts(tmp_path / "b") == {"/talk": ["y"]}
+    assert recorded.recording.error == ""
+
+
+def test_a_bag_that_the_index_cannot_name_is_in_its_place_and_the_error_says_so(tmp_path: Path) -> None:
+    recorded = Recorded(tmp_path)
+    (tmp_path / "episodes.jsonl").mkdir()
+    recorded.start("a")
+    recorded.say("x")
+    recorded.recording.close()
+    assert texts(tmp_path / "a") == {"/talk": ["x"]}
+    assert "is whole, and episodes.jsonl does not name it" in recorded.recording.error
+    assert recorded.recording.bags == 1
+
+
+def test_a_folder_has_one_recorder_at_a_time(tmp_path: Path) -> None:
+    held = hold_folder(tmp_path / "bags")
+    with pytest.raises(BadInput, match="no other recorder"):
+        hold_folder(tmp_path / "bags" / ".." / "bags")
+    hold_folder(tmp_path / "others").close()
+    held.close()
+    hold_folder(tmp_path / "bags").close()
 
 
 steps = st.lists(st.sampled_from(["say", "latch", "start", "end", "tick"]), max_size=25)

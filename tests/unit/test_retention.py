@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from lrm_bringup.recorder import index
 from lrm_bringup.recorder.retention import DiskBudget, StoredBag, protected, stored_bags, to_delete
+from small_disk import small_disk
 
 histories = st.lists(
     st.tuples(st.integers(1, 50), st.sampled_from([True, False, None]), st.integers(0, 4)), max_size=20
@@ -82,6 +84,23 @@ def test_a_budget_that_the_protected_bags_exceed_is_said_once(tmp_path: Path) ->
     assert (tmp_path / "good").is_dir()
     assert budget.exceeded
     assert len(said) == 1
+
+
+def test_a_full_disk_gets_room_although_the_index_cannot_take_one_more_line(tmp_path: Path) -> None:
+    with small_disk(tmp_path, megabytes=1) as disk:
+        stored(disk, "a", 400_000, False)
+        padding = 4096 - (disk / "episodes.jsonl").stat().st_size % 4096 - 1
+        with (disk / "episodes.jsonl").open("a") as file:
+            file.write(" " * padding + "\n")
+        with (disk / "other").open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        with pytest.raises(OSError, match="No space left"):
+            index.append(disk, {"bag": "b"})
+        budget = DiskBudget(disk, 1000, lambda line, is_error: None)
+        budget.keep()
+        assert not (disk / "a").exists()
+        assert index.read(disk)["a"]["deleted"] is True
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../outside", "/etc", ".partial"])

@@ -30,6 +30,7 @@ SHIPPED = {"so101": 5, "franka_fr3": 7, "ur5e": 6, "sim_arm": 5, "gazebo_arm": 5
 def problems(folder: Path, text: str) -> list[str]:
     path = folder / "robot.yaml"
     path.write_text(text)
+    (folder / "arm.xml").touch()
     with pytest.raises(BadInput) as error:
         load_robot(str(path))
     return [line.strip() for line in str(error.value).splitlines()[1:]]
@@ -85,6 +86,8 @@ def test_no_robot_is_forgotten_and_the_two_simulators_agree() -> None:
         ("[{name: front}]", "[{name: front}, {name: front}]", "2 named 'front'"),
         ("[{name: front}]", "3", "line 8: cameras is 3: expected a list"),
         ("forward_command, ", "twist_servo, ", "a twist has no gripper"),
+        ("arm.xml", "nowhere.xml", "line 9: tool.model is 'nowhere.xml': expected a file"),
+        ("arm.xml", "package://lrm_nowhere/arm.xml", "line 9: tool.model is 'package://lrm_nowhere/arm.xml'"),
         ("tool: {model: arm.xml}", "tool: {workspace_low_m: [0, 0, 0], workspace_high_m: [1, 1, 1]}", "no model"),
         ("arm.xml}", "arm.xml, workspace_low_m: [0, 2, 0], workspace_high_m: [1, 1, 1]}", "less than workspace_high_m"),
     ],
@@ -192,6 +195,7 @@ def test_a_fault_in_lerobots_section_is_named_with_its_line(tmp_path: Path, old:
 
 ODD = (
     GOOD.replace("joint_states", "/driver/measured")
+    .replace("tool: {model: arm.xml}\n", "")
     .replace("[{name: front}]", "[{name: front, topic: rig/rgb/image_raw, depth: rig/cloud}, {name: wrist}]")
     .replace("kind: in_command,", "kind: forward_command, topic: jaw/goal,")
 )

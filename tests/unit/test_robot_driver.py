@@ -249,6 +249,14 @@ def test_an_arm_holds_where_it_stands_when_it_is_opened_and_then_follows() -> No
     assert not arm.closed
 
 
+def test_an_arm_without_torque_is_read_and_not_told_to_hold() -> None:
+    arm, states = FakeArm(), []
+    loop = ArmLoop(arm, 0.002, lambda: NOW_NS, lambda at, _: states.append(at), torque=False)
+    loop.open()
+    loop.step()
+    assert (len(states), arm.sent) == (1, [])
+
+
 def test_an_arm_that_fails_is_closed_gets_no_command_and_is_told_to_hold_when_it_is_back() -> None:
     arm, states = FakeArm(), []
     loop, thread = running(arm, states)

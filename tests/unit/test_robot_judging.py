@@ -28,7 +28,9 @@ def healthy() -> Seen:
     state.joints, state.order = wire, list(wire)
     state.largest = {name: abs(value) for name, value in wire.items()}
     cameras = {name: stream(f"/{name}/image_raw", IMAGE) for name in ("front", "wrist")}
-    return Seen(2.0, state, cameras, Sink("/position_controller/commands", ARRAY, [ARRAY]), None, None)
+    infos = {f"/{name}/camera_info": ["sensor_msgs/msg/CameraInfo"] for name in cameras}
+    sink = Sink("/position_controller/commands", ARRAY, [ARRAY])
+    return Seen(2.0, state, cameras, sink, None, None, published=infos)
 
 
 def faults(seen: Seen) -> dict[str, Finding]:
@@ -47,6 +49,24 @@ def test_stamps_of_another_clock_and_late_ones_are_told_apart(age_s: float, word
     seen = healthy()
     seen.state.ages_s = [age_s] * 100
     assert word in faults(seen)["state: stamps"].found
+
+
+@pytest.mark.parametrize("line", ["state", "camera wrist"])
+def test_two_publishers_of_one_stream_are_named(line: str) -> None:
+    seen = healthy()
+    one = seen.state if line == "state" else seen.cameras["wrist"]
+    one.publishers = ["/arm", "/old_arm"]
+    (found,) = faults(seen).values()
+    assert (found.line, found.found) == (f"{line}: publishers", "/arm and /old_arm publish it")
+
+
+def test_pictures_without_camera_info_are_named_compressed_ones_too() -> None:
+    seen = healthy()
+    seen.cameras["front"].topic += "/compressed"
+    assert faults(seen) == {}
+    seen.published = {"/wrist/camera_info": ["sensor_msgs/msg/CameraInfo"], "/front/camera_info": [IMAGE]}
+    (found,) = faults(seen).values()
+    assert (found.line, found.found) == ("camera front: info", "nobody publishes /front/camera_info")
 
 
 def test_a_stamp_that_stands_still_is_named() -> None:

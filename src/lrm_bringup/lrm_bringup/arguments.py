@@ -6,12 +6,13 @@ file's value. Imports only the standard library and the table of processes, so t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lrm_bringup.graph import (
+    DRIVER,
     GAZEBO,
     GRAPHS,
     PLAYER,
@@ -57,11 +58,12 @@ _SCORED, _DRIVEN = ("sim", "robot", "reward", "replay"), ("sim", "robot")
 ARGUMENTS = (
     Argument("task", AUTO, "task sentence that is run and scored", (), _SCORED),
     Argument(
-        "robot", AUTO, "robot description, for every node: a name in config/robots or a YAML file", (),
+        "robot", AUTO,
+        "robot description, for every node: a name in config/robots or a YAML file; auto: what params say", (),
         (*_DRIVEN, "reward", "record"),
     ),
     Argument(
-        "driver", AUTO, "start LeRobot's driver; auto: where robot names a file with a section lerobot",
+        "driver", AUTO, "start LeRobot's driver; auto: where robot, here or in params, has a section lerobot",
         (AUTO, *_FLAG), ("robot",),
     ),
     Argument("model", AUTO, "reward model: a folder or a hub name", (), _SCORED),
@@ -130,12 +132,12 @@ def plan(graph: str, given: Mapping[str, str]) -> Plan:
         _check(argument, values[argument.name], graph)
     if graph == "replay" and not values["bag"]:
         raise BadInput("argument bag", "", "a recorded run", "For example: lrm up replay out/bags/NAME.")
-    nodes = processes(graph, values["record"] == "true", values["sim"], graph == "robot" and _driven(values))
-    deployment = Deployment(values["namespace"], values["log_level"], _parameters(graph, values), _own(graph, values))
     files = tuple(Path(name).expanduser() for name in values["params"].split(",") if name)
     for path in files:
         if not path.is_file():
             raise BadInput("argument params", str(path), "an existing parameter file")
+    nodes = processes(graph, values["record"] == "true", values["sim"], graph == "robot" and _driven(values, files))
+    deployment = Deployment(values["namespace"], values["log_level"], _parameters(graph, values), _own(graph, values))
     return Plan(nodes, deployment, files, values["respawn"] == "true", values["discovery_range"])
 
 
@@ -175,13 +177,24 @@ def _own(graph: str, values: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     return own
 
 
-def _driven(values: Mapping[str, str]) -> bool:
-    """Whether LeRobot's driver is part of the robot's graph."""
-    if values["driver"] != AUTO or values["robot"] == AUTO:
+def _driven(values: Mapping[str, str], files: Sequence[Path]) -> bool:
+    """Whether LeRobot's driver is part of the robot's graph; the argument ``robot`` wins, as it does in the nodes."""
+    if values["driver"] != AUTO:
         return values["driver"] == "true"
+    robot = values["robot"] if values["robot"] != AUTO else _robot_of(files)
+    if robot == AUTO:
+        return False
     from lrm_core.robot import load_robot  # more than the standard library: only where a robot is named
 
-    return load_robot(values["robot"]).lerobot is not None
+    return load_robot(robot).lerobot is not None
+
+
+def _robot_of(files: Sequence[Path]) -> str:
+    """The robot that the last of the parameter files names for the driver."""
+    from lrm_bringup.parameters import file_values  # as above: only where there is a file
+
+    named = [file_values(path, DRIVER.name).get("robot", AUTO) for path in files]
+    return next((str(robot) for robot in reversed(named) if robot != AUTO), AUTO)
 
 
 def _decided(value: str, auto: bool | None) -> bool | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import socket
 import tempfile
 from collections.abc import Mapping
@@ -32,12 +33,20 @@ def run_environment(
         discovery_range: who may hear the nodes; see :func:`network_environment`.
     """
     env = dict(os.environ if base is None else base)
-    env.setdefault("MUJOCO_GL", "egl")
-    env.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 2) // 2)))
-    env["PYTHONUNBUFFERED"] = "1"
+    env |= machine_environment(env)
     if domain_id is not None:
         env["ROS_DOMAIN_ID"], discovery_range = str(domain_id), "localhost"
     return env | network_environment(discovery_range, env)
+
+
+def machine_environment(base: Mapping[str, str]) -> dict[str, str]:
+    """Variables for nodes that share one machine: its cores, off-screen rendering, logs without delay.
+
+    Args:
+        base: environment; the number of threads and the way of rendering that it names are kept.
+    """
+    usual = {"MUJOCO_GL": "egl", "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) // 2))}
+    return {"PYTHONUNBUFFERED": "1"} | {name: base.get(name, value) for name, value in usual.items()}
 
 
 def network_environment(discovery_range: str, base: Mapping[str, str]) -> dict[str, str]:
@@ -47,13 +56,21 @@ def network_environment(discovery_range: str, base: Mapping[str, str]) -> dict[s
 
     Args:
         discovery_range: ``localhost``, ``subnet``, or ``auto``: what ``base`` says, else ``localhost``.
-        base: environment; a profile or peers that it names are kept.
+        base: environment; peers, and a profile that is not one of the two shipped ones, are kept.
     """
     asked = base.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "") if discovery_range == "auto" else discovery_range.upper()
     wanted = asked or ("SUBNET" if base.get("ROS_STATIC_PEERS") or base.get("ROS_DISCOVERY_SERVER") else "LOCALHOST")
-    profile = str(config_path(DDS_LOCAL_PROFILE if wanted == "LOCALHOST" else DDS_PROFILE))
-    profiles = {name: base.get(name, profile) for name in DDS_PROFILE_VARIABLES}
+    wide, narrow = str(config_path(DDS_PROFILE)), str(config_path(DDS_LOCAL_PROFILE))
+    set_here = {"", wide, narrow}  # by scripts/run, for another range than is asked for now
+    profile = narrow if wanted == "LOCALHOST" else wide
+    profiles = {name: profile if (named := base.get(name, "")) in set_here else named for name in DDS_PROFILE_VARIABLES}
     return {"ROS_AUTOMATIC_DISCOVERY_RANGE": wanted, **profiles}
+
+
+def main() -> None:
+    """Print :func:`network_environment` for a shell, as ``scripts/run`` wants it for programs that set none."""
+    for name, value in network_environment("auto", os.environ).items():
+        print(f"export {name}={shlex.quote(value)}")
 
 
 class DomainClaim:
@@ -104,3 +121,7 @@ def _port_is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+if __name__ == "__main__":
+    main()

@@ -36,17 +36,18 @@ def params_class(node: NodeProcess) -> type[Any]:
     return found
 
 
-def file_values(path: Path) -> dict[str, Any]:
-    """The parameters under ``/**`` in a ROS parameter file.
+def file_values(path: Path, node: str = "") -> dict[str, Any]:
+    """The parameters that a ROS parameter file gives to every node, and to ``node`` in any namespace; later ones win.
 
     Raises:
         BadInput: the file is no such file.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))["/**"]["ros__parameters"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        sections = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        given = [sections[name]["ros__parameters"] for name in sections if name.split("/")[-1] in ("**", "*", node)]
+        return {name: value for values in given for name, value in (values or {}).items()}
+    except (OSError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
         raise BadInput("parameter file", str(path), "YAML with /**: ros__parameters:", str(error)) from error
-    return dict(values or {})
 
 
 def shipped(node: NodeProcess) -> Any:

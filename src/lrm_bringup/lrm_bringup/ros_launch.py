@@ -8,11 +8,13 @@ from launch_ros.actions import Node
 
 from launch import Action, LaunchContext, LaunchDescription  # type: ignore[attr-defined]
 from lrm_bringup.arguments import ARGUMENTS, Plan, plan
-from lrm_bringup.environment import network_environment
+from lrm_bringup.environment import machine_environment, network_environment
 from lrm_bringup.graph import GAZEBO, NodeProcess, enclave, overrides
+from lrm_bringup.processes import RestartPolicy
 from lrm_core.resources import config_path
 
 RESPAWN_DELAY_S = 1.0
+"""Always the same: launch knows no growing delay, and no exit code after which starting again is of no use."""
 
 
 def launch_description(graph: str) -> LaunchDescription:
@@ -29,7 +31,8 @@ def launch_description(graph: str) -> LaunchDescription:
 def _actions(context: LaunchContext, graph: str) -> list[Action]:
     given = {one.name: LaunchConfiguration(one.name).perform(context) for one in ARGUMENTS}
     wanted = plan(graph, given)
-    variables = network_environment(wanted.discovery_range, context.environment)
+    here = context.environment
+    variables = machine_environment(here) | network_environment(wanted.discovery_range, here)
     return [
         *(SetEnvironmentVariable(name, value) for name, value in variables.items()),
         *(_gazebo(wanted) if GAZEBO in wanted.nodes else ()),
@@ -53,4 +56,5 @@ def _node(process: NodeProcess, wanted: Plan) -> Node:
         output="screen",
         respawn=wanted.respawn,
         respawn_delay=RESPAWN_DELAY_S,
+        respawn_max_retries=RestartPolicy().limit,
     )

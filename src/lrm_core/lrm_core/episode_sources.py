@@ -29,6 +29,8 @@ class Episode:
             this episode of this source alone.
         place: how its source finds it again, for example a file name.
         version: changes when the recording changes, for example size and time of its file.
+        meaning: the task in one fixed wording. Episodes with equal ones have the same task, whatever their sentences;
+            empty: what the sentence says.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Episode:
     group: str = ""
     place: str = ""
     version: str = ""
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,15 +66,19 @@ class Frame:
 
 @dataclass(frozen=True)
 class Declared:
-    """What a recording says of itself; 0 where it says nothing. It is compared with what is found.
+    """What a recording says of itself; 0 or empty where it says nothing. It is compared with what is found.
 
     Attributes:
         frames: number of frames.
         rate_hz: frames per second.
+        truth: what it tells of every frame, by its name in :class:`Frame`: ``progress``, ``success``.
+        tasks: task sentences of the episode where it has several.
     """
 
     frames: int = 0
     rate_hz: float = 0.0
+    truth: tuple[str, ...] = ()
+    tasks: tuple[str, ...] = ()
 
 
 class EpisodeSource(Protocol):

@@ -23,17 +23,21 @@ class LeRobotArm:
     """Connects, checks the calibration, reads and commands positions. One thread uses it.
 
     Every connection is a new ``Robot``: what a broken one still believes (open port, cached registers) is left behind.
+
+    Args:
+        contract: the robot, with a section ``lerobot``.
+        torque: False: the motors are switched off and stay so, for a person who moves the arm by hand.
     """
 
-    def __init__(self, contract: RobotContract) -> None:
+    def __init__(self, contract: RobotContract, torque: bool = True) -> None:
         self._config = loading.robot_config(contract)
         assert contract.lerobot is not None
-        self._contract, self._spec = contract, contract.lerobot
+        self._contract, self._spec, self._torque = contract, contract.lerobot, torque
         self._units = UnitMap(self._spec.joints)
         self._robot: Any = None
 
     def open(self) -> None:
-        """Connect; torque is on afterwards, as LeRobot's ``configure`` leaves it.
+        """Connect; torque is on afterwards, as LeRobot's ``configure`` leaves it, or was never switched on.
 
         Raises:
             BadInput: the calibration is missing or cannot be true, the units or motors are others, or nobody answers.
@@ -43,7 +47,7 @@ class LeRobotArm:
         calibration.check(self._spec, self._contract.limits, _ranges(robot), str(robot.calibration_fpath))
         self._robot = robot
         try:
-            robot.connect(calibrate=False)
+            self._connect(robot)
             calibrated = robot.is_calibrated
         except Exception as error:
             raise _unreachable(self._spec, error) from error
@@ -82,7 +86,16 @@ class LeRobotArm:
         except Exception as error:  # a missing SDK, a field that makes no sense; what is raised depends on the type
             raise BadInput("LeRobot's arm", self._spec.type, "one that it can make", first_line(error)) from error
 
+    def _connect(self, robot: Any) -> None:
+        if self._torque:
+            robot.connect(calibrate=False)
+            return
+        robot.bus.connect()  # alone: LeRobot's connect() ends with torque on, towards a goal of long ago
+        robot.bus.disable_torque()
+
     def _check_motors(self, robot: Any) -> None:
+        if not self._torque and not _motors(robot):
+            raise BadInput("torque", False, f"true: LeRobot's {self._spec.type} has no bus of motors to switch off")
         wanted = {motor + _POSITION for motor in self._units.motors}
         actions = set(robot.action_features)
         if wanted != actions:

@@ -17,7 +17,7 @@ class Arm(Protocol):
     """An arm in the project's units; any of its methods may raise."""
 
     def open(self) -> None:
-        """Connect, torque on."""
+        """Connect."""
 
     def read(self) -> np.ndarray:
         """(J,) measured positions."""
@@ -33,20 +33,24 @@ class ArmLoop:
     """An arm as a device of :class:`lrm_robot_driver.device.DeviceThread`.
 
     Its servos hold what they were sent last, so silence needs no more. An arm that was just opened is told to hold
-    where it stands: its servos may remember another goal.
+    where it stands: its servos may remember another goal. Without torque it is read alone.
 
     Args:
         arm: used by one thread at a time.
         period_s: between two readings.
         now_ns: the clock of the stamps.
         on_state: called with every reading.
+        torque: whether the arm may be commanded.
 
     Attributes:
         newest: measured positions (J,) and their stamp; None while the arm is closed. Read by other threads.
     """
 
-    def __init__(self, arm: Arm, period_s: float, now_ns: Callable[[], int], on_state: OnState) -> None:
+    def __init__(
+        self, arm: Arm, period_s: float, now_ns: Callable[[], int], on_state: OnState, torque: bool = True
+    ) -> None:
         self._arm, self._period_s, self._now_ns, self._on_state = arm, period_s, now_ns, on_state
+        self._torque = torque
         self._condition = threading.Condition()
         self._goal: np.ndarray | None = None
         self._next_s = 0.0
@@ -59,10 +63,12 @@ class ArmLoop:
             self._condition.notify()
 
     def open(self) -> None:
-        """Connect and hold."""
+        """Connect, and hold."""
         self._goal = None
         self._arm.open()
-        self._arm.send(self._read())
+        here = self._read()
+        if self._torque:
+            self._arm.send(here)
 
     def step(self) -> None:
         """Send the command that came, or read the joints when it is time."""

@@ -13,6 +13,9 @@ class DriverParams:
 
     robot: str = param("so101", "Robot description with a section lerobot: a name in config/robots or a YAML file.")
     state_rate_hz: float = param(30.0, "Joint states per second.", unit="Hz", low=1.0, high=1000.0)
+    torque: bool = param(
+        True, "The motors hold and follow commands. false: a person moves the arm by hand, and no command is taken."
+    )
     control_rate_hz: float = param(10.0, "Proposals per second of a reset.", unit="Hz", low=0.1, high=1000.0)
     commander: str = param(
         "safety", "Node of the same namespace whose commands are taken; while anything else publishes them none is."

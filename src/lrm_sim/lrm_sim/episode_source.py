@@ -49,9 +49,10 @@ class SimEpisodes:
         """One per scene seed. What comes of it shows when it is run."""
         split, camera = self.options.scenes, self.options.camera
         for number, spec in enumerate(self._specs):
+            name, version = f"{split}-{spec.seed}", f"{_kind(spec)}-{self.options.every}-{self.options.truth}"
             yield Episode(
-                f"{split}-{spec.seed}", _task(spec), scene=f"seed-{spec.seed}", camera=camera,
-                place=str(number), version=f"{_kind(spec)}-{self.options.every}-{self.options.truth}",
+                name, _task(spec), scene=f"seed-{spec.seed}", camera=camera, group=name,
+                place=str(number), version=version, meaning=_meaning(spec),
             )  # fmt: skip
 
     def declared(self, episode: Episode) -> Declared:
@@ -93,6 +94,11 @@ class SimEpisodes:
 
 def _task(spec: EpisodeSpec | FamilySpec) -> str:
     return spec.scene.sentence if isinstance(spec, FamilySpec) else spec.task
+
+
+def _meaning(spec: EpisodeSpec | FamilySpec) -> str:
+    """The plain wording of the verb."""
+    return spec.scene.instruction.sentence() if isinstance(spec, FamilySpec) else spec.task
 
 
 def _kind(spec: EpisodeSpec | FamilySpec) -> str:

@@ -19,9 +19,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Write page and JSON beside the training set; returns 1 when something speaks against training on it."""
     from lrm_bringup.data.page import render
+    from lrm_core.disk import whole_file
     from lrm_core.errors import BadInput
     from lrm_reward_node.data.findings import findings
-    from lrm_reward_node.data.store import whole_file
     from lrm_reward_node.data.summary import read_summary
     from lrm_reward_node.data.text import lines
 

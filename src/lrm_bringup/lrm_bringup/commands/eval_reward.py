@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lrm_core.disk import whole_file
 from lrm_core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     add("inputs", nargs="+", metavar="INPUT",
-        help="bag, folder of bags or run folder; LeRobotDataset; video, or folder of clips with index.json; folder of "
-        "lrm replay or its rewards.parquet; vlm_scores.json, as NAME=FILE to name its model")  # fmt: skip
+        help="bag, folder of bags or run folder; LeRobotDataset; video, or folder of clips, best with a table "
+        "index.json, .jsonl, .csv or .parquet; folder of lrm data build with --split; folder of lrm replay or its "
+        "rewards.parquet; vlm_scores.json, as NAME=FILE to name its model")  # fmt: skip
     add("--mode", default="aligned", choices=DEFINITIONS,
         help="of the published figures: aligned is right, paper is what the published script does")  # fmt: skip
     add("--json", type=Path, metavar="FILE", help=f"where the figures go; default: {JSON_FILE} below --out")
@@ -40,7 +42,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help=f"folder of {PAGE_FILE}, kept scores",
     )
-    add("--labels", type=Path, metavar="FILE", help="JSON or CSV table: file or episode, task, outcome")
+    add("--labels", type=Path, metavar="FILE", help="table like that: file or episode, task, outcome")
+    add("--split", default="", metavar="NAME", help="of a folder of lrm data build: the split whose episodes are taken")
     add("--successful", action="store_true", help="episodes whose outcome nothing says are successful demonstrations")
     add("--controls", action=argparse.BooleanOptionalAction, default=True,
         help="ask about rewound and shuffled copies too: three times the time (default: on)")  # fmt: skip
@@ -64,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
     options = _options(args)
     labels = read_labels(args.labels) if args.labels else {}
-    inputs = find_inputs(args.inputs, labels)
+    inputs = find_inputs(args.inputs, labels, args.split)
     with _progress(len(inputs)) as progress:
         judged = _judge(args, inputs, options, progress)
     if unused := unused_labels(labels, inputs, judged):
@@ -85,8 +88,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(place: Path, text: str) -> None:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(text, encoding="utf-8")
+    with whole_file(place) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def _options(args: argparse.Namespace) -> ReplayOptions:

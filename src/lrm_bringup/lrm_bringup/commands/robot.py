@@ -34,8 +34,13 @@ def run(args: argparse.Namespace) -> int:
     if not 0.5 <= args.seconds <= 600.0:
         raise BadInput("--seconds", args.seconds, "0.5 to 600")
     robot = load_robot(args.robot)
+    if robot.tool.model:
+        from lrm_policy_node.robot_model import load_kinematics  # MuJoCo, only for a robot with a model
+
+        load_kinematics(robot)
     if args.file:
         print(f"{robot.path}: {len(robot.joints)} joints, {len(robot.cameras)} cameras, {robot.command.kind}: in order")
+        _note_cameras(robot)
         return 0
     findings = _findings(robot, args)
     ok = all(finding.ok for finding in findings)
@@ -44,6 +49,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(robot, findings)
     return 0 if ok else 1
+
+
+def _note_cameras(robot: RobotContract) -> None:
+    from lrm_policy_node.runtime.observation import CAMERAS
+
+    names = [camera.name for camera in robot.cameras]
+    if not set(CAMERAS) <= set(names):
+        text = f"the policy takes the cameras {' and '.join(CAMERAS)}, and this robot has {', '.join(names)}"
+        print(f"note: {text}: a policy cannot run on it. Reward and recorder take cameras of any name.")
 
 
 def _findings(robot: RobotContract, args: argparse.Namespace) -> Sequence[Finding]:

@@ -61,7 +61,7 @@ class BagEpisodes:
                     group=one.name, place=f"{path}\n{one.name}", version=version,
                 )  # fmt: skip
             if not found:
-                yield Episode(name, camera=bag.camera, place=str(path), version=version)
+                yield Episode(name, camera=bag.camera, group=name, place=str(path), version=version)
 
     def declared(self, episode: Episode) -> Declared:
         """A bag announces the number of messages of a topic; of an episode in it, nothing."""

@@ -17,7 +17,7 @@ from lrm_reward_node.data.making import HEADS
 from lrm_reward_node.data.manifest import SPLIT_NAMES
 from lrm_reward_node.data.samples import Sample, open_samples
 from lrm_reward_node.data.summary import Summary
-from lrm_reward_node.data.text import short
+from lrm_reward_node.data.text import ASKED_AS_NO, short
 from lrm_reward_node.prompts import image_order
 from lrm_reward_node.readout import ANSWERS
 
@@ -45,6 +45,7 @@ def render(folder: Path, summary: Summary, per_kind: int) -> str:
         card("Samples", _samples(summary), "By head and split, with the number of samples per answer."),
         card("How answers are known", _made(summary), "Training split.", "half"),
         card("Problems", _kinds(summary), "Episodes with each; in red what leaves an episode out.", "half"),
+        *_pairs(summary),
         *_sheets(folder, summary, per_kind),
         card("Problems, one by one", _problems(summary)),
     ]
@@ -131,6 +132,12 @@ def _problems(summary: Summary) -> str:
         for row in summary.problems[:_PROBLEMS_SHOWN]
     ]
     return table(["episode", "problem", "what"], rows) if rows else ""
+
+
+def _pairs(summary: Summary) -> Iterator[str]:
+    if summary.asked_as_no:
+        rows = [list(map(escape, pair)) for pair in summary.asked_as_no]
+        yield card("Other tasks", table(["sentence", "and"], rows), f"{ASKED_AS_NO}.")
 
 
 def _sheets(folder: Path, summary: Summary, per_kind: int) -> Iterator[str]:

@@ -55,16 +55,13 @@ def _transitions(task: str, reward: str, episodes: int, model: str, policy_name:
     from lrm_bringup.graph import POLICY
     from lrm_bringup.parameters import shipped
     from lrm_core.robot import load_robot
-    from lrm_policy_node.kinematics import ResidualKinematics
     from lrm_policy_node.rl.demos import decision_frames, transitions
+    from lrm_policy_node.robot_model import load_kinematics
     from lrm_policy_node.runtime.loading import load_base_policy, policy_folder
 
     params = shipped(POLICY)
     robot = load_robot(params.robot)
-    kinematics = ResidualKinematics(
-        robot.model_path, robot.tcp_site, robot.arm_names, params.residual_bound_m,
-        params.residual_ramp_steps,
-    )  # fmt: skip
+    kinematics = load_kinematics(robot, params.residual_bound_m, params.residual_ramp_steps)
     policy = load_base_policy(policy_name or params.policy, params.device)
     scorer = scorer_of(reward, model)
     recorded = _recorded(policy_folder(policy_name or params.policy), episodes, task)

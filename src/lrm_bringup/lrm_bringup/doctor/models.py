@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -19,19 +20,32 @@ def weights(what: str, name: str, fix: str) -> Finding:
     """A checkpoint is there, with weights in it."""
     folder = _folder(name)
     if folder is None:
-        return Finding(what, Level.OK, f"{name}: from the model hub")
+        return Finding(what, Level.OK, f"{name}: from the model hub, downloaded when it is first used")
     size_mb = weights_mb(folder)
     return finding(what, size_mb > 0, f"{folder}, {size_mb:.1f} MB of weights", fix)
 
 
 def _folder(name: str) -> Path | None:
     folders = (Path(name).expanduser(), share_dir() / "models" / name)
-    return next((folder for folder in folders if folder.is_dir()), None)
+    return next((folder for folder in folders if folder.is_dir()), None) or _cached(name)
+
+
+def _cached(name: str) -> Path | None:
+    """Where the hub's cache has a model; None: it was not downloaded, or there is no such name."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError):
+        return None
 
 
 def weights_mb(folder: Path) -> float:
-    """Size of all weights in a folder, MB."""
-    return sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6
+    """Size of all weights in a folder, MB, those included that its index names and that are not downloaded yet."""
+    indices = [json.loads(path.read_text(encoding="utf-8")) for path in folder.rglob("*.safetensors.index.json")]
+    there = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
+    return float(max(there, sum(index.get("metadata", {}).get("total_size", 0) for index in indices))) / 1e6
 
 
 def gpu(model: str, device: str) -> Finding:
@@ -47,7 +61,11 @@ def gpu(model: str, device: str) -> Finding:
     name, free_mb, total_mb = cards[index]
     folder = _folder(model)
     needed_mb = HEADROOM * weights_mb(folder) if folder else 0.0
-    found = f"{name}, {free_mb:,.0f} of {total_mb:,.0f} MB free, the model needs about {needed_mb:,.0f} MB"
+    card = f"{name}, {free_mb:,.0f} of {total_mb:,.0f} MB free"
+    if not needed_mb:
+        fix = f"download it and look again: hf download {model}"
+        return Finding("GPU", Level.WARN, f"{card}, what the model needs is unknown until it is downloaded", fix)
+    found = f"{card}, the model needs about {needed_mb:,.0f} MB"
     fix = "end other programs on the GPU, or load the model in 8 or 4 bit (parameter quantization)"
     return finding("GPU", free_mb >= needed_mb, found, fix, Level.FAIL if wanted else Level.WARN)
 

@@ -1,9 +1,7 @@
-"""Tables of tasks and outcomes that people made: ``index.json`` beside clips, or a file named by ``--labels``."""
+"""Tables of tasks and outcomes that people made: the one beside clips, or a file named by ``--labels``."""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from lrm_core.errors import BadInput
+from lrm_reward_node.data.sources.videos import read_table
 from lrm_reward_node.evaluation.judged import OUTCOMES, SUCCESS
 
-INDEX = "index.json"
+UNKNOWN = "unknown"
+"""The word of a training set's table for an outcome that nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Label:
 
 
 def read_labels(path: Path) -> dict[str, Label]:
-    """``file`` (or ``episode``) -> label, from a JSON list of objects or a CSV file with a line of names.
+    """``file`` (or ``episode``) -> label, from a table in any format that ``lrm data`` reads.
 
     Columns: ``file`` or ``episode``, ``task``, ``outcome``, and in JSON ``published_progress``, an object of lists.
 
@@ -47,14 +47,15 @@ def read_labels(path: Path) -> dict[str, Label]:
         BadInput: the file cannot be read, or an entry lacks its name, comes twice or has another outcome.
     """
     found: dict[str, Label] = {}
-    for number, entry in enumerate(_entries(path), 1):
-        name = str(entry.get("file") or entry.get("episode") or "") if isinstance(entry, Mapping) else ""
+    for number, entry in enumerate(read_table(path, ("file", "episode"), "labels"), 1):
+        name = str(entry.get("file") or entry.get("episode"))
         where = f"entry {number} of {path.name}"
-        if not name or name in found:
+        if name in found:
             raise BadInput(where, name, "an object with a file (or episode) that no other entry names")
-        outcome = str(entry.get("outcome") or "")
-        if outcome and outcome not in OUTCOMES:
-            raise BadInput(f"outcome in {where}", outcome, f"one of {list(OUTCOMES)}")
+        outcome = str(entry.get("outcome") or UNKNOWN)
+        if outcome not in (*OUTCOMES, UNKNOWN):
+            raise BadInput(f"outcome in {where}", outcome, f"one of {[*OUTCOMES, UNKNOWN]}")
+        outcome = "" if outcome == UNKNOWN else outcome
         found[name] = Label(str(entry.get("task") or ""), outcome, _published(entry, where))
     if not found:
         raise BadInput("labels", str(path), "a table with at least one entry")
@@ -64,19 +65,6 @@ def read_labels(path: Path) -> dict[str, Label]:
 def label_for(labels: Mapping[str, Label], *names: str) -> Label:
     """The label of the first of these names that has one; an empty one when none has."""
     return next((labels[name] for name in names if name in labels), Label())
-
-
-def _entries(path: Path) -> list[Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-        found = list(csv.DictReader(text.splitlines())) if path.suffix.lower() == ".csv" else json.loads(text)
-    except (OSError, ValueError, csv.Error) as error:
-        raise BadInput(
-            "labels", str(path), "a JSON list or a CSV file with names in its first line", str(error)
-        ) from error
-    if not isinstance(found, list):
-        raise BadInput("labels", str(path), "a JSON list of objects")
-    return found
 
 
 def _published(entry: Mapping[str, Any], where: str) -> dict[str, np.ndarray]:

@@ -179,8 +179,9 @@ class Judge:
 def unused_labels(labels: Iterable[str], inputs: Sequence[EvalInput], judged: Judged) -> list[str]:
     """Labels that name nothing that was evaluated: most likely misspelt."""
     known = {name for one in inputs for name in (one.path.name, one.path.stem)}
+    ends = [f"/{one.path.as_posix()}" for one in inputs]
     known |= {episode.name for episodes in judged.episodes.values() for episode in episodes}
-    return [name for name in labels if name not in known]
+    return [name for name in labels if name not in known and not any(end.endswith(f"/{name}") for end in ends)]
 
 
 def _free(key: tuple[str, str], taken: set[tuple[str, str]]) -> str:

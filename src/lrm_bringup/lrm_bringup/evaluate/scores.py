@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from lrm_bringup.replay.rows import Row, read_table, rows_of, write_table
 from lrm_bringup.replay.run import ReplayOptions, replay_one, settings
 from lrm_bringup.replay.scoring import Decoded, replay
 from lrm_bringup.replay.series import Series
+from lrm_core.disk import whole_file
 
 if TYPE_CHECKING:
     from lrm_reward_node.params import RewardParams
@@ -120,8 +120,5 @@ class ScoreKeeper:
 
 
 def _write(place: Path, rows: list[Row]) -> None:
-    """The table appears when it is whole."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.with_name(f".{place.name}.{os.getpid()}")
-    write_table(partial, rows)
-    partial.rename(place)
+    with whole_file(place) as partial:
+        write_table(partial, rows)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lrm_bringup.evaluate.labels import Label, label_for
+from lrm_bringup.replay.built import BuiltEpisode
 from lrm_bringup.replay.events import Recording
 from lrm_bringup.replay.sources import DatasetEpisodes
 from lrm_core.episodes import judged
@@ -21,6 +22,7 @@ TruthOf = Callable[[str, np.ndarray], Truth]
 """(name of the episode, (Q,) stamps of its queries in nanoseconds) -> what is known of it."""
 AUDIT_TYPE, STATUS_TYPE = "lrm_msgs/msg/SimAudit", "lrm_msgs/msg/EpisodeStatus"
 AUDIT, PRIVILEGED = "audit: true progress of the simulator", "columns privileged.progress and privileged.success"
+BUILT = "true progress in the training set"
 NEXT_REWARD = "column next.reward, summed up"
 _FACTS = "lrm_episodes.jsonl"
 _COLUMNS = ("privileged.progress", "privileged.success", "next.success", "next.reward")
@@ -39,6 +41,8 @@ def truth_of(path: Path, recording: Recording, labels: Mapping[str, Label], succ
     recorded: TruthOf = lambda name, stamps_ns: Truth()  # noqa: E731
     if isinstance(recording, DatasetEpisodes):
         recorded = _of_dataset(path)
+    elif isinstance(recording, BuiltEpisode):
+        recorded = lambda name, stamps_ns: _of_built(recording)  # noqa: E731
     elif getattr(recording, "bag", None) is not None:
         recorded = _of_bag(recording)
     return lambda name, stamps_ns: _labelled(recorded(name, stamps_ns), name, stamps_ns, path, labels, successful)
@@ -138,15 +142,29 @@ def _of_dataset(folder: Path) -> TruthOf:
 def _from_columns(found: Mapping[str, np.ndarray], outcome: str) -> Truth:
     t_s = found["timestamp"] - found["timestamp"][0]
     done = found.get("privileged.success", found.get("next.success", np.zeros(0)))
-    success = bool(done[-1]) if len(done) else None
+    success = bool(done[-1]) if len(done) and np.isfinite(done[-1]) else None
     outcome = outcome or ("" if success is None else SUCCESS if success else "failure")
     progress = found.get("privileged.progress")
-    if progress is not None:
-        return Truth(success, outcome, t_s, progress, progress, done, PRIVILEGED)
+    if progress is not None and (known := np.isfinite(progress)).any():
+        done = done[known] if len(done) else done
+        return Truth(success, outcome, t_s[known], progress[known], progress[known], done, PRIVILEGED)
     reward = found.get("next.reward", np.zeros(0))
-    if np.any(reward != 0.0):
+    if np.any(reward != 0.0) and np.isfinite(reward).all():  # a sum with a part unknown is unknown
         return Truth(success, outcome, t_s, cumulative=np.cumsum(reward), done=done, oracle=NEXT_REWARD)
     return Truth(success, outcome)
+
+
+def _of_built(recording: BuiltEpisode) -> Truth:
+    """What a training set has for the answers of an episode."""
+    facts = recording.facts
+    outcome = facts.episode.outcome
+    success = {SUCCESS: True, "failure": False}.get(outcome)
+    progress = np.array(facts.progress, float)
+    known = np.isfinite(progress)
+    if not known.any():
+        return Truth(success, outcome)
+    t_s, done = seconds(recording.stamps_ns)[known], np.array(facts.success, float)
+    return Truth(success, outcome, t_s, progress[known], progress[known], done[known] if len(done) else done, BUILT)
 
 
 def _facts(path: Path) -> dict[int, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rosbags.interfaces import Connection, Qos
-from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, StoragePlugin, Writer
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, Reader, ReaderError, StoragePlugin, Writer
 
 from lrm_bringup.recorder.definitions import MessageDefinitions
 from lrm_core.errors import LrmError
@@ -161,8 +161,11 @@ class Bag:
         return file
 
     def _check(self, path: Path) -> None:
-        with Reader(path) as reader:
-            read = Counter({c.topic: c.msgcount for c in reader.connections})
+        try:
+            with Reader(path) as reader:
+                read = Counter({c.topic: c.msgcount for c in reader.connections})
+        except ReaderError as error:
+            raise LrmError(f"bag {path} cannot be read: {error}") from error
         if read != self.counts:
             raise LrmError(f"bag {path} holds {dict(read)} messages, written were {dict(self.counts)}")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from lrm_bringup.recorder.definitions import MessageDefinitions
 from lrm_bringup.recorder.events import Mark, header_ns
+from lrm_core.errors import BadInput, first_line
 
 FORMAT = "1"
 FORMAT_KEY = "lrm_format"
@@ -38,8 +39,13 @@ class EpisodeFacts:
         self._audits: deque[bytes] = deque(maxlen=_AUDITS)
 
     def see(self, msgtype: str, data: bytes, episode_id: str) -> None:
-        """One message of the bag, of a type that the definitions know."""
+        """One message of the bag, of a type that the definitions know.
+
+        Raises:
+            BadInput: its bytes are no message of this type; nothing is gathered from it.
+        """
         if msgtype == AUDIT_TYPE:
+            self._decode(data, msgtype)
             self._audits.append(data)
         elif msgtype == REWARD_TYPE:
             reward = self._decode(data, msgtype)
@@ -63,4 +69,7 @@ class EpisodeFacts:
         }  # fmt: skip
 
     def _decode(self, data: bytes, msgtype: str) -> Any:
-        return self._definitions.typestore.deserialize_cdr(data, msgtype)
+        try:
+            return self._definitions.typestore.deserialize_cdr(data, msgtype)
+        except Exception as error:  # there is little that foreign bytes do not make the library raise
+            raise BadInput("message", f"{len(data)} bytes", f"a {msgtype}", f"({first_line(error)})") from error

@@ -6,7 +6,7 @@ latched topic, so that every bag stands alone.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from lrm_bringup.recorder.events import Mark, Message, Phase
 from lrm_bringup.recorder.facts import EpisodeFacts
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.retention import DiskBudget
-from lrm_core.errors import LrmError
+from lrm_core.errors import BadInput, LrmError, first_line
 
 OF_ONE_EPISODE = ("lrm_msgs/msg/EpisodeStatus", "lrm_msgs/msg/Reward", "lrm_msgs/msg/Transition")
 """Latched types that belong to their episode and are not repeated in the next bag."""
@@ -39,6 +39,7 @@ class Recording:
         budget: deletes old bags.
         error: why nothing is recorded now; empty when all is well.
         dropped: messages of an episode that are in no bag.
+        malformed: messages that could not be decoded, by topic; they are recorded all the same.
         bags: bags closed so far.
         written: messages in them and in the open one.
     """
@@ -67,6 +68,7 @@ class Recording:
         self._refused: set[str] = set()
         self.error = ""
         self.dropped = self.bags = self.written = 0
+        self.malformed: Counter[str] = Counter()
 
     def message(self, message: Message) -> None:
         """Put one message where it belongs."""
@@ -120,15 +122,30 @@ class Recording:
         facts = self._facts.texts(self._episode, self._about())
         try:
             path = bag.close(facts)
-            self._note(bag, path)
         except (OSError, LrmError) as error:
-            self._fail(f"bag {bag.path.name} is not complete, it stays in {bag.partial}: {error}")
+            self.fail(f"bag {bag.path.name} is not complete, it stays in {bag.partial}: {error}")
             return
         self.bags += 1
+        try:
+            self._note(bag, path)
+        except OSError as error:
+            self.fail(f"bag {path} is whole, and {index.INDEX} does not name it: {error}")
         self._log(
             f"recorded {path}: {sum(bag.counts.values())} messages, outcome {self._episode.outcome or 'unknown'}", False
         )
         self._keep_budget()
+
+    def fail(self, text: str) -> None:
+        """Something is not recorded: an error until an episode is recorded again, one line however often it comes."""
+        if text != self.error:
+            self._log(text, True)
+        self.error = text
+
+    def note_malformed(self, topic: str, why: Exception) -> None:
+        """Bytes of ``topic`` are no message of its type. The bag holds them as they came. May be told by any thread."""
+        if topic not in self.malformed:
+            self._log(f"{topic} is recorded as it came, and cannot be decoded: {first_line(why)}", True)
+        self.malformed[topic] += 1
 
     @property
     def episode_id(self) -> str:
@@ -157,7 +174,7 @@ class Recording:
                 facts=self._facts.texts(self._episode, self._about()),
             )
         except OSError as error:
-            self._fail(f"episode {self._episode.episode_id} is not recorded in {self._out_dir}: {error.strerror}")
+            self.fail(f"episode {self._episode.episode_id} is not recorded in {self._out_dir}: {error.strerror}")
             return
         self.error = ""
         for message in self._opening():
@@ -187,17 +204,21 @@ class Recording:
         try:
             self._bag.write(message.topic, message.stamp_ns, message.data)
             self.written += 1
-            self._facts.see(message.topic.msgtype, message.data, self._episode.episode_id)
-            self._remember(message)
+            self._gather(message)
         except LrmError as error:
             self._refused.add(message.topic.msgtype)
             self.dropped += 1
             self._log(f"{message.topic.name} is not recorded: {error}", True)
         except OSError as error:
-            self._fail(f"recording of episode {self._episode.episode_id} stops in {self._out_dir}: {error.strerror}")
+            self.fail(f"recording of episode {self._episode.episode_id} stops in {self._out_dir}: {error.strerror}")
             self.close()
 
-    def _remember(self, message: Message) -> None:
+    def _gather(self, message: Message) -> None:
+        """What a message that was written tells of the episode and of the next bag."""
+        try:
+            self._facts.see(message.topic.msgtype, message.data, self._episode.episode_id)
+        except BadInput as error:
+            self.note_malformed(message.topic.name, error)
         if message.observed_ns:
             self._written_last.append(message)
         while self._written_last and self._written_last[0].stamp_ns < message.stamp_ns - _OVERTAKING_NS:
@@ -210,10 +231,6 @@ class Recording:
         most_bytes = self._params.queue_mb * 1_000_000
         while self._preroll and (self._preroll[0].stamp_ns < oldest_ns or self._preroll_bytes > most_bytes):
             self._preroll_bytes -= len(self._preroll.popleft().data)
-
-    def _fail(self, text: str) -> None:
-        self.error = text
-        self._log(text, True)
 
     def _note(self, bag: Bag, path: Path) -> None:
         episode = self._episode

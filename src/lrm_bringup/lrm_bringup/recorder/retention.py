@@ -86,9 +86,9 @@ class DiskBudget:
         bags = stored_bags(self._out_dir)
         chosen = to_delete(bags, self._budget_bytes, open_bytes)
         for bag in chosen:
-            index.append(self._out_dir, {"bag": bag.name, "deleted": True, "why": "disk budget"})
-            shutil.rmtree(self._out_dir / bag.name)
+            shutil.rmtree(self._out_dir / bag.name)  # first: on a full disk it makes room for the line
             self.deleted += 1
+            index.append(self._out_dir, {"bag": bag.name, "deleted": True, "why": "disk budget"})
             self._log(f"deleted {self._out_dir / bag.name} ({bag.size_bytes / 1e6:.1f} MB): disk budget", False)
         left = sum(bag.size_bytes for bag in bags) - sum(bag.size_bytes for bag in chosen)
         exceeded = left + open_bytes > self._budget_bytes

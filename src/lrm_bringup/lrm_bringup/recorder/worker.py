@@ -6,9 +6,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from lrm_bringup.recorder.events import Mark, Message
 from lrm_bringup.recorder.recording import Recording
+from lrm_core.errors import first_line
 
 _TICK_S = 0.1
 
@@ -72,11 +74,28 @@ class Worker:
                 last = self._stopping
             # Topics are taken one after the other: in the order of arrival the bag tells what happened when.
             for item in sorted(items, key=lambda item: item.stamp_ns):
-                if isinstance(item, Mark):
-                    self._recording.mark(item, time.monotonic())
-                else:
-                    self._recording.message(self._convert(item))
-            self._recording.tick(time.monotonic())
+                self._attempt(partial(self._take, item))
+            self._attempt(lambda: self._recording.tick(time.monotonic()))
             if last:
-                self._recording.close()
+                self._attempt(self._recording.close)
                 return
+
+    def _take(self, item: Message | Mark) -> None:
+        if isinstance(item, Mark):
+            self._recording.mark(item, time.monotonic())
+        else:
+            self._recording.message(self._converted(item))
+
+    def _converted(self, message: Message) -> Message:
+        try:
+            return self._convert(message)
+        except Exception as error:  # foreign bytes; recorded as they are, they are not lost
+            self._recording.note_malformed(message.topic.name, error)
+            return message
+
+    def _attempt(self, action: Callable[[], None]) -> None:
+        """Nothing may end the thread: what comes next is to be recorded all the same."""
+        try:
+            action()
+        except Exception as error:
+            self._recording.fail(f"something is not recorded: {type(error).__name__}: {first_line(error)}")

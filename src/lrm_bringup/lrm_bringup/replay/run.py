@@ -15,6 +15,7 @@ from lrm_bringup.bags.bag import bags_in
 from lrm_bringup.pages.pictures import data_uri
 from lrm_bringup.recorder.bag import PARTIAL
 from lrm_bringup.replay.agreement import Agreement, compare
+from lrm_bringup.replay.built import SUFFIX, BuiltEpisode
 from lrm_bringup.replay.events import Recording
 from lrm_bringup.replay.page import PAGE, Contents, Film, render
 from lrm_bringup.replay.recorded import merged_facts
@@ -113,6 +114,9 @@ def open_recording(path: Path, options: ReplayOptions) -> Recording:
     if path.is_dir() and not bags_in(path) and pictures_in(path):
         _refuse_bag_options(path, options, cameras=0)
         return PictureFolder(path, options.picture_rate_hz)
+    if path.is_file() and path.suffix == SUFFIX:
+        _refuse_bag_options(path, options, cameras=0)
+        return BuiltEpisode(path, options.query_rate_hz)
     if path.is_file() and path.suffix.lower() in PICTURES:
         raise BadInput("input", str(path), "a folder of pictures, not a single one", "lrm score takes single pictures.")
     from lrm_bringup.replay.ros.bag_events import BagEvents

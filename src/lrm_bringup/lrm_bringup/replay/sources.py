@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from lrm_reward_node.schedule import ArrivedFrame, EpisodePlan
 
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 _NS = 1_000_000_000
-_START_NS = _NS
+START_NS = _NS
 """Stamp of the first frame where files have none: 0 means no stamp in a message."""
 
 
@@ -48,7 +49,7 @@ class VideoFile:
         self._read = 0
         for frame in video_frames(self.path):
             self._read += 1
-            yield _frame(frame.picture(), _START_NS + frame.stamp_ns, "video")
+            yield _frame(frame.picture(), START_NS + frame.stamp_ns, "video")
 
 
 class PictureFolder:
@@ -78,14 +79,14 @@ class PictureFolder:
             except BadInput as error:
                 self.problems.append(str(error))
                 continue
-            yield _frame(rgb, _START_NS + round(index * _NS / self._rate_hz), "pictures")
+            yield _frame(rgb, START_NS + round(index * _NS / self._rate_hz), "pictures")
 
 
 class DatasetEpisodes:
     """A local LeRobotDataset, every episode with its own task.
 
     Args:
-        path: folder of the dataset (format v3).
+        path: folder of the dataset; one of format v2.1 is converted by LeRobot into a copy.
         camera: its image feature, in full or by the end of its name; empty: the only one, or ``front``.
         query_rate_hz: queries per second; 0: one.
 
@@ -94,9 +95,10 @@ class DatasetEpisodes:
     """
 
     def __init__(self, path: Path, camera: str = "", query_rate_hz: float = 0.0) -> None:
+        from lrm_reward_node.data.sources.lerobot import converted
         from lrm_sim.lerobot_folder import open_dataset
 
-        self._dataset = open_dataset(path)
+        self._dataset = open_dataset(converted(path))
         self.name = path.name
         self._key = _one_of(list(self._dataset.meta.camera_keys), camera)
         self.cameras: tuple[str, ...] = (self._key.split(".")[-1],)
@@ -106,7 +108,7 @@ class DatasetEpisodes:
 
     def events(self) -> Iterator[Event]:
         """Episode after episode on one clock, a minute apart."""
-        start_ns, period_ns = _START_NS, round(_NS / self._dataset.fps)
+        start_ns, period_ns = START_NS, round(_NS / self._dataset.fps)
         for index in range(self._dataset.meta.total_episodes):
             episode = self._dataset.meta.episodes[index]
             first, last = int(episode["dataset_from_index"]), int(episode["dataset_to_index"])
@@ -117,7 +119,7 @@ class DatasetEpisodes:
             stamp_ns = start_ns
             for row in range(first, last):
                 item = self._dataset[row]
-                stamp_ns = start_ns + round(float(item["timestamp"]) * _NS)
+                stamp_ns = start_ns + _stamp_ns(item["timestamp"], f"timestamp of row {row} of {self.name}")
                 pixels = (item[self._key].permute(1, 2, 0).numpy() * 255.0).round().astype(np.uint8)
                 yield _frame(np.ascontiguousarray(pixels), stamp_ns, self.cameras[0])
             yield EpisodeSeen(name, plan, stamp_ns, stamp_ns, stamp_ns)
@@ -132,6 +134,13 @@ def pictures_in(folder: Path) -> list[Path]:
 
 def _frame(rgb: np.ndarray, stamp_ns: int, camera: str) -> FrameSeen:
     return FrameSeen(ArrivedFrame(rgb, stamp_ns, camera, arrived_s=math.nan), stamp_ns)
+
+
+def _stamp_ns(value: Any, where: str) -> int:
+    seconds = math.nan if value is None else float(value)
+    if not math.isfinite(seconds):
+        raise BadInput(where, value, "finite seconds")
+    return round(seconds * _NS)
 
 
 def _one_of(keys: list[str], wanted: str) -> str:

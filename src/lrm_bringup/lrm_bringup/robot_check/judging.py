@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from lrm_bringup.robot_check.observed import Seen, Sink, Stream
 from lrm_core.robot import CameraSpec, RobotContract
+from lrm_core.robot.names import beside
 
 _CLOCK_S = 1.0
 """A stamp farther away than this comes from another clock, or from long ago."""
@@ -18,6 +19,7 @@ _AHEAD_S = 0.05
 _BEYOND = 0.1
 """Share of a range by which a measured position may leave it before its unit is doubted."""
 
+_INFO = "sensor_msgs/msg/CameraInfo"
 _DEPTH_ENCODINGS = ("16UC1", "32FC1")
 
 
@@ -43,6 +45,8 @@ def judge(robot: RobotContract, seen: Seen) -> list[Finding]:
         stream = seen.cameras[spec.name]
         line = f"camera {spec.name}"
         found += _stream(line, stream, spec.min_rate_hz, spec.max_age_s, seen)
+        if stream.types:
+            found.append(_info(line, stream, seen))
         if stream.arrivals_s:
             found += _picture(line, spec, stream)
         if spec.depth:
@@ -57,6 +61,9 @@ def _stream(line: str, stream: Stream, min_rate_hz: float, max_age_s: float, see
         yield _missing(line, stream.topic, stream.kind, stream.types, seen.published, "publishes")
         return
     yield Finding(f"{line}: topic", True, stream.topic)
+    if len(stream.publishers) > 1:
+        fix = "Stop all but one, or bring them together: who listens would take them for one robot that jumps."
+        yield Finding(f"{line}: publishers", False, f"{' and '.join(stream.publishers)} publish it", fix)
     if stream.qos_fault:
         yield Finding(
             f"{line}: QoS", False, stream.qos_fault, "Publish reliable; docs/architecture.md has every profile."
@@ -176,6 +183,14 @@ def _sink(line: str, sink: Sink, seen: Seen) -> Iterator[Finding]:
     if others:
         fix = "Only the safety stage may: everything else publishes proposed_command."
         yield Finding(f"{line}: publishers", False, f"{', '.join(others)} commands too", fix)
+
+
+def _info(line: str, stream: Stream, seen: Seen) -> Finding:
+    topic = beside(stream.topic.removesuffix("/compressed"), "camera_info")
+    if _INFO in seen.published.get(topic, ()):
+        return Finding(f"{line}: info", True, topic)
+    fix = f"Publish {_INFO} beside the images, stamped as they are: by it the safety stage sees that a camera lives."
+    return Finding(f"{line}: info", False, f"nobody publishes {topic}", fix)
 
 
 def _picture(line: str, spec: CameraSpec, stream: Stream) -> Iterator[Finding]:

@@ -14,6 +14,7 @@ class Stream:
         topic: full name.
         kind: type that was listened for, for example ``sensor_msgs/msg/Image``.
         types: types of its publishers in the graph; empty: nobody publishes.
+        publishers: full names of the nodes that publish, one per publisher.
         qos_fault: why DDS would not connect the publisher with this project's nodes; empty: it would.
         arrivals_s: steady time of every message.
         ages_s: arrival minus header stamp of every message, on the clock of the graph.
@@ -27,6 +28,7 @@ class Stream:
     topic: str
     kind: str
     types: list[str] = field(default_factory=list)
+    publishers: list[str] = field(default_factory=list)
     qos_fault: str = ""
     arrivals_s: list[float] = field(default_factory=list)
     ages_s: list[float] = field(default_factory=list)

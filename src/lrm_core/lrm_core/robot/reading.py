@@ -47,9 +47,14 @@ def load_robot(name: str) -> RobotContract:
     checked = Checked()
     contract = _contract(root, checked, path)
     if contract is None:
-        problems = "".join(f"\n  {problem}" for problem in checked.problems)
-        raise BadInput("robot file", str(path), "a robot without these problems", problems)
+        raise refusal(path, checked)
     return contract
+
+
+def refusal(path: Path, checked: Checked) -> BadInput:
+    """The error that says all that was found in a robot's file."""
+    problems = "".join(f"\n  {problem}" for problem in checked.problems)
+    return BadInput("robot file", str(path), "a robot without these problems", problems)
 
 
 def robot_path(name: str) -> Path:
@@ -86,7 +91,7 @@ def _contract(root: Node, checked: Checked, path: Path) -> RobotContract | None:
         _order(root.child("joints"), [joint for _, joint in joints], sections["gripper"], checked)
         _command(root, sections, checked)
         _gripper(root.child("gripper"), sections["gripper"], joints[-1][1], checked)
-        _tool(root.child("tool"), sections["tool"], checked)
+        _tool(root.child("tool"), sections["tool"], path.parent, checked)
         lerobot.check_with(root.child("lerobot"), sections["command"], sections["gripper"], eyes, checked)
     if checked.found:
         return None
@@ -199,7 +204,9 @@ def _gripper(node: Node, gripper: GripperSpec, last: JointSpec, checked: Checked
         checked.note(node.child("opening_m"), f"position of {last.name} is {last.position}: {text}.")
 
 
-def _tool(node: Node, tool: ToolSpec, checked: Checked) -> None:
+def _tool(node: Node, tool: ToolSpec, folder: Path, checked: Checked) -> None:
+    if tool.model:
+        _model(node.child("model"), tool.model, folder, checked)
     low, high = tool.workspace_low_m, tool.workspace_high_m
     if not all(_pair(node.child(f"workspace_{end}_m"), box, checked, 3) for end, box in (("low", low), ("high", high))):
         return
@@ -208,3 +215,14 @@ def _tool(node: Node, tool: ToolSpec, checked: Checked) -> None:
         checked.note(node.child("workspace_low_m"), text)
     if any((*low, *high)) and not tool.model:
         checked.note(node, "tool has a workspace and no model: the place of the tool cannot be known.")
+
+
+def _model(node: Node, model: str, folder: Path, checked: Checked) -> None:
+    try:
+        path = resources.locate(model, folder)
+    except BadInput as error:
+        checked.note(node, f"tool.model is {model!r}: expected {error.allowed}. {error.fix}")
+        return
+    if not path.is_file():
+        text = f"expected a file; there is no {path}. A path is relative to this file; empty: no model."
+        checked.note(node, f"tool.model is {model!r}: {text}")

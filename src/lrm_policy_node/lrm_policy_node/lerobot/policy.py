@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from lrm_core.errors import BadInput
+from lrm_core.fingerprints import weights_fingerprint
 from lrm_policy_node.lerobot.demonstrations import CAMERAS, STATE_KEY, image_key
 from lrm_policy_node.lerobot.vision import KeypointVisionStep
 
@@ -26,6 +27,7 @@ class ActPolicy:
         chunk_steps: K, the policy's ``n_action_steps``.
         cameras: the cameras it looks at.
         image_shape: (H, W, 3) of each of them.
+        fingerprint: of its weights, and of what its processors learnt.
 
     Raises:
         BadInput: the folder is not a complete checkpoint of an ACT policy with the cameras front and wrist.
@@ -46,6 +48,7 @@ class ActPolicy:
             )
         self.joints = config.input_features[STATE_KEY].shape[0]
         self.chunk_steps = int(config.n_action_steps)
+        self.fingerprint = weights_fingerprint(folder)
 
     def reset(self) -> None:
         """Forget everything about the current episode."""

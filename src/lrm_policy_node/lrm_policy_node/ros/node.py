@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from rclpy.parameter import Parameter
 
 from lrm_core.episode_machine import EpisodeMachine
 from lrm_core.errors import BadInput
@@ -18,6 +19,7 @@ from lrm_msgs.srv import SetTask
 from lrm_policy_node.kinematics import ResidualKinematics
 from lrm_policy_node.lerobot.ensemble import new_blending
 from lrm_policy_node.rl.actor import ResidualPolicy
+from lrm_policy_node.robot_model import load_kinematics
 from lrm_policy_node.ros.inputs import Inputs
 from lrm_policy_node.ros.robot_world import RobotWorld
 from lrm_policy_node.ros.run_server import RunServer
@@ -30,6 +32,9 @@ from lrm_policy_node.runtime.params import PolicyParams
 from lrm_policy_node.runtime.run import Run, RunEnd, RunOrder, RunResult, check_task
 from lrm_policy_node.runtime.weights import WeightsBox
 from lrm_policy_node.runtime.world import EpisodeOrder
+
+FINGERPRINT = "policy_fingerprint"
+"""A parameter that the node itself sets when the policy is loaded: with all parameters it is in every bag."""
 
 PolicyLoader = Callable[[str, str, Mapping[str, str]], Policy]
 
@@ -49,6 +54,7 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
     def __init__(self, load_policy: PolicyLoader = load_base_policy, **node_arguments: Any) -> None:
         self._load_policy = load_policy
         super().__init__("policy", **node_arguments)
+        self.declare_parameter(FINGERPRINT, "")
 
     def configure_node(self, params: PolicyParams) -> None:
         """Load robot and policy, open topics, services and the action."""
@@ -64,6 +70,8 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         self._diagnostics.add("planning", latency)
         loaded = self._load_policy(params.policy, params.device, robot.camera_features)
         _check_fit(robot, loaded)
+        # A policy that is no checkpoint has none.
+        self.set_parameters([Parameter(FINGERPRINT, value=getattr(loaded, "fingerprint", ""))])
         base = _Timed(loaded, latency)
         tail_steps = 0 if params.lockstep else params.call_interval
         planner = ChunkPlanner(
@@ -94,8 +102,7 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
             text = f"{robot.path} names no tool.model: this robot can be evaluated, not refined"
             self.get_logger().warning(text)
             return None
-        bound_m, ramp_steps = params.residual_bound_m, params.residual_ramp_steps
-        return ResidualKinematics(robot.model_path, robot.tcp_site, robot.arm_names, bound_m, ramp_steps)
+        return load_kinematics(robot, params.residual_bound_m, params.residual_ramp_steps)
 
     def activate_node(self) -> None:
         """Say that no episode runs, which also tells the others that an earlier one is over."""

@@ -10,11 +10,10 @@ def load_box(robot: RobotContract) -> Box | None:
     """The robot's box; None: it has none.
 
     Raises:
-        BadInput: the robot's description has no model or tool centre point that could be loaded.
+        BadInput: the robot's model has a fault, or its home is outside of the box; with the line in its file.
     """
     if robot.limits.workspace_m is None:
         return None
-    from lrm_policy_node.kinematics import ResidualKinematics
+    from lrm_policy_node.robot_model import load_kinematics
 
-    kinematics = ResidualKinematics(robot.model_path, robot.tcp_site, robot.arm_names)
-    return Box(kinematics.tcp, *robot.limits.workspace_m)
+    return Box(load_kinematics(robot).tcp, *robot.limits.workspace_m)

@@ -10,9 +10,10 @@ from typing import Any
 
 from lrm_core.episode_sources import Episode
 from lrm_core.errors import BadInput
-from lrm_reward_node.data import splits, store
+from lrm_reward_node.data import store
 from lrm_reward_node.data.indexing import Progress, make_index
 from lrm_reward_node.data.manifest import Manifest, SourceEntry
+from lrm_reward_node.data.meanings import normal
 from lrm_reward_node.data.pool import in_processes
 from lrm_reward_node.data.reading import read_episode
 from lrm_reward_node.data.summary import Summary
@@ -51,10 +52,10 @@ def listed(manifest: Manifest) -> Iterator[Job]:
 
 
 def _in_source(entry: SourceEntry) -> Iterator[Episode]:
-    wanted = {splits.normal(task) for task in entry.filter.tasks}
+    wanted = {normal(task) for task in entry.filter.tasks}
     count = 0
     for episode in entry.open().episodes():
-        if wanted and splits.normal(entry.task or episode.task) not in wanted:
+        if wanted and normal(entry.task or episode.task) not in wanted:
             continue
         yield episode
         count += 1

@@ -42,6 +42,8 @@ PROBLEMS = {
     "rate disagrees": False,
     "stamps out of order": False,
     "bad states": False,
+    "bad truth": False,
+    "several tasks": False,
 }
 """Kind of problem -> whether the episode is left out for it."""
 
@@ -55,8 +57,8 @@ class Facts:
         episode: the episode, task and outcome as the manifest has them in the end.
         stamps_ns: (K,) stamps of the kept frames.
         start, end: first and last kept frame in which something happens.
-        progress: (K,) true progress; empty where nobody knows it.
-        success: (K,) true success; empty where nobody knows it.
+        progress: (K,) true progress, None where it is unknown; empty where nobody knows it.
+        success: (K,) true success, likewise.
         recorded: frames of the recording.
         content: hash of the kept pictures; empty without any.
         looks: hash of how a few of them look, 16 hex digits each, and their 16x16 grey thumbnails as hex.
@@ -68,8 +70,8 @@ class Facts:
     stamps_ns: list[int] = field(default_factory=list)
     start: int = 0
     end: int = 0
-    progress: list[float] = field(default_factory=list)
-    success: list[bool] = field(default_factory=list)
+    progress: list[float | None] = field(default_factory=list)
+    success: list[bool | None] = field(default_factory=list)
     recorded: int = 0
     content: str = ""
     looks: list[tuple[str, str]] = field(default_factory=list)

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lrm_core.disk import writing
+from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.data.episode import Facts
 from lrm_reward_node.data.making import Question
-from lrm_reward_node.data.store import room
+from lrm_reward_node.data.store import path_of
+from lrm_reward_node.data.summary import read_summary
 
 ROWS_PER_GROUP = 16_384
 GROUPS_PER_SHARD = 32
@@ -38,6 +41,22 @@ def _episode_schema() -> Any:
 
     kinds = [pa.string()] * 9 + [pa.list_(pa.int64()), pa.int32(), pa.int32()]
     return pa.schema(list(zip(EPISODE_COLUMNS, kinds, strict=True)))
+
+
+def episodes_in(folder: Path, split: str) -> list[Path]:
+    """Files of the episodes that a finished build has in a split, in its order.
+
+    Raises:
+        BadInput: no finished build, or none in this split.
+    """
+    import pyarrow.parquet as pq
+
+    table = folder / read_summary(folder).index / "episodes.parquet"
+    rows = pq.read_table(table, columns=["key", "split"]).to_pylist()
+    found = [path_of(folder, row["key"]) for row in rows if row["split"] == split]
+    if not found:
+        raise BadInput("--split", split or None, f"one that has episodes: {sorted({row['split'] for row in rows})}")
+    return found
 
 
 class ShardWriter:
@@ -77,7 +96,7 @@ class ShardWriter:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with room(self.folder):
+        with writing(self.folder):
             if self._file is None:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._file = pq.ParquetWriter(self.folder / f"{self._shards:05d}.parquet", _schema())
@@ -90,7 +109,7 @@ class ShardWriter:
 
     def _finish_file(self) -> None:
         if self._file is not None:
-            with room(self.folder):
+            with writing(self.folder):
                 self._file.close()
         self._file, self._groups = None, 0
 
@@ -123,14 +142,14 @@ class EpisodeTable:
     def close(self) -> None:
         """Write what is left; a table without rows is a file too."""
         self._flush()
-        with room(self.path):
+        with writing(self.path):
             self._file.close()
 
     def _flush(self) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        with room(self.path):
+        with writing(self.path):
             if self._file is None:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = pq.ParquetWriter(self.path, _episode_schema())

@@ -19,9 +19,11 @@ from lrm_reward_node.data.duplicates import Duplicates
 from lrm_reward_node.data.episode import Facts, Problem
 from lrm_reward_node.data.index import SampleIndex
 from lrm_reward_node.data.manifest import Manifest, asked_splits
+from lrm_reward_node.data.meanings import Meanings
 from lrm_reward_node.data.summary import MOST_PROBLEMS, VERSION, Summary, read_summary, write_summary
 from lrm_reward_node.data.tasks import TaskTable
 
+PAIRS_SHOWN = 10
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
 
@@ -67,14 +69,16 @@ def _remove_old(out: Path, index: str, keys: set[str]) -> None:
 
 
 class _Making:
-    """Two passes over the episode files: what is used and where it belongs, then the samples."""
+    """Passes over the episode files: what sentences mean, what is used and where it belongs, then the samples."""
 
     def __init__(self, manifest: Manifest, out: Path, keys: list[tuple[int, str]], progress: Progress) -> None:
         self.manifest, self.out, self.keys, self.progress = manifest, out, keys, progress
-        self.tasks = TaskTable()
+        self.meanings = Meanings(manifest.sampling.same_as)
+        self.tasks = TaskTable(self.meanings)
         self._forced: dict[str, str] = {}
         self._found: dict[str, Problem] = {}
-        self._unmet = set(splits.assigned(manifest.splits))
+        self._read_meanings()
+        self._unmet = set(splits.assigned(manifest.splits, self.meanings))
         self._survey()
 
     def write(self, folder: Path, name: str) -> Summary:
@@ -97,13 +101,23 @@ class _Making:
         summary.episodes = [dict(zip(names, (*row, n), strict=True)) for row, n in sorted(episodes.items())]
         summary.samples = list(_sample_rows(index))
         summary.tasks = self.tasks.counts()
+        summary.asked_as_no = self.tasks.nearest(PAIRS_SHOWN, self.manifest.sampling.negatives)
         return Summary(**asdict(summary))
+
+    def _read_meanings(self) -> None:
+        """First of all: a sentence may get its meaning from the last episode."""
+        for done, (_, key) in enumerate(self.keys, 1):
+            self.meanings.add(self._facts(key).episode)
+            self.progress("reading task sentences", done, len(self.keys))
+        if self.meanings.unmet:
+            allowed = "task sentences that an episode has, on both sides"
+            raise BadInput("sampling.same_as", sorted(self.meanings.unmet)[0], allowed)
 
     def _survey(self) -> None:
         duplicates = Duplicates(lambda key: store.read_facts(store.path_of(self.out, key)))
         for done, (number, key) in enumerate(self.keys, 1):
             facts = self._facts(key)
-            self._unmet.discard(splits.key_of(facts, self.manifest.splits.by))
+            self._unmet.discard(self._key(facts))
             self.progress("looking for duplicates", done, len(self.keys))
             if not (self._wanted(facts, number) and facts.usable):
                 continue
@@ -120,7 +134,7 @@ class _Making:
         """A key that is written wrong would leave what it means in the split that its hash says."""
         if self._unmet:
             by = self.manifest.splits.by
-            example = splits.key_of(self._facts(self.keys[0][1]), by)
+            example = self._key(self._facts(self.keys[0][1]))
             allowed = f"keys that an episode has; splits go by {by}, the first one is {example!r}"
             raise BadInput("splits.assign", sorted(self._unmet)[0], allowed)
 
@@ -139,7 +153,7 @@ class _Making:
     def _unplaced(self, facts: Facts, number: int) -> Problem | None:
         """Why an episode belongs to no split; else, what its source says of its split is noted."""
         by, forced = self.manifest.splits.by, self.manifest.sources[number].split
-        key = splits.key_of(facts, by)
+        key = self._key(facts)
         if not key:
             return Problem("no scene", "splits by scene need one: a column scene of the table, or another rule")
         if forced and self._forced.setdefault(key, forced) != forced:
@@ -148,14 +162,18 @@ class _Making:
         return None
 
     def _split(self, facts: Facts, number: int) -> str:
-        key = splits.key_of(facts, self.manifest.splits.by)
-        return self._forced.get(key) or splits.split_of(key, self.manifest.splits)
+        key = self._key(facts)
+        return self._forced.get(key) or splits.split_of(key, self.manifest.splits, self.meanings)
+
+    def _key(self, facts: Facts) -> str:
+        return splits.key_of(facts, self.manifest.splits.by, self.meanings)
 
     def _samples(self, index: SampleIndex, key: str, facts: Facts, split: str) -> None:
         row = index.episodes.add(key, facts, split)
         seed = hashlib.sha256(f"{facts.source}/{facts.episode.id}".encode()).digest()
         rng = np.random.default_rng([self.manifest.sampling.seed, int.from_bytes(seed[:8], "big")])
-        others = self.tasks.others(split, facts.episode.task)
+        success = facts.episode.outcome == "success"
+        others = self.tasks.others(split, facts.episode.task) if success else making.OtherTasks()
         for question in making.questions(facts, self.manifest.sampling, others, rng):
             index.add(question, row, facts.source, split)
 

@@ -79,7 +79,7 @@ def questions(facts: Facts, sampling: Sampling, others: OtherTasks, rng: np.rand
 def progress_of(facts: Facts, trim: bool = True) -> tuple[np.ndarray | None, str]:
     """(K,) progress of the kept frames, NaN where nobody knows it, and how it is known; None where nothing is known."""
     if facts.progress:
-        return np.array(facts.progress), "truth"
+        return np.array(facts.progress, np.float64), "truth"
     if facts.episode.outcome != "success":
         return None, ""
     stamps = np.array(facts.stamps_ns, np.float64)
@@ -126,7 +126,8 @@ def _contrastive(facts: Facts, progress: np.ndarray, how: str, sampling: Samplin
 def _completion(facts: Facts, progress: np.ndarray | None) -> Iterator[Question]:
     if facts.success:
         for frame, done in enumerate(facts.success):
-            yield completion(facts.episode.task, frame, done, "truth")
+            if done is not None:
+                yield completion(facts.episode.task, frame, done, "truth")
     elif facts.episode.outcome == "failure":
         for frame in range(len(facts.stamps_ns)):
             yield completion(facts.episode.task, frame, False, "recorded_failure")
@@ -146,14 +147,25 @@ def _made(facts: Facts, sampling: Sampling, others: OtherTasks, rng: np.random.G
     if "truncated" in sampling.negatives:
         for frame in _some(_unfinished(facts), most, rng):
             yield completion(task, frame, False, "truncated")
-    if "frozen" in sampling.negatives:  # the camera stands still: the first picture, whatever the time
-        yield Question(RewardHead.PROGRESS, task, (0, 0), 0, 0.0, "frozen", initial=True)
-        yield completion(task, 0, False, "frozen")
+    if "frozen" in sampling.negatives:
+        yield from _frozen(facts)
     for made, sentences in (("wrong_sentence", others.far), ("other_object", others.near)):
         if made in sampling.negatives:
             for index in _some(range(len(sentences)), most, rng):
                 yield completion(sentences[index], last, False, made)
                 yield Question(RewardHead.PROGRESS, sentences[index], (0, last), 0, 0.0, made, initial=True)
+
+
+def _frozen(facts: Facts) -> Iterator[Question]:
+    """The camera stands still: the first picture, whatever the time. What is true of it stays so."""
+    progress = facts.progress[0] if facts.progress else 0.0
+    done = facts.success[0] if facts.success else False
+    if progress is not None:
+        yield Question(
+            RewardHead.PROGRESS, facts.episode.task, (0, 0), level(progress), progress, "frozen", initial=True
+        )
+    if done is not None:
+        yield completion(facts.episode.task, 0, done, "frozen")
 
 
 def _unfinished(facts: Facts) -> list[int]:

@@ -66,6 +66,9 @@ class Sampling:
     goal: float = param(0.0, "Share of progress questions with the last picture of a success.", low=0.0, high=1.0)
     negatives: list[str] = param(list(NEGATIVES), "Kinds of made failures.", choices=NEGATIVES)  # noqa: RUF009
     negatives_per_episode: int = param(4, "Questions of each kind of made failure, at most.", low=1, high=1000)
+    same_as: dict[str, str] = field(
+        default_factory=dict, metadata={"doc": "Task sentence -> another one that means the same."}
+    )
     seed: int = param(0, "Another number, other draws.", low=0)
 
 

@@ -37,7 +37,7 @@ def in_processes(work: Callable[[T], R], tasks: Iterable[T], workers: int) -> It
         waiting: deque[Future[R]] = deque()
         try:
             for task in tasks:
-                waiting.append(pool.submit(_one, task))
+                waiting.append(_handed_out(pool, task))
                 if len(waiting) >= _AHEAD * workers:
                     yield waiting.popleft().result()
             while waiting:
@@ -48,6 +48,15 @@ def in_processes(work: Callable[[T], R], tasks: Iterable[T], workers: int) -> It
         finally:
             for future in waiting:
                 future.cancel()
+
+
+def _handed_out(pool: ProcessPoolExecutor, task: Any) -> Future[Any]:
+    """Processes that start here inherit the mask: Ctrl-C reaches all of a terminal, also one that is just starting."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(_one, task)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(work: Callable[[Any], Any]) -> None:

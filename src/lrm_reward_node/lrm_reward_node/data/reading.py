@@ -87,11 +87,15 @@ def thinned(frames: Iterable[Frame], pace: Pace) -> Iterator[Frame]:
 
 
 def relabelled(episode: Episode, entry: SourceEntry, success: bool | None) -> Episode:
-    """The episode with task and outcome as the manifest wants them; ``success`` is the truth at its end, if known."""
+    """The episode with task and outcome as the manifest wants them; ``success`` is the truth at its end, if known.
+
+    A sentence of the manifest has not the meaning that is recorded.
+    """
     outcome = entry.outcome or entry.outcomes.get(episode.outcome, episode.outcome)
     if not entry.outcome and success is not None:
         outcome = "success" if success else "failure"
-    return replace(episode, task=" ".join((entry.task or episode.task).split()), outcome=outcome)
+    meaning = "" if entry.task else episode.meaning
+    return replace(episode, task=" ".join((entry.task or episode.task).split()), outcome=outcome, meaning=meaning)
 
 
 def _noted(frames: Iterable[Frame], kept: _Kept) -> Iterator[Frame]:
@@ -137,16 +141,17 @@ def _facts(kept: _Kept, declared: Declared, entry: SourceEntry, episode: Episode
     truth = kept.success[-1] if kept.success else None
     facts = Facts(entry.name, relabelled(episode, entry, truth), kept.stamps_ns, recorded=len(kept.all_stamps_ns))
     facts.problems += [*_label_problems(facts.episode), *_frame_problems(kept, declared)]
+    facts.problems += _told_problems(kept, declared, entry)
     if len(kept.stamps_ns) < 2:
         kind = "one frame" if kept.stamps_ns else "no frames"
         facts.problems.append(Problem(kind, f"{len(kept.stamps_ns)} of {facts.recorded} frames can be used"))
         return facts
     thumbnails = np.stack(kept.thumbnails)
     facts.content, facts.looks = looks.content_hash(kept.pixels), looks.looks_of(thumbnails)
-    if all(math.isfinite(value) for value in kept.progress):
-        facts.progress = [float(np.clip(value, 0.0, 1.0)) for value in kept.progress]
-    if not entry.outcome and all(value is not None for value in kept.success):
-        facts.success = [bool(value) for value in kept.success]
+    if any(math.isfinite(value) for value in kept.progress):
+        facts.progress = [float(np.clip(v, 0.0, 1.0)) if math.isfinite(v) else None for v in kept.progress]
+    if not entry.outcome and any(value is not None for value in kept.success[:-1]):  # the last alone is the outcome
+        facts.success = list(kept.success)
     _trim(facts, kept, thumbnails)
     return facts
 
@@ -182,6 +187,16 @@ def _label_problems(episode: Episode) -> Iterator[Problem]:
     elif episode.outcome not in OUTCOMES:
         text = f"the outcome {episode.outcome!r} is none of {list(OUTCOMES)}; outcomes of the source translates it"
         yield Problem("unknown outcome", text)
+
+
+def _told_problems(kept: _Kept, declared: Declared, entry: SourceEntry) -> Iterator[Problem]:
+    for name in declared.truth:
+        values = getattr(kept, name)
+        unknown = sum(value is None or not math.isfinite(value) for value in values)
+        if unknown:
+            yield Problem("bad truth", f"{name} of {unknown} of {len(values)} kept frames is missing or not finite")
+    if declared.tasks and not entry.task:
+        yield Problem("several tasks", f"{list(declared.tasks)} are recorded; the first is taken for all of it")
 
 
 def _frame_problems(kept: _Kept, declared: Declared) -> Iterator[Problem]:

@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import hashlib
 
+from lrm_core.errors import BadInput
 from lrm_reward_node.data.episode import Facts
 from lrm_reward_node.data.manifest import SPLIT_NAMES, Splits
+from lrm_reward_node.data.meanings import Meanings
 
 
-def key_of(facts: Facts, by: str) -> str:
-    """What never stands in two splits: the recording, the task sentence or the scene; empty where it is unknown.
+def key_of(facts: Facts, by: str, meanings: Meanings) -> str:
+    """What never stands in two splits: the recording, the task in any words or the scene; empty where it is unknown.
 
     A recording goes by its group alone, so that two sources may read two cameras of it.
     """
     if by == "episode":
         return facts.group
-    return normal(facts.episode.task) if by == "task" else facts.episode.scene
+    return meanings.of(facts.episode.task) if by == "task" else facts.episode.scene
 
 
-def normal(task: str) -> str:
-    """A task sentence without what does not change its meaning: letter case, blanks, the full stop."""
-    return " ".join(task.lower().split()).rstrip(". ")
+def assigned(splits: Splits, meanings: Meanings) -> dict[str, str]:
+    """Key -> split of what is put there by hand.
+
+    Raises:
+        BadInput: two sentences of one meaning are put into two splits.
+    """
+    found: dict[str, str] = {}
+    for name, split in splits.assign.items():
+        key = meanings.of(name) if splits.by == "task" else name
+        if found.setdefault(key, split) != split:
+            raise BadInput("splits.assign", name, f"{found[key]}, where a sentence of the same meaning is put")
+    return found
 
 
-def assigned(splits: Splits) -> dict[str, str]:
-    """Key -> split of what is put there by hand."""
-    return {normal(key) if splits.by == "task" else key: split for key, split in splits.assign.items()}
-
-
-def split_of(key: str, splits: Splits) -> str:
+def split_of(key: str, splits: Splits, meanings: Meanings) -> str:
     """The split of a key: as assigned by hand, else by its hash."""
-    by_hand = assigned(splits)
+    by_hand = assigned(splits, meanings)
     if key in by_hand:
         return by_hand[key]
     digest = hashlib.sha256(f"{splits.seed}:{splits.by}:{key}".encode()).digest()

@@ -6,12 +6,10 @@ A file appears when it is whole, and its bytes depend on the episode and the set
 from __future__ import annotations
 
 import dataclasses
-import errno
 import fcntl
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 
+from lrm_core.disk import whole_file, writing
 from lrm_core.episode_sources import Episode
 from lrm_core.errors import BadInput
 from lrm_reward_node.data.episode import Facts, Problem
 
 FACTS = "episode.json"
-VERSION = 1
+VERSION = 2
 """Another one where episodes are read or kept in another way: files of the old way are made anew."""
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _QUALITY = 95
@@ -61,7 +60,7 @@ def encode(rgb: np.ndarray, kind: str, max_side_px: int) -> bytes:
 
 
 def write(path: Path, facts: Facts, pictures: Sequence[bytes], kind: str) -> None:
-    """Write the file of an episode; ``path`` appears when it is whole. Raises what :func:`room` does."""
+    """Write the file of an episode; ``path`` appears when it is whole. Raises what :func:`whole_file` does."""
     with whole_file(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
         for index, data in enumerate(pictures):
             archive.writestr(zipfile.ZipInfo(_name(index, kind), _EPOCH), data)
@@ -88,28 +87,9 @@ def read_pictures(path: Path, frames: Sequence[int]) -> list[np.ndarray]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` that takes its place at the end; nothing is left of it after an error.
-
-    Raises:
-        BadInput: there is no room on the disk.
-    """
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with room(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            yield partial
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-@contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """One build at a time in ``folder``: a second one would take the first one's files for those of a dead one."""
-    with room(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
     with lock:
@@ -118,18 +98,6 @@ def only_one(folder: Path) -> Iterator[None]:
         except OSError as error:
             raise BadInput("--out", str(folder), "a folder in which no other build is at work") from error
         yield
-
-
-@contextmanager
-def room(path: Path) -> Iterator[None]:
-    """A disk that is full, or cannot be written, is in here a :class:`BadInput` that names the way on."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise BadInput("output", str(path), "a place that can be written", str(error)) from error
-        fix = "Free some, then start the same command again: it goes on where it stopped."
-        raise BadInput("disk", str(path), "room for more", fix) from error
 
 
 @contextmanager

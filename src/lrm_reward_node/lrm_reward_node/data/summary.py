@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lrm_core.disk import whole_file
 from lrm_core.errors import BadInput
-from lrm_reward_node.data import store
 
 SUMMARY = "data.json"
-VERSION = 1
+VERSION = 2
 """Another one where samples are made or stored in another way: an index of the old way is made anew."""
 
 
@@ -29,6 +29,7 @@ class Summary:
         episodes: rows of source, split (empty: left out), outcome and count.
         samples: rows of head, split, source, answer (number), made and count.
         tasks: split -> number of task sentences.
+        asked_as_no: pairs of sentences that are asked as different tasks, those with most words in common.
         problems: rows of source, episode, kind and text, at most :data:`MOST_PROBLEMS`.
         problem_counts: kind -> episodes.
         version: of this format.
@@ -42,6 +43,7 @@ class Summary:
     episodes: list[dict[str, Any]] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
     tasks: dict[str, int] = field(default_factory=dict)
+    asked_as_no: list[list[str]] = field(default_factory=list)
     problems: list[dict[str, str]] = field(default_factory=list)
     problem_counts: dict[str, int] = field(default_factory=dict)
     version: int = VERSION
@@ -100,5 +102,5 @@ def read_summary(folder: Path) -> Summary:
 def write_summary(folder: Path, summary: Summary) -> None:
     """Write the summary; it is there whole or not at all."""
     text = json.dumps(asdict(summary), indent=1, sort_keys=True)
-    with store.whole_file(folder / SUMMARY) as partial:
+    with whole_file(folder / SUMMARY) as partial:
         partial.write_text(text + "\n", encoding="utf-8")

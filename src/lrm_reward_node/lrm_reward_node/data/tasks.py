@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from lrm_reward_node.data.making import OtherTasks
-from lrm_reward_node.data.splits import normal
+from lrm_reward_node.data.meanings import Meanings, normal
 
 NEAR = 0.5
 """Sentences that share at least this part of their words differ in a thing or two, such as the object."""
@@ -16,9 +16,14 @@ _ARTICLES = frozenset({"a", "an", "the"})
 
 
 class TaskTable:
-    """The task sentences of each split. Another split's sentence is never asked: a held-out task would leak by it."""
+    """The task sentences of each split. Another split's sentence is never asked: a held-out task would leak by it.
 
-    def __init__(self) -> None:
+    Args:
+        meanings: of sentences; one of equal meaning is no other task.
+    """
+
+    def __init__(self, meanings: Meanings | None = None) -> None:
+        self._meanings = meanings or Meanings()
         self._sentences: dict[str, dict[str, str]] = {}
         self._others: dict[tuple[str, str], OtherTasks] = {}
 
@@ -35,18 +40,40 @@ class TaskTable:
         key = (split, normal(task))
         if key not in self._others:
             known = self._sentences.get(split, {})
-            self._others[key] = _parted(_words(task), ((_words(name), known[name]) for name in sorted(known)))
+            meaning = self._meanings.of(task)
+            self._others[key] = _parted(task, (known[n] for n in sorted(known) if self._meanings.of(n) != meaning))
         return self._others[key]
 
+    def nearest(self, most: int, negatives: Collection[str]) -> list[list[str]]:
+        """Pairs of which one sentence was given out for the other: at most so many, those with most words in common.
 
-def _parted(mine: frozenset[str], others: Iterable[tuple[frozenset[str], str]]) -> OtherTasks:
+        Args:
+            negatives: kinds of made failures that are asked.
+        """
+        pairs = {}
+        for (split, name), others in self._others.items():
+            near = others.near if "other_object" in negatives else ()
+            far = others.far if "wrong_sentence" in negatives else ()
+            for other in [*near, *far][:most]:
+                first, second = sorted((self._sentences[split][name], other))
+                pairs[first, second] = -_in_common(_words(first), _words(second))
+        return [list(pair) for pair in sorted(pairs, key=lambda pair: (pairs[pair], pair))[:most]]
+
+
+def _parted(task: str, others: Iterable[str]) -> OtherTasks:
     near: list[tuple[float, str]] = []
     far: list[tuple[float, str]] = []
-    for words, sentence in others:
+    mine = _words(task)
+    for sentence in others:
+        words = _words(sentence)
         if words != mine:
-            share = len(mine & words) / len(mine | words)
+            share = _in_common(mine, words)
             (near if share >= NEAR else far).append((-share, sentence))
     return OtherTasks([s for _, s in sorted(near)[:_MOST]], [s for _, s in sorted(far)[:_MOST]])
+
+
+def _in_common(mine: frozenset[str], words: frozenset[str]) -> float:
+    return len(mine & words) / len(mine | words)
 
 
 def _words(task: str) -> frozenset[str]:

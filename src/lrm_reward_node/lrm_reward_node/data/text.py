@@ -11,6 +11,7 @@ from lrm_reward_node.data.summary import Summary
 from lrm_reward_node.readout import ANSWERS
 
 _SHOWN = 20
+ASKED_AS_NO = "Nearest sentences asked as different tasks; if two mean the same, say so in the manifest (same_as)"
 
 
 def lines(summary: Summary) -> Iterator[str]:
@@ -25,6 +26,9 @@ def lines(summary: Summary) -> Iterator[str]:
             said = ", ".join(f"{count} {outcome}" for outcome, count in by.items() if count)
             yield f"  {split}: {sum(by.values())} episodes ({said}), {summary.tasks.get(split, 0)} task sentences"
     yield from _samples(summary)
+    if summary.asked_as_no:
+        yield f"{ASKED_AS_NO}:"
+        yield from (f"  {first} | {second}" for first, second in summary.asked_as_no)
     for kind, count in sorted(summary.problem_counts.items(), key=lambda item: -item[1]):
         yield f"{kind}: {count} episode{'s' * (count != 1)}"
     for row in summary.problems[:_SHOWN]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -11,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lrm_core.disk import is_full
 from lrm_core.errors import BadInput
 from lrm_reward_node.vlm.files import digest_of
 
 SEAL = "complete.json"
 """Written last into a checkpoint: hash of all its other files."""
-_SAID = ("No space left", "os error 28", "PytorchStreamWriter failed", "File write failed", "file write failed")
 
 
 @contextmanager
@@ -25,8 +24,7 @@ def room(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # torch, safetensors and tensorboard raise unrelated types
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        if not full and not any(text in str(error) for text in _SAID):
+        if not is_full(error):
             raise
         free = shutil.disk_usage(folder).free / 2**20
         fix = f"{free:.0f} MiB are free. The newest whole checkpoint is kept: make room and run the same command again."

@@ -51,9 +51,12 @@ def choose(samples: Mapping[RewardHead, Samples], count: int, task: str) -> FewS
         task: their sentence; empty: every task of the split.
 
     Raises:
-        BadInput: there are too few episodes, or none of this task.
+        BadInput: there are too few episodes, none of this task, or none at all.
     """
     found, tasks = _episodes(samples[RewardHead.COMPLETION], task)
+    if not tasks:
+        split = samples[RewardHead.COMPLETION].split
+        raise BadInput("--split", split, "a split with episodes", "lrm data report shows how many each has.")
     if not found:
         raise BadInput("--task", task, f"one of the tasks in the split: {sorted(tasks)}")
     if len(found) <= count:

@@ -11,8 +11,8 @@ from torch.utils.data import ConcatDataset
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
+from lrm_reward_node.data.meanings import normal
 from lrm_reward_node.data.samples import Sample, Samples, open_samples
-from lrm_reward_node.data.splits import normal
 from lrm_reward_node.finetune.config import Rehearsal
 from lrm_reward_node.finetune.few_shot import FewShot, tasks_of
 from lrm_reward_node.finetune.questions import Items

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from lrm_core.disk import whole_file
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
 from lrm_core.sources import source_function
@@ -21,6 +22,7 @@ from lrm_reward_node.evaluation.episodes import score_episodes
 from lrm_reward_node.evaluation.quality import quality, rounded
 from lrm_reward_node.pipeline import RewardPipeline
 from lrm_reward_node.training.episodes_io import SOURCE_PARAMETERS, SPLITS, EpisodeSource, folder_source, save_episode
+from lrm_reward_node.training.loop import GO_ON
 from lrm_reward_node.training.presets import PRESETS, Preset
 from lrm_reward_node.training.stages import Training
 from lrm_reward_node.training.table import build_table
@@ -82,7 +84,8 @@ def train(options: Options) -> int:
     _say(started, f"checkpoint in {options.out}")
     figures = evaluate(options.out, source, preset, str(device))
     text = json.dumps(rounded(figures), indent=2)
-    (options.work / "quality.json").write_text(text + "\n")
+    with whole_file(options.work / "quality.json", GO_ON) as partial:
+        partial.write_text(text + "\n")
     print(text)
     _say(started, "done")
     return 0

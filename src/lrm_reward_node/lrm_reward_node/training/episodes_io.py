@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lrm_core.disk import whole_file
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
 
@@ -25,7 +26,7 @@ def folder_source(folder: Path) -> EpisodeSource:
     """Episodes from ``folder/<split>/*.npz``, in the order of their names."""
 
     def read(split: str, episodes: int, workers: int) -> Iterator[EpisodeRecord]:
-        paths = sorted(p for p in (folder / split).glob("*.npz") if not p.stem.endswith(".part"))[:episodes]
+        paths = sorted((folder / split).glob("*.npz"))[:episodes]
         if not paths:
             raise BadInput("--episodes-npz", str(folder), f"a folder with {split}/*.npz")
         return (load_episode(path) for path in paths)
@@ -42,10 +43,8 @@ def save_episode(path: Path, episode: EpisodeRecord) -> None:
             arrays |= {f"positions.{name}": array for name, array in value.items()}
         else:
             arrays[field.name] = json.dumps(value) if field.name == "labels" else value
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.stem}.part.npz")
-    np.savez_compressed(part, **arrays)
-    part.rename(path)  # a kill leaves no half of an episode under the name of one
+    with whole_file(path) as partial, partial.open("wb") as file:  # with a path numpy would add .npz
+        np.savez_compressed(file, **arrays)
 
 
 def load_episode(path: Path) -> EpisodeRecord:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,9 +13,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from lrm_core.disk import room, whole_file
 from lrm_reward_node.step_bar import StepBar
 
 LOG_EVERY = 50
+GO_ON = "Free some, then start the same command again with --resume (make tiny does): it goes on where it stopped."
 
 Loss = Callable[[int], tuple[Tensor, Mapping[str, Tensor]]]
 """Gives the loss of a batch of the given size, and figures to log."""
@@ -112,7 +113,8 @@ class StageRunner:
             state = StageState(**saved["state"])
             if draws is not None:
                 draws.load_state_dict(saved["draws"])
-        self._steps(_Stage(name, params, module, loss, optimizers), state, draws)
+        with room(self.folder, GO_ON):
+            self._steps(_Stage(name, params, module, loss, optimizers), state, draws)
         _save(self._path(name, "done"), {"weights": module.state_dict()})
         self._path(name, "part").unlink(missing_ok=True)
 
@@ -228,10 +230,5 @@ def _optimizers(module: torch.nn.Module, params: StageParams) -> list[torch.opti
 
 
 def _save(path: Path, value: dict[str, Any]) -> None:
-    """Write so that a crash leaves the old file or the new one, never half of it."""
-    part = path.with_suffix(".tmp")
-    with part.open("wb") as file:
+    with whole_file(path, GO_ON) as partial, partial.open("wb") as file:  # torch names no reason for a path
         torch.save(value, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedTokenizerFast
 
+from lrm_core.disk import room
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.training import auxiliary, pools
 from lrm_reward_node.training.batches import Batcher
 from lrm_reward_node.training.checkpoint import load_model, new_model, save_processor
 from lrm_reward_node.training.forward import PATCHES, Forward
 from lrm_reward_node.training.images import Augmentation, patches
-from lrm_reward_node.training.loop import StageParams, StageRunner
+from lrm_reward_node.training.loop import GO_ON, StageParams, StageRunner
 from lrm_reward_node.training.presets import Preset
 from lrm_reward_node.training.questions import PromptTable, auxiliary_pieces
 from lrm_reward_node.training.table import FrameTable
@@ -172,6 +173,10 @@ class Training:
 
     def save_base(self) -> None:
         """Write backbone and processor, 16 bit."""
+        with room(self.out, GO_ON):
+            self._save_base()
+
+    def _save_base(self) -> None:
         save_processor(self.out, self.tokenizer)
         state = {name: tensor.detach().to("cpu", torch.float16) for name, tensor in self.model.state_dict().items()}
         self.model.save_pretrained(self.out, state_dict=state)
@@ -194,9 +199,10 @@ class Training:
         for head, shares in ADAPTER_SHARES.items():
             peft.set_adapter(head.value)
             self._stage(f"adapt_{head.value}", self.preset.adapt, peft, self._loss(shares, train_vision=False))
-        peft.save_pretrained(self.work / "adapters", selected_adapters=[head.value for head in MODEL_HEADS])
-        for head in MODEL_HEADS:  # PEFT also writes a model card of its own, which is left behind
-            shutil.copytree(self.work / "adapters" / head.value, self.out / head.value, dirs_exist_ok=True)
+        with room(self.out, GO_ON):
+            peft.save_pretrained(self.work / "adapters", selected_adapters=[head.value for head in MODEL_HEADS])
+            for head in MODEL_HEADS:  # PEFT also writes a model card of its own, which is left behind
+                shutil.copytree(self.work / "adapters" / head.value, self.out / head.value, dirs_exist_ok=True)
 
     def _stage(self, name: str, params: StageParams, module: nn.Module, loss: Any) -> None:
         if self.resume and self.runner.finished(name):

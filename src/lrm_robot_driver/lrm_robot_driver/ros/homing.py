@@ -81,6 +81,8 @@ class Homing:
         return response
 
     async def _lead_home(self) -> None:
+        if not self._params.torque:
+            raise BadInput("torque", False, "true: nothing moves an arm whose motors are off", "Start it with torque.")
         newest = self._newest()
         if newest is None or not self._proposals.is_activated:
             raise BadInput("state of the arm", "away", "connected, the driver active", "See /diagnostics.")

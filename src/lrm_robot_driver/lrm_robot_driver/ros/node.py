@@ -27,13 +27,15 @@ from lrm_robot_driver.params import DriverParams
 from lrm_robot_driver.ros.eyes import CameraTopics
 from lrm_robot_driver.ros.homing import Homing
 
+TORQUE_OFF = "torque is off, for a person who moves the arm by hand (parameter torque)"
+
 
 class DriverNode(LrmLifecycleNode[DriverParams]):
     """Joint states and images out; commands in, from the safety stage alone.
 
     The arm belongs to one thread, each camera to another; the executor only hands on. An arm that stops answering gets
     no more commands, is closed, and is opened again a bounded number of times; meanwhile there are no joint states, so
-    the safety stage holds too.
+    the safety stage holds too. Without ``torque`` it reads and publishes alone.
     """
 
     params_class = DriverParams
@@ -49,13 +51,16 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
         self._strangers = ""
         self._connection = Connection(params.failures, params.reconnect_attempts, params.reconnect_period_s)
         self._states = self.create_lifecycle_publisher(JointState, robot.state.topic, qos.JOINT_STATES)
-        self._arm = ArmLoop(LeRobotArm(robot), 1.0 / params.state_rate_hz, self._now_ns, self._on_state)
+        arm = LeRobotArm(robot, params.torque)
+        self._arm = ArmLoop(arm, 1.0 / params.state_rate_hz, self._now_ns, self._on_state, params.torque)
         assert robot.lerobot is not None  # or LeRobotArm had refused it
         self._eyes = {name: CameraTopics(self, robot, name, params, self._say) for name in robot.lerobot.cameras}
         self._open_diagnostics(params)
         for eye in self._eyes.values():
             eye.open()
         self._arm.open()  # last: an arm under torque does not wait for a camera
+        if not params.torque:
+            self.get_logger().warning(TORQUE_OFF)
         topic = robot.command.topic
         self._commands = self.create_subscription(JointTrajectory, topic, self._on_command, qos.COMMAND)
         if robot.reset.kind == "service":
@@ -121,6 +126,8 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
         self._strangers = strangers(publishers, self._commander)
         if self._strangers:
             self._gate.refuse(Cause.MALFORMED, self._strangers)
+        elif not self.params.torque:
+            self._gate.refuse(Cause.INACTIVE, TORQUE_OFF)
         elif self._connection.state is not State.CONNECTED:
             self._gate.refuse(Cause.NO_JOINT_STATE, f"the arm is away: {self._connection.text}")
         elif self._gate.takes(command, newest[0] if newest else None, self._now_ns()):
@@ -136,7 +143,8 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
     def _report(self) -> Report:
         gate, link = self._gate, self._connection
         silence = self._silence.fault(time.monotonic())[1]
-        report = Report(OK, f"holds: {silence}" if silence else "follows commands")
+        does = f"holds: {silence}" if silence else "follows commands"
+        report = Report(OK, does if self.params.torque else TORQUE_OFF)
         report.values = {"state": link.state.value, "errors": link.errors, "losses": link.losses}
         report.values |= {"accepted": gate.accepted}
         report.values |= {f"refused_{cause.label}": count for cause, count in gate.refused.items()}

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from lrm_bringup.bags.decoding import ros2_type
+from lrm_bringup.convert.alignment import nearest
 from lrm_bringup.replay.events import FrameSeen
 from lrm_bringup.replay.ros.bag_events import BagEvents
 from lrm_core.episode_sources import Frame
 from lrm_core.ros import stamps
 from lrm_msgs.msg import EpisodeStatus
 
+_STATE_TOLERANCE_NS = 100_000_000
 _STARTED = (EpisodeStatus.RUNNING, EpisodeStatus.ENDING, EpisodeStatus.ENDED)
 
 
@@ -65,17 +67,23 @@ class BagOfEpisodes:
         return [str(fault) for fault in self._events.bag.faults.losses]
 
     def frames(self, episode: EpisodeInBag | None, truth: bool) -> Iterator[Frame]:
-        """Frames of an episode, or of the whole bag; what is recorded with the same stamp is joined to them."""
+        """Frames of an episode, or of the whole bag.
+
+        The simulator's truth with the same stamp is joined to each, and the nearest joint state: a robot's camera and
+        joints have clocks of their own.
+        """
         audits = dict(self._stamped("lrm_msgs/msg/SimAudit")) if truth else {}
-        states = dict(self._stamped("sensor_msgs/msg/JointState"))
+        states = sorted(self._stamped("sensor_msgs/msg/JointState"), key=lambda item: item[0])
+        state_stamps = np.array([stamp for stamp, _ in states], np.int64)
         for event in self._events.events():
             if isinstance(event, FrameSeen) and _within(event.frame.stamp_ns, episode):
                 stamp_ns, rgb = event.frame.stamp_ns, event.frame.rgb
-                audit, state = audits.get(stamp_ns), states.get(stamp_ns)
+                audit = audits.get(stamp_ns)
+                at = int(nearest(state_stamps, np.array([stamp_ns]), _STATE_TOLERANCE_NS)[0])
                 yield Frame(
                     stamp_ns,
                     _reader(rgb),
-                    None if state is None else np.asarray(state.position, np.float64),
+                    None if at < 0 else np.asarray(states[at][1].position, np.float64),
                     float("nan") if audit is None else float(audit.progress),
                     None if audit is None else bool(audit.success),
                 )

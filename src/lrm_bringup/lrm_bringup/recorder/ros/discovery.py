@@ -70,7 +70,9 @@ class TopicFilter:
 
 
 class Discovery:
-    """Subscribes every chosen topic once, as soon as it has a publisher, and takes what waits at a fixed rate.
+    """Subscribes every chosen topic as soon as it has a publisher, and takes what waits at a fixed rate.
+
+    A publisher that comes later and offers less than the subscription asks for is subscribed anew, for less.
 
     Args:
         node: the recorder.
@@ -128,8 +130,12 @@ class Discovery:
         profile = _compatible(offered, _LARGE_DEPTH if type_name in _LARGE else _DEPTH)
         latched = profile.durability == rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL
         self._topics[name] = Topic(name, type_name, latched, tuple(_bag_qos(one) for one in offered))
-        # The default callbacks would only warn, and cost the executor two more things to look after per topic.
-        events = SubscriptionEventCallbacks(message_lost=self._on_lost, use_default_callbacks=False)
+        # The default callbacks would only warn, and cost the executor one more thing to look after per topic.
+        events = SubscriptionEventCallbacks(
+            message_lost=self._on_lost,
+            incompatible_qos=lambda _: self._on_lesser_publisher(name),
+            use_default_callbacks=False,
+        )
         self._subscriptions[name] = self._node.create_subscription(
             kind, name, _never_called, profile, callback_group=self._group, event_callbacks=events, raw=True
         )
@@ -143,6 +149,14 @@ class Discovery:
         ]
         for stamp_ns, topic, data in sorted(taken, key=lambda one: one[0]):
             self._on_message(topic, stamp_ns, data)
+
+    def _on_lesser_publisher(self, name: str) -> None:
+        """Give up the subscription, once what waits is taken; the next look makes one that suits all publishers."""
+        self._node.get_logger().warning(f"{name} has a publisher that offers less than before: it is subscribed anew")
+        self._poll()
+        subscription = self._subscriptions.pop(name, None)
+        if subscription is not None:
+            self._node.destroy_subscription(subscription)
 
     def _on_lost(self, info: Any) -> None:
         self.lost += info.total_count_change

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rclpy.clock import Clock, ClockType
 from rclpy.serialization import deserialize_message
@@ -14,7 +15,8 @@ from rclpy.serialization import deserialize_message
 from lrm_bringup.recorder.bag import Topic
 from lrm_bringup.recorder.events import Mark, Message, Phase
 from lrm_bringup.recorder.facts import ROBOT_STATE, ROBOT_TOPICS
-from lrm_bringup.recorder.mending import mend_all, note_mended
+from lrm_bringup.recorder.lock import hold_folder
+from lrm_bringup.recorder.mending import left_open, mend_all
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
 from lrm_bringup.recorder.ros.compression import ImageCompression
@@ -22,7 +24,6 @@ from lrm_bringup.recorder.ros.discovery import Discovery, TopicFilter
 from lrm_bringup.recorder.ros.graph_parameters import GraphParameters
 from lrm_bringup.recorder.worker import Worker
 from lrm_bringup.versions import revision, ros_distro, versions
-from lrm_core.errors import BadInput
 from lrm_core.robot import load_robot, project_names
 from lrm_core.ros import stamps
 from lrm_core.ros.diagnostics import ERROR, WARN, Diagnostics, Report
@@ -42,28 +43,25 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
         super().__init__("recorder", **node_arguments)
         self._session: _Session | None = None
         self._out_dir = Path()
+        self._lock: BinaryIO | None = None
+        self._mending: threading.Thread | None = None
         self._program: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
     def configure_node(self, params: RecorderParams) -> None:
-        """Make sure that bags can be written where they are wanted."""
+        """Take the folder of the bags, and save what a recorder that died left in it."""
         robot = load_robot(params.robot) if params.robot else None
         self._names = project_names(robot, self.get_namespace()) if robot else {}
         self._out_dir = Path(params.out_dir).expanduser()
-        probe = self._out_dir / ".writable"
-        try:
-            self._out_dir.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"")
-            probe.unlink()
-        except OSError as error:
-            raise BadInput("parameter out_dir", params.out_dir, "a folder that can be written", str(error)) from error
+        self._lock = hold_folder(self._out_dir)
         self._program = {
             "versions": json.dumps(versions()), "revision": revision(), "ros_distro": ros_distro(),
             **({ROBOT_TOPICS: json.dumps(self._names), ROBOT_STATE: robot.state_units.to_json()} if robot else {}),
         }  # fmt: skip
-        for bag in mend_all(self._out_dir):
-            self.get_logger().warning(f"{bag} was left open by a recorder that died: closed, without its last chunk")
-            note_mended(self._out_dir, bag)
+        # In a thread of its own: the episode of a recorder that died goes on meanwhile, and is recorded.
+        arguments = (self._out_dir, left_open(self._out_dir), self.log_line)
+        self._mending = threading.Thread(target=mend_all, args=arguments, name="mending", daemon=True)
+        self._mending.start()
 
     def activate_node(self) -> None:
         """Subscribe and record."""
@@ -75,6 +73,23 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
             self._session.close()
         self._session = None
 
+    def cleanup_node(self) -> None:
+        """Let another recorder have the folder."""
+        if self._mending is not None:
+            self._mending.join()
+        self._mending = None
+        if self._lock is not None:
+            self._lock.close()
+        self._lock = None
+
+    def log_line(self, text: str, is_error: bool) -> None:
+        """One line in the log, from any thread."""
+        logger = self.get_logger()
+        if is_error:
+            logger.error(text)
+        else:
+            logger.info(text)
+
 
 class _Session:
     """Records from construction until :meth:`close`."""
@@ -85,7 +100,7 @@ class _Session:
         self._node, self._program = node, program
         self._status_topic = node.resolve_topic_name("episode_status")
         self._parameters = GraphParameters(node)
-        self._recording = Recording(out_dir, params, self._log, self._about)
+        self._recording = Recording(out_dir, params, node.log_line, self._about)
         self._worker = Worker(self._recording, params.queue_mb * 1_000_000, self._conversion(params))
         chosen = TopicFilter(node.get_namespace(), params.topics, params.exclude, robot)
         self._discovery = Discovery(node, self._chosen(chosen), self._on_message, self._on_unknown)
@@ -121,7 +136,7 @@ class _Session:
             params.image_compression,
             params.jpeg_quality,
             published=lambda: self._discovery.topics,
-            on_refused=lambda topic, why: self._log(f"{topic} is recorded raw: {why}", False),
+            on_refused=lambda topic, why: self._node.log_line(f"{topic} is recorded raw: {why}", False),
         )
 
     def _chosen(self, chosen: TopicFilter) -> Any:
@@ -138,7 +153,11 @@ class _Session:
             self._worker.mark(mark)
 
     def _mark(self, message: Message) -> Mark | None:
-        status: EpisodeStatus = deserialize_message(message.data, EpisodeStatus)
+        try:
+            status: EpisodeStatus = deserialize_message(message.data, EpisodeStatus)
+        except RuntimeError as error:  # of the middleware
+            self._recording.note_malformed(message.topic.name, error)
+            return None
         if not status.episode_id:
             return None
         phase = Phase.RUNS if status.state in _RUNS else Phase.OVER
@@ -153,17 +172,10 @@ class _Session:
         self._unknown[topic] = reason
         self._node.get_logger().warning(f"{topic} is not recorded: {reason}")
 
-    def _log(self, text: str, is_error: bool) -> None:
-        logger = self._node.get_logger()
-        if is_error:
-            logger.error(text)
-        else:
-            logger.info(text)
-
     def _report(self) -> Report:
         recording, dropped = self._recording, self._worker.dropped + self._recording.dropped
         values = {"bags": recording.bags, "messages": recording.written, "dropped": dropped}
-        values["lost"] = self._discovery.lost
+        values |= {"lost": self._discovery.lost, "malformed": recording.malformed.total()}
         values |= {"topics": len(self._discovery.topics), "nodes_with_parameters": len(self._parameters.values)}
         report = Report(values={**values, "deleted": recording.budget.deleted, "episode": recording.episode_id})
         if self._unknown:
@@ -172,6 +184,8 @@ class _Session:
             report.raise_to(WARN, f"{dropped} messages are in no bag")
         if self._discovery.lost:
             report.raise_to(WARN, f"{self._discovery.lost} messages were lost on their way to the recorder")
+        if malformed := dict(recording.malformed):
+            report.raise_to(WARN, f"recorded as they came, cannot be decoded: {malformed}")
         if recording.budget.exceeded:
             report.raise_to(WARN, "the disk budget is exceeded: the bags of the last good checkpoint are kept")
         if recording.error:

@@ -12,6 +12,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 from rclpy.signals import SignalHandlerOptions
+from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image, JointState, PointCloud2
 
 from lrm_bringup.robot_check.observed import Seen, Sink, Stream
@@ -116,6 +117,7 @@ class RobotListener:
     def _ends(self, stream: Stream, ours: QoSProfile) -> None:
         publishers = self._node.get_publishers_info_by_topic(stream.topic)
         stream.types = sorted({end.topic_type for end in publishers})
+        stream.publishers = sorted(map(_full_name, publishers))
         stream.qos_fault = next((text for end in publishers if (text := _unlike(end.qos_profile, ours))), "")
 
     def _others(self, topic: str) -> list[Any]:
@@ -129,7 +131,7 @@ class RobotListener:
         publishers = self._node.get_publishers_info_by_topic(name)
         return Sink(
             name, kind, sorted({end.topic_type for end in listeners}),
-            sorted({f"{end.node_namespace.rstrip('/')}/{end.node_name}" for end in publishers}),
+            sorted(set(map(_full_name, publishers))),
             next((text for end in listeners if (text := _unlike(qos.COMMAND, end.qos_profile))), ""),
         )  # fmt: skip
 
@@ -146,6 +148,10 @@ class RobotListener:
     def _service(self, name: str) -> tuple[str, list[str]]:
         full = self._node.resolve_service_name(name)
         return full, list(dict(self._node.get_service_names_and_types()).get(full, []))
+
+
+def _full_name(end: TopicEndpointInfo) -> str:
+    return f"{end.node_namespace.rstrip('/')}/{end.node_name}"
 
 
 def _name_of(kind: Any) -> str:

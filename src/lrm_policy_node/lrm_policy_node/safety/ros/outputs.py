@@ -100,11 +100,10 @@ class RobotOutputs:
         return send
 
     def _twist(self) -> Send:
-        from lrm_policy_node.kinematics import ResidualKinematics
+        from lrm_policy_node.robot_model import load_kinematics
 
         robot = self._robot
-        kinematics = ResidualKinematics(robot.model_path, robot.tcp_site, robot.arm_names)
-        servo = ToolServo(kinematics, robot.command, self._period_s)
+        servo = ToolServo(load_kinematics(robot), robot.command, self._period_s)
         twists = self._twists = self._publisher(TwistStamped, robot.command.topic)
 
         def send(target: np.ndarray, _header: Header, here: np.ndarray | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ class LeRobotEpisodes:
         changed = (Path(self._dataset.meta.root) / "meta" / "info.json").stat().st_mtime_ns if options.path else 0
         self._version = f"{self._dataset.meta.revision}-{changed}-{self._success}-{self._progress}"
         wanted = ("timestamp", STATE, self._success, self._progress)
-        self._table = self._dataset.hf_dataset.select_columns([name for name in wanted if name in columns])
+        table = self._dataset.hf_dataset.select_columns([name for name in wanted if name in columns])
+        self._table = table.with_format(None)  # LeRobot's own stumbles over null
 
     def episodes(self) -> Iterator[Episode]:
         """One per episode of the dataset."""
@@ -64,9 +66,11 @@ class LeRobotEpisodes:
             yield Episode(name, task, camera=camera, group=group, place=str(index), version=version)
 
     def declared(self, episode: Episode) -> Declared:
-        """Length and rate of ``meta/``."""
+        """Length, rate and tasks of ``meta/``, and which truth there is a column for."""
         row = self._dataset.meta.episodes[int(episode.place)]
-        return Declared(int(row["length"]), float(self._dataset.meta.fps))
+        truth = [name for name, column in (("success", self._success), ("progress", self._progress)) if column]
+        tasks = tuple(map(str, row["tasks"])) if len(row["tasks"]) > 1 else ()
+        return Declared(int(row["length"]), float(self._dataset.meta.fps), tuple(truth), tasks)
 
     def losses(self) -> list[str]:
         """Nothing beyond frames that cannot be decoded."""
@@ -80,9 +84,12 @@ class LeRobotEpisodes:
         for offset in range(len(columns["timestamp"])):
             state = np.asarray(columns[STATE][offset], np.float32).reshape(-1) if STATE in columns else None
             progress = _number(columns[self._progress][offset]) if self._progress else float("nan")
-            success = bool(_number(columns[self._success][offset])) if self._success else None
-            stamp_ns = round(_number(columns["timestamp"][offset]) * 1e9)
-            yield Frame(stamp_ns, self._reader(start + offset), state, progress, success)
+            done = _number(columns[self._success][offset]) if self._success else float("nan")
+            success = bool(done) if math.isfinite(done) else None
+            stamp_s = _number(columns["timestamp"][offset])
+            if not math.isfinite(stamp_s):
+                raise BadInput(f"timestamp of row {start + offset}", columns["timestamp"][offset], "finite seconds")
+            yield Frame(round(stamp_s * 1e9), self._reader(start + offset), state, progress, success)
 
     def _reader(self, row: int) -> Callable[[], np.ndarray]:
         def read() -> np.ndarray:
@@ -165,7 +172,11 @@ def _one_of(keys: list[str], wanted: str) -> str:
 
 
 def _number(value: Any) -> float:
-    return float(np.asarray(value).reshape(-1)[0])
+    """The only element; NaN where there is none, or no number."""
+    try:
+        return float(np.asarray(value, np.float64).reshape(-1)[0])
+    except (TypeError, ValueError, IndexError):
+        return math.nan
 
 
 SPEC = SourceSpec(LeRobotOptions, LeRobotEpisodes)

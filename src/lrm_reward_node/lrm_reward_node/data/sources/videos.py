@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from lrm_core.params import param
 from lrm_reward_node.data.video_file import VIDEOS, declared_frames, video_frames
 
 TABLES = ("index.json", "index.jsonl", "index.csv", "index.parquet")
-_COLUMNS = ("file", "task", "outcome", "scene")
+_COLUMNS = ("task", "outcome", "scene", "recording", "meaning")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class VideoOptions:
     """Keys of a source of kind ``videos``."""
 
     path: str = param("", "Folder of the videos.")
-    table: str = param("", "Table with the columns file, task, outcome and scene; default: index.json and so on.")
+    table: str = param("", "Table: file, task, outcome, scene, recording, meaning; default: index.json and so on.")
 
 
 class VideoFolder:
@@ -37,9 +37,8 @@ class VideoFolder:
         self.folder = base / options.path
         if not options.path or not self.folder.is_dir():
             raise BadInput("path", str(self.folder), "an existing folder of videos")
-        tables = [self.folder / name for name in TABLES if (self.folder / name).is_file()]
-        table = base / options.table if options.table else next(iter(tables), None)
-        self._rows = list(read_table(table)) if table else [{"file": name} for name in self._names()]
+        table = base / options.table if options.table else table_in(self.folder)
+        self._rows = list(read_table(table)) if table else [{"file": name} for name in videos_in(self.folder)]
         if not self._rows:
             raise BadInput("path", str(self.folder), f"a folder with files {', '.join(VIDEOS)}, or a table of them")
 
@@ -47,11 +46,13 @@ class VideoFolder:
         """One per video."""
         for row in self._rows:
             name = str(row.get("file") or "")
-            task, outcome, scene = (str(row.get(column) or "") for column in _COLUMNS[1:])
+            task, outcome, scene, group, meaning = (str(row.get(column) or "") for column in _COLUMNS)
             path = self.folder / name
             state = path.stat() if name and path.is_file() else None
             version = f"{state.st_size}-{state.st_mtime_ns}" if state else "missing"
-            yield Episode(name, task, outcome or "unknown", scene, place=name, version=version)
+            yield Episode(
+                name, task, outcome or "unknown", scene, group=group, place=name, version=version, meaning=meaning
+            )
 
     def declared(self, episode: Episode) -> Declared:
         """Number and rate of the frames that the container announces."""
@@ -65,44 +66,52 @@ class VideoFolder:
         """The frames of its file."""
         return video_frames(self.folder / episode.place)
 
-    def _names(self) -> list[str]:
-        found = (path for path in self.folder.rglob("*") if path.suffix.lower() in VIDEOS)
-        return sorted(str(path.relative_to(self.folder)) for path in found)
+
+def table_in(folder: Path) -> Path | None:
+    """The table beside the videos of a folder; None where there is none."""
+    return next((folder / name for name in TABLES if (folder / name).is_file()), None)
 
 
-def read_table(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a CSV, JSON, JSON lines or Parquet file with at least a column ``file``.
+def videos_in(folder: Path) -> list[str]:
+    """Videos at any depth, relative to the folder, by name."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in VIDEOS)
+    return sorted(str(path.relative_to(folder)) for path in found)
+
+
+def read_table(path: Path, names: Sequence[str] = ("file",), what: str = "table") -> Iterator[dict[str, Any]]:
+    """Rows of a CSV, JSON, JSON lines or Parquet file with at least one of the columns ``names``.
 
     Raises:
-        BadInput: it cannot be read, or a row names no file.
+        BadInput: it cannot be read, or a row has none of them.
     """
     try:
         rows = _rows(path)
     except (OSError, ValueError, csv.Error) as error:
         allowed = "a table as .csv, .json, .jsonl or .parquet"
-        raise BadInput("table", str(path), allowed, str(error).splitlines()[0]) from error
+        raise BadInput(what, str(path), allowed, str(error).splitlines()[0]) from error
     for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict) or not row.get("file"):
-            raise BadInput(f"row {number} of {path}", row, "a row with a column file")
+        if not isinstance(row, dict) or not any(row.get(name) for name in names):
+            raise BadInput(f"row {number} of {path}", row, f"a row with a column {' or '.join(names)}")
         yield row
 
 
 def _rows(path: Path) -> list[Any]:
-    if path.suffix == ".parquet":
+    kind = path.suffix.lower()
+    if kind == ".parquet":
         import pyarrow.parquet as pq
 
         rows: list[Any] = pq.read_table(path).to_pylist()
         return rows
     text = path.read_text(encoding="utf-8-sig")
-    if path.suffix == ".jsonl":
+    if kind == ".jsonl":
         return [json.loads(line) for line in text.splitlines() if line.strip()]
-    if path.suffix == ".json":
+    if kind == ".json":
         loaded = json.loads(text)
         if not isinstance(loaded, list):
             raise ValueError("a list of rows is expected")
         return loaded
-    if path.suffix != ".csv":
-        raise ValueError(f"{path.suffix or 'no ending'} is none of these")
+    if kind != ".csv":
+        raise ValueError(f"{kind or 'no ending'} is none of these")
     return list(csv.DictReader(text.splitlines()))
 
 
