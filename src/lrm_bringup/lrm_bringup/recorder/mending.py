@@ -63,7 +63,7 @@ def _mend(folder: Path, out_dir: Path, log: Callable[[str, bool], None]) -> list
         return []
     work = folder.parent / _WORK
     shutil.rmtree(work, ignore_errors=True)
-    if problems := write_bag(work, folder.name, (), "", source):
+    if problems := write_bag(work, folder.name, (), "", source, facts=source.facts):
         raise LrmError("; ".join(problems))
     bag = (work / folder.name).rename(_free(out_dir / folder.name))
     shutil.rmtree(folder)
