@@ -367,7 +367,11 @@ def test_agreement_finds_every_kind_of_difference() -> None:
     assert compare(found[4:], live).not_replayed == 4
     assert compare(found, {key: live[key] for key in live if key != second}).not_recorded == 1
     assert not compare(found, {}).whole
-    assert not compare(found, live | {first: replace(live[first], episode_end=not live[first].episode_end)}).whole
+    assert not compare(found, live | {first: replace(live[first], episode_end=True)}).whole
+    last = max(key for key in live if live[key].episode_end)
+    early = compare(found, live | {last: replace(live[last], episode_end=False)})
+    assert early.whole, "a reward that ends its episode is often published before anybody knows that it does"
+    assert early.ends_later == 1
     foreign = compare(found, live | {first: replace(live[first], fingerprint="another")})
     assert (foreign.other_models, foreign.whole) == (1, False)
 

@@ -27,7 +27,8 @@ class Agreement:
         statuses: (recorded status, replayed status) -> how often they differ.
         not_replayed: recorded rewards of frames that the replay did not ask about.
         not_recorded: replayed rewards that the bag does not hold, in the stretch of time it holds rewards of.
-        other_ends: rewards that differ in whether they end their episode.
+        other_ends: rewards that were published as the end of their episode, and are not in the replay.
+        ends_later: rewards that were published before their episode was known to end, often because of them.
         strays: recorded rewards of episodes that were not replayed with this input; see :meth:`settle`.
         other_models: recorded rewards of a model with another fingerprint: nothing says that they should agree.
     """
@@ -39,6 +40,7 @@ class Agreement:
     not_replayed: int = 0
     not_recorded: int = 0
     other_ends: int = 0
+    ends_later: int = 0
     other_models: int = 0
     strays: dict[RewardKey, RewardRecorded] = field(default_factory=dict)
 
@@ -62,7 +64,8 @@ class Agreement:
         """Count one recorded reward against the replayed one of the same frame."""
         self.recorded += 1
         self.other_models += bool(live.fingerprint) and live.fingerprint != row.fingerprint
-        self.other_ends += row.episode_end != live.episode_end
+        self.other_ends += live.episode_end and not row.episode_end
+        self.ends_later += row.episode_end and not live.episode_end
         if row.status != live.status:
             self.statuses[live.status, row.status] += 1
             return
@@ -78,7 +81,8 @@ class Agreement:
         parts += [f"{n} recorded {a} replayed {b}" for (a, b), n in sorted(self.statuses.items())]
         parts += [f"{self.not_replayed} not replayed"] if self.not_replayed else []
         parts += [f"{self.not_recorded} replayed and not recorded"] if self.not_recorded else []
-        parts += [f"{self.other_ends} differ in episode_end"] if self.other_ends else []
+        parts += [f"{self.other_ends} are no end of their episode, as was published"] if self.other_ends else []
+        parts += [f"{self.ends_later} were published before their episode was known to end"] if self.ends_later else []
         parts += [f"{len(self.strays)} of other episodes that no input replays"] if self.strays else []
         parts += [f"{self.other_models} were published by another model"] if self.other_models else []
         return ", ".join(parts) if self.recorded or self.strays else "the recording holds no rewards to compare with"

@@ -130,7 +130,7 @@ def _others(found: Agreement) -> str:
     parts = [f"{n} × {a} live, {b} here" for (a, b), n in sorted(found.statuses.items())]
     parts += [f"{found.not_replayed} not asked here"] if found.not_replayed else []
     parts += [f"{found.not_recorded} not recorded"] if found.not_recorded else []
-    parts += [f"{found.other_ends} differ in episode_end"] if found.other_ends else []
+    parts += [f"{found.other_ends} are no end of their episode, as was published"] if found.other_ends else []
     parts += [f"{found.other_models} of another model"] if found.other_models else []
     parts += [f"{len(found.strays)} of episodes that are not in this input"] if found.strays else []
     return "; ".join(parts) or "none"
