@@ -31,6 +31,9 @@ class Stage:
         self._now_ns += 1
         return self._now_ns
 
+    def steps_since(self, start_ns: int) -> int:
+        return self.now_ns() - start_ns
+
     def show(self, machine: EpisodeMachine) -> None:
         self.shown.append(replace(machine))
 

@@ -28,7 +28,7 @@ class TerminationReason(str, Enum):
     SHUTDOWN = "shutdown"
 
 
-_SUCCESS = {
+_SUCCESS: dict[str, bool] = {
     TerminationReason.SUCCESS_CONFIRMED: True,
     TerminationReason.MAX_STEPS: False,
     TerminationReason.JUDGED_SUCCESS: True,
@@ -38,7 +38,7 @@ _SUCCESS = {
 
 def succeeded(reason: str) -> bool | None:
     """Whether an episode that ended for ``reason`` succeeded, as the reward model or a person saw it; None: unknown."""
-    return _SUCCESS.get(TerminationReason(reason)) if reason in set(TerminationReason) else None
+    return _SUCCESS.get(reason)
 
 
 def judged(reason: str) -> bool | None:

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
 
     policy = shipped(POLICY)
     name = f"demonstrated-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    with RosStage(robot, args.task, args.namespace, policy.call_interval, 1.0 / policy.control_rate_hz) as stage:
+    with RosStage(robot, args.task, args.namespace, policy) as stage:
         stage.check()
         max_steps = round(args.max_seconds * policy.control_rate_hz)
         ended = demonstrate(stage, name, args.episodes, max_steps, _ask)

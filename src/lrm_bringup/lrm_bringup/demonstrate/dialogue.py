@@ -27,6 +27,9 @@ class Stage(Protocol):
     def now_ns(self) -> int:
         """Stamp of the newest observation, nanoseconds."""
 
+    def steps_since(self, start_ns: int) -> int:
+        """Control periods from the stamp ``start_ns`` to now."""
+
     def show(self, machine: EpisodeMachine) -> None:
         """Tell everyone the state of the demonstration; returns when all have heard it."""
 
@@ -64,6 +67,7 @@ def _one(stage: Stage, machine: EpisodeMachine, episode_id: str, ask: Callable[[
     except EOFError:
         pass
     finally:  # also when it is interrupted: nobody waits for an end that never comes
+        machine.reach(stage.steps_since(machine.start_stamp_ns))
         machine.end(reason, stage.now_ns())
         machine.complete()
         stage.show(machine)

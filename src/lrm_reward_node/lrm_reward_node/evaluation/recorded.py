@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from lrm_core.errors import BadInput
-from lrm_core.rewards import MODEL_HEADS, RewardEstimate, RewardHead
+from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.data.samples import Sample, Samples, open_samples
 from lrm_reward_node.evaluation.calibration import Stated
 from lrm_reward_node.model import RewardModel, RewardQuery
@@ -54,7 +55,7 @@ def stated_of_recordings(
 
 def _chosen(samples: Samples, most: int) -> list[int]:
     made = (*AS_LIVE, BACKWARDS) if samples.head is RewardHead.CONTRASTIVE else AS_LIVE
-    known = [number for number in range(len(samples)) if samples.origin(number)["made"] in made]
+    known = [number for number, how in enumerate(samples.made(sys.maxsize)) if how in made]
     return [known[int(at)] for at in np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).round())]
 
 
@@ -66,14 +67,11 @@ def _asked(
     for start in range(0, len(chosen), BATCH):
         asked = [samples[number] for number in chosen[start : start + BATCH]]
         answers = model.score([query_of(sample) for sample in asked])
-        rows += [_row(sample, answer) for sample, answer in zip(asked, answers, strict=True) if answer.ok]
+        pairs = [(sample, answer) for sample, answer in zip(asked, answers, strict=True) if answer.ok]
+        rows += [(answer.value, sample.target, answer.uncertainty) for sample, answer in pairs]
         told(min(start + BATCH, len(chosen)), len(chosen))
     columns = np.array(rows, np.float64).reshape(-1, 3).T
     return columns[0], columns[1], columns[2]
-
-
-def _row(sample: Sample, answer: RewardEstimate) -> tuple[float, float, float]:
-    return answer.value, sample.target, answer.uncertainty
 
 
 def query_of(sample: Sample) -> RewardQuery:

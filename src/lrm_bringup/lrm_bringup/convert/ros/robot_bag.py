@@ -253,10 +253,9 @@ def _orders(joints: _Joints, commands: _Joints, units: StateUnits | None) -> tup
     for one in (joints, commands):
         if not one.names:
             raise BadInput("topic", one._topic.name, "messages with as many joint names as finite positions")
-    if units is not None and set(units.joint_names) <= set(joints.names):
-        return units.joint_names, commands.names
     if units is not None:
-        missing = sorted(set(units.joint_names) - set(joints.names))
-        raise BadInput(f"joints of {joints._topic.name}", list(joints.names), f"the robot's; missing: {missing}")
+        if missing := sorted(set(units.joint_names) - set(joints.names)):
+            raise BadInput(f"joints of {joints._topic.name}", list(joints.names), f"the robot's; missing: {missing}")
+        return units.joint_names, commands.names
     same = set(joints.names) == set(commands.names)
     return commands.names if same else joints.names, commands.names

@@ -16,16 +16,17 @@ from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 
 from lrm_core.episode_machine import EpisodeMachine
-from lrm_core.episodes import EpisodeState
 from lrm_core.errors import BadInput
 from lrm_core.robot import RobotContract
 from lrm_core.ros import qos, stamps
 from lrm_msgs.msg import EpisodeStatus
+from lrm_policy_node.ros.conversions import episode_status
+from lrm_policy_node.runtime.params import PolicyParams
+from lrm_policy_node.runtime.world import EpisodeOrder
 
 NAME, STATUS, RECORDER = "demonstrator", "episode_status", "recorder"
 _WAIT_S, _POLL_S = 10.0, 0.05
 _HEARD = Duration(seconds=2)
-_STATES = {state: number for number, state in enumerate(EpisodeState)}
 
 
 class RosStage:
@@ -35,15 +36,11 @@ class RosStage:
         robot: whose joint states say what time it is.
         task: task sentence.
         namespace: of the robot.
-        call_interval: K, control steps between two reward queries.
-        control_period_s: of the commands.
+        params: of the policy node in whose place this stands.
     """
 
-    def __init__(
-        self, robot: RobotContract, task: str, namespace: str, call_interval: int, control_period_s: float
-    ) -> None:
-        self._task, self._interval, self._period_s = task, call_interval, control_period_s
-        self._robot, self._newest_ns = robot, 0
+    def __init__(self, robot: RobotContract, task: str, namespace: str, params: PolicyParams) -> None:
+        self._robot, self._task, self._params, self._newest_ns = robot, task, params, 0
         self._context = rclpy.Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = Node(NAME, namespace=f"/{namespace.strip('/')}", context=self._context)
@@ -83,17 +80,14 @@ class RosStage:
         """Stamp of the newest joint states."""
         return self._newest_ns
 
+    def steps_since(self, start_ns: int) -> int:
+        """Control periods from ``start_ns`` to the newest joint states."""
+        return round(max(0, self.now_ns() - start_ns) / 1e9 * self._params.control_rate_hz)
+
     def show(self, machine: EpisodeMachine) -> None:
         """Publish the state, and wait until it is heard."""
-        newest_ns = self.now_ns()
-        steps = round(max(0, newest_ns - machine.start_stamp_ns) / (1e9 * self._period_s))
-        message = EpisodeStatus(
-            episode_id=machine.episode_id, state=_STATES[machine.state], mode=EpisodeStatus.EVALUATE, task=self._task,
-            seed=-1, start_stamp=stamps.from_ns(machine.start_stamp_ns), end_stamp=stamps.from_ns(machine.end_stamp_ns),
-            step=min(steps, machine.max_steps), max_steps=machine.max_steps, call_interval=self._interval,
-            control_period_s=self._period_s, termination_reason=machine.reason.value if machine.reason else "",
-        )  # fmt: skip
-        message.header.stamp = stamps.from_ns(newest_ns)
+        order = EpisodeOrder(machine.episode_id, refine=False, seed=-1, task=self._task)
+        message = episode_status(machine, order, self._params, weights_version=0, newest_ns=self.now_ns())
         self._statuses.publish(message)
         self._statuses.wait_for_all_acked(_HEARD)
 
