@@ -138,6 +138,30 @@ def test_refinement_displaces_the_tool_and_comes_back(name: str, residual: np.nd
 
 
 @robots
+@settings(deadline=None, max_examples=10)
+@given(residual=st.tuples(*[st.floats(-1.0, 1.0)] * 3).map(np.array), shares=st.lists(st.floats(0.0, 1.0), min_size=8))
+def test_from_anywhere_the_tool_goes_no_farther_than_asked(
+    name: str, residual: np.ndarray, shares: list[float]
+) -> None:
+    """Also at the end of its reach, where it cannot go as far."""
+    robot, kinematics = ROBOTS[name], KINEMATICS[name]
+    chunk = np.tile(within(robot, shares), (4, 1))
+    away_m = np.linalg.norm(
+        kinematics.tcp(kinematics.apply(chunk, residual, np.zeros(3))) - kinematics.tcp(chunk), axis=1
+    )
+    assert away_m.max() <= kinematics.bound_m * np.linalg.norm(residual) + 1e-3
+
+
+def test_a_stretched_arm_is_not_flung_about_by_what_it_cannot_reach() -> None:
+    """Found on the UR5e: the last of the solver's steps missed by 75 mm what was asked 50 mm away."""
+    kinematics = KINEMATICS["ur5e"]
+    chunk = np.tile([0.0, -0.6, 0.05, -1.0, -1.57, 0.0, 0.05], (6, 1))
+    out = kinematics.apply(chunk, np.array([1.0, 0.0, 0.0]), np.zeros(3))
+    missed_m = np.linalg.norm(kinematics.tcp(out) - kinematics.tcp(chunk) - [0.05, 0.0, 0.0], axis=1)
+    assert missed_m[-1] < 0.03
+
+
+@robots
 def test_refinement_stays_within_the_limits_of_the_file(name: str) -> None:
     robot = ROBOTS[name]
     low, high = (np.full(len(robot.joints), end) + robot.home for end in (-0.02, 0.02))
@@ -164,6 +188,21 @@ def test_a_command_out_of_the_box_is_held_inside(name: str) -> None:
             break
     assert decision.cause is Cause.WORKSPACE
     assert arm[0] > 0.3, "it went as far as it may"
+
+
+@pytest.mark.parametrize(
+    ("name", "parked"),
+    [("so101", [0.5, -1.69, 1.64, 1.4, 0.0]), ("ur5e", [0.0, -HALF, 0.0, -HALF, 0.0, 0.0]),
+     ("ur5e", [HALF, -HALF, HALF, -HALF, -HALF, 0.0])],
+)  # fmt: skip
+def test_from_where_an_arm_is_parked_the_straight_way_home_leads_into_the_box(name: str, parked: list[float]) -> None:
+    robot, box = ROBOTS[name], load_box(ROBOTS[name])
+    assert box is not None
+    start = robot.limits.clip(np.append(parked, robot.home[-1]))
+    away_m = box.outside_m(start + np.linspace(0.0, 1.0, 40)[:, None] * (robot.home - start))
+    assert away_m[0] > 0.01
+    assert away_m[-1] == 0.0
+    assert (np.diff(away_m) <= 0.0).all(), "else the safety stage would hold it on its first motion"
 
 
 URDF = """\

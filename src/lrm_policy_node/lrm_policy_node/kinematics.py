@@ -14,6 +14,7 @@ from lrm_policy_node.arm_model import load_model
 _ITERATIONS = 12
 _POSITION_TOLERANCE_M = 1e-4
 _STEP_LIMIT_RAD = 0.3
+_MISSED_M = 1e-3
 
 
 class ResidualKinematics:
@@ -131,14 +132,26 @@ class ResidualKinematics:
         position, rotation = self._forward(base)
         target = position + displacement_m
         joints = np.clip(guess, self._low, self._high)
+        tried = [np.clip(base, self._low, self._high)]
         for _ in range(_ITERATIONS):
             at, orientation = self._forward(joints)
             error = target - at
             turn = _rotation_error(rotation, orientation)
             if np.linalg.norm(error) < _POSITION_TOLERANCE_M and np.linalg.norm(turn) < 1e-3:
                 break
+            tried.append(joints)
             joints = np.clip(joints + self._newton_step(error, turn), self._low, self._high)
-        return joints
+        if np.linalg.norm(target - self.tcp(joints)) < _MISSED_M:
+            return joints
+        return self._nearest(np.stack([*tried, joints]), position, target)
+
+    def _nearest(self, tried: np.ndarray, position: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Out of reach: of the poses ``tried`` the one nearest to the target, displaced no farther than asked for."""
+        tools = self.tcp(tried)
+        displaced_m = np.linalg.norm(tools - position, axis=1)
+        missed_m = np.linalg.norm(tools - target, axis=1)
+        missed_m[displaced_m > np.linalg.norm(target - position)] = np.inf
+        return np.asarray(tried[np.argmin(missed_m)])
 
     def _newton_step(self, error_m: np.ndarray, turn_rad: np.ndarray) -> np.ndarray:
         linear, angular = self._jacobians()
