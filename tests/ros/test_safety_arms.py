@@ -36,9 +36,9 @@ def test_a_ur5e_that_is_turned_out_of_its_box_is_held_inside(tmp_path: Path) -> 
             for step in range(60):
                 wanted = UR5E.home + np.eye(len(arm))[0] * 0.04 * step
                 arm = np.array(bench.step(tuple(wanted), tuple(UR5E.to_wire(arm))).points[0].positions)
-                if bench.statuses[-1].state == SafetyStatus.HOLDING:
-                    break
-            bench.until(lambda: "out of its box [0.200, -0.500, 0.030]" in bench.statuses[-1].reason, 5.0, "the reason")
+            leaves = "out of its box [0.200, -0.500, 0.030]"
+            bench.until(lambda: leaves in bench.statuses[-1].reason, 5.0, "the reason")
+            assert bench.statuses[-1].state == SafetyStatus.HOLDING
             assert 0.5 < arm[0] < 0.95, "it went as far as it may: at 0.9 rad the tool leaves the box"
         finally:
             process.stop()
