@@ -263,7 +263,7 @@ def is_done(folder: Path, wanted: dict[str, Any]) -> bool:
 
 def write(replayed: Replayed, folder: Path, made_with: dict[str, Any], options: ReplayOptions) -> None:
     """Write bag, table, page and summary of one input; ``folder`` appears when all of it is whole."""
-    from lrm_bringup.replay.copying import write_bag
+    from lrm_bringup.bags.copying import write_bag
     from lrm_bringup.replay.ros.reward_messages import REWARD_TYPE
 
     partial = folder.parent / PARTIAL / folder.name
