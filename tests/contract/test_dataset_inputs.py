@@ -13,6 +13,7 @@ from rerun.experimental import RrdReader
 from lerobot_files import as_v21, changed
 from lrm_bringup import cli
 from lrm_bringup.bags.bag import bags_in
+from lrm_bringup.replay.events import EpisodeSeen
 from lrm_bringup.replay.sources import DatasetEpisodes
 from lrm_core.disk import LOCK, hold
 from lrm_core.errors import BadInput
@@ -73,6 +74,17 @@ def test_an_episode_with_several_tasks_is_named_wherever_one_sentence_is_wanted(
     assert said in capsys.readouterr().err
     assert cli.main(["view", str(dataset), "--episode", "1", "--save", str(tmp_path / "1.rrd")]) == 0
     assert drawn(tmp_path / "1.rrd") == ["“push”", "“wipe”"], "each at its own frame"
+
+
+def test_an_episode_without_a_task_is_left_out_and_named_unless_one_is_given(tmp_path: Path) -> None:
+    dataset = written(tmp_path / "d", (" ",), ("push",))
+    found = [DatasetEpisodes(dataset, task=task) for task in ("", "wipe")]
+    plans = [[e.plan.task for e in one.events() if isinstance(e, EpisodeSeen) and e.plan] for one in found]
+    assert plans == [["push"] * 2, ["wipe"] * 4]
+    assert [one.problems for one in found] == [
+        ["d: episode 0 has no task sentence and is left out; --task gives one"],
+        [],
+    ]
 
 
 def test_a_frame_that_cannot_be_read_is_named_and_the_others_are_used(

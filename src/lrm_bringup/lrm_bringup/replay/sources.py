@@ -90,15 +90,16 @@ class DatasetEpisodes:
         path: folder of the dataset; one of format v2.1 is converted by LeRobot into a copy.
         camera: its image feature, in full or by the end of its name; empty: the only one, or ``front``.
         query_rate_hz: queries per second; 0: one.
+        task: in place of the recorded ones; empty: those.
 
     Raises:
         BadInput: no dataset, or the camera is not clear.
     """
 
-    def __init__(self, path: Path, camera: str = "", query_rate_hz: float = 0.0) -> None:
+    def __init__(self, path: Path, camera: str = "", query_rate_hz: float = 0.0, task: str = "") -> None:
         self._dataset = open_dataset(path)
         self._tasks = self._dataset.hf_dataset.select_columns(["task_index"]).with_format(None)
-        self.name = path.name
+        self.name, self._task = path.name, task
         self._key = _one_of(list(self._dataset.meta.camera_keys), camera)
         self.cameras: tuple[str, ...] = (self._key.split(".")[-1],)
         self.frames = len(self._dataset)
@@ -106,22 +107,31 @@ class DatasetEpisodes:
         self._interval_ns = round(_NS / (query_rate_hz or 1.0))
 
     def events(self) -> Iterator[Event]:
-        """Episode after episode on one clock, a minute apart; a broken frame is left out and is a problem."""
+        """Episode after episode on one clock, a minute apart; what is left out of them is a problem."""
         self.problems = []
         start_ns = START_NS
         for index in range(self._dataset.meta.total_episodes):
-            if several := several_tasks(self._dataset, index):
-                self.problems.append(f"{self.name}: {several}; --task says another")
-            stamp_ns = start_ns
-            for event in self._episode(index, start_ns):
+            stamp_ns, task = start_ns, self._task_of(index)
+            for event in self._episode(index, task, start_ns) if task else ():
                 stamp_ns = event.log_ns
                 yield event
             start_ns = stamp_ns + 60 * _NS
 
-    def _episode(self, index: int, start_ns: int) -> Iterator[Event]:
+    def _task_of(self, index: int) -> str:
+        """Its sentence; empty, and a problem, where it has none."""
+        if self._task:
+            return self._task
+        if several := several_tasks(self._dataset, index):
+            self.problems.append(f"{self.name}: {several}; --task says another")
+        first = int(self._dataset.meta.episodes[index]["dataset_from_index"])
+        task = str(self._dataset.meta.tasks.index[int(self._tasks[first]["task_index"])]).strip()
+        if not task:
+            self.problems.append(f"{self.name}: episode {index} has no task sentence and is left out; --task gives one")
+        return task
+
+    def _episode(self, index: int, task: str, start_ns: int) -> Iterator[Event]:
         meta, period_ns = self._dataset.meta.episodes[index], round(_NS / self._dataset.fps)
         first, last = int(meta["dataset_from_index"]), int(meta["dataset_to_index"])
-        task = str(self._dataset.meta.tasks.index[int(self._tasks[first]["task_index"])])
         name = f"{self.name}-{index:05d}"
         plan = EpisodePlan(name, task, start_ns, self._interval_ns, period_ns // 2, (last - first) * period_ns)
         yield EpisodeSeen(name, plan, start_ns, None, start_ns)
