@@ -28,7 +28,7 @@ COLUMNS = {"observation.images.front": PICTURE, "observation.state": JOINTS, "ac
 
 def row(step: int, task: str) -> dict[str, Any]:
     state = np.array([0.1 * step, 0.5], np.float32)
-    rgb = np.full((24, 32, 3), 40 * step, np.uint8)
+    rgb = np.full((24, 32, 3), 20 * step, np.uint8)
     return {"observation.images.front": rgb, "observation.state": state, "action": state, "task": task}
 
 
