@@ -99,6 +99,22 @@ def test_an_argument_reaches_the_nodes_that_take_it() -> None:
     assert all(values["autostart"] is True and values["use_sim_time"] is False for values in given.values())
 
 
+@pytest.mark.parametrize(
+    ("given", "nodes"),
+    [
+        ({"robot": "so101"}, ["driver", "safety", "teleop"]),
+        ({"robot": "so101", "record": "true"}, ["recorder", "driver", "safety", "teleop"]),
+        ({"robot": "so101", "leader": "false"}, ["driver", "safety"]),
+        ({"robot": "ur5e"}, ["safety"]),
+        ({"robot": "ur5e", "leader": "true"}, ["safety", "teleop"]),
+    ],
+)
+def test_teleoperation_starts_what_the_file_of_the_robot_says(given: dict[str, str], nodes: list[str]) -> None:
+    wanted = plan("teleop", given)
+    assert [node.name for node in wanted.nodes] == nodes
+    assert all(overrides(node, wanted.deployment)["robot"] == given["robot"] for node in wanted.nodes)
+
+
 @pytest.mark.parametrize("robot", robot_names())
 @pytest.mark.parametrize("graph", ["sim", "robot"])
 def test_every_node_that_meets_the_robot_gets_its_file(graph: str, robot: str, tmp_path: Path) -> None:
