@@ -148,8 +148,10 @@ def test_a_robot_without_a_leader_is_refused() -> None:
         LeRobotLeader(load_robot("sim_arm"))
 
 
-@pytest.mark.parametrize("kind", ["so101_leader", "koch_leader"])
-def test_the_leaders_of_lerobot_are_found_by_their_names(folder: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "config"), [("so101_leader", "SOLeaderTeleopConfig"), ("koch_leader", "KochLeaderConfig")]
+)
+def test_the_leaders_of_lerobot_are_found_by_their_names(folder: Path, kind: str, config: str) -> None:
     text = (folder / "led.yaml").read_text().replace("simulated_leader", kind)
     (folder / "led.yaml").write_text(text.replace("use_degrees: true, ", ""))
-    assert LeRobotLeader(load_robot(str(folder / "led.yaml")))._config.type == kind
+    assert type(LeRobotLeader(load_robot(str(folder / "led.yaml")))._config).__name__ == config

@@ -101,21 +101,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
             sim.stop()
 
 
-@pytest.fixture
-def teleop(bench: Bench) -> Iterator[NodeProcess]:
-    """The teleoperation, its arm where the leader is."""
-    bench.move(HOME)
-    process = bench.teleop()
-    try:
-        joined = lambda: bench.leader.message == "the arm follows the leader" or process.exit_code is not None  # noqa: E731
-        bench.until(joined, 240.0, "the teleoperation is up")  # it loads PyTorch, which LeRobot imports
-        assert process.exit_code is None, process.output
-        yield process
-    finally:
-        process.stop()
-        bench.leader = DiagnosticStatus()
-
-
 def duration_s(messages: list[JointTrajectory]) -> float:
     """By their stamps."""
     first, last = (stamps.to_ns(messages[index].header.stamp) for index in (0, -1))
@@ -151,7 +136,45 @@ def test_the_arm_comes_slowly_follows_within_limits_and_stops_when_the_leader_di
         assert "no command" in bench.safety[-1].reason
     finally:
         process.stop()
-        bench.leader = DiagnosticStatus()
+
+
+def test_demonstrate_has_the_arm_follow_the_leader_before_it_asks(bench: Bench) -> None:
+    bench.move(HOME)
+    recorder = Node("recorder", context=bench.context)
+    recorder.create_subscription(EpisodeStatus, "episode_status", lambda _: None, qos.STATUS)
+    recorder.create_subscription(JointState, "joint_states", lambda _: None, qos.JOINT_STATES)
+    words = [sys.executable, "-m", "lrm_bringup.cli", "demonstrate", "--robot", str(bench.robot), "--task", "move it"]
+    environment = {**os.environ, "ROS_DOMAIN_ID": str(bench.domain), "PYTHONPATH": os.pathsep.join(sys.path)}
+    pipe = subprocess.PIPE
+    person = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=bench.folder)
+    try:
+        assert person.stdin is not None
+        person.stdin.write("q\n")
+        person.stdin.flush()
+        bench.until(lambda: person.poll() is not None, 300.0, "it ends when the person says so")
+        said, error = person.communicate()
+        assert person.returncode == 0, error
+        assert said.index("the arm follows the leader") < said.index("demonstration 1 of")
+        bench.stands()
+    finally:
+        person.kill()
+        person.wait()
+        recorder.destroy_node()
+
+
+@pytest.fixture(scope="module")
+def teleop(bench: Bench) -> Iterator[NodeProcess]:
+    """The teleoperation for the tests below, its arm where the leader is at first."""
+    bench.move(HOME)
+    bench.leader = DiagnosticStatus()  # nothing of a node that has gone
+    process = bench.teleop()
+    try:
+        joined = lambda: bench.leader.message == "the arm follows the leader" or process.exit_code is not None  # noqa: E731
+        bench.until(joined, 240.0, "the teleoperation is up")  # it loads PyTorch, which LeRobot imports
+        assert process.exit_code is None, process.output
+        yield process
+    finally:
+        process.stop()
 
 
 def test_a_leader_that_goes_away_or_does_not_answer_commands_nothing_until_it_is_back(
@@ -188,27 +211,3 @@ def test_while_another_node_could_lead_the_arm_the_leader_does_not(bench: Bench)
     finally:
         policy.destroy_node()
     bench.arrives(HOME + np.array([0.3, 0.0, 0.0, 0.0, 0.0, 0.0]))
-
-
-def test_demonstrate_has_the_arm_follow_the_leader_before_it_asks(bench: Bench) -> None:
-    bench.move(HOME)
-    recorder = Node("recorder", context=bench.context)
-    recorder.create_subscription(EpisodeStatus, "episode_status", lambda _: None, qos.STATUS)
-    recorder.create_subscription(JointState, "joint_states", lambda _: None, qos.JOINT_STATES)
-    words = [sys.executable, "-m", "lrm_bringup.cli", "demonstrate", "--robot", str(bench.robot), "--task", "move it"]
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(bench.domain), "PYTHONPATH": os.pathsep.join(sys.path)}
-    pipe = subprocess.PIPE
-    person = subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=bench.folder)
-    try:
-        assert person.stdin is not None
-        person.stdin.write("q\n")
-        person.stdin.flush()
-        bench.until(lambda: person.poll() is not None, 240.0, "it ends when the person says so")
-        said, error = person.communicate()
-        assert person.returncode == 0, error
-        assert said.index("the arm follows the leader") < said.index("demonstration 1 of")
-        bench.stands()
-    finally:
-        person.kill()
-        person.wait()
-        recorder.destroy_node()

@@ -39,7 +39,7 @@ class LeRobotArm:
         """
         from lerobot.robots import make_robot_from_config
 
-        robot = motors.made(make_robot_from_config, self._config)
+        robot = motors.made(make_robot_from_config, self._config, self._spec)
         if not self._torque and not motors.on_bus(robot):
             raise BadInput("torque", False, f"true: LeRobot's {self._spec.type} has no bus of motors to switch off")
         motors.check(robot, self._spec, self._contract.path)

@@ -37,7 +37,7 @@ class LeRobotLeader:
         """
         from lerobot.teleoperators import make_teleoperator_from_config
 
-        device = motors.made(make_teleoperator_from_config, self._config)
+        device = motors.made(make_teleoperator_from_config, self._config, self._spec)
         self._check_positions(device)
         motors.check(device, self._spec, self._contract.path)
         if motors.on_bus(device):  # one without motors of its own has nothing that could be calibrated as they are

@@ -17,12 +17,12 @@ _TICKS = 4096
 """Of a turn, where the bus does not tell: all servos of LeRobot's small arms have 12 bits."""
 
 
-def made(make: Callable[[Any], Any], config: Any) -> Any:
+def made(make: Callable[[Any], Any], config: Any, spec: LeRobotDeviceSpec) -> Any:
     """LeRobot's device, not connected yet; raises :class:`BadInput` when LeRobot cannot make it."""
     try:
         return make(config)
     except Exception as error:  # a missing SDK, a field that makes no sense; what is raised depends on the type
-        raise BadInput("LeRobot's device", config.type, "one that it can make", first_line(error)) from error
+        raise BadInput("LeRobot's device", spec.type, "one that it can make", first_line(error)) from error
 
 
 def on_bus(device: Any) -> Mapping[str, Any]:
