@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -80,7 +81,7 @@ def led_arm(robot: RobotContract, namespace: str, node: Node) -> Iterator[None]:
     """An arm that follows the leader of its file, from where it is, until the block ends.
 
     Raises:
-        BadInput, LrmError: the leader does not start (its reason), or the arm does not come to it.
+        BadInput: the leader does not start (its reason), or the arm does not come to it.
     """
     watch = LeaderWatch(node, print)
     with ExitStack() as stack:
@@ -89,7 +90,13 @@ def led_arm(robot: RobotContract, namespace: str, node: Node) -> Iterator[None]:
             folder = Path("out/demonstrate") / time.strftime("%Y%m%d-%H%M%S")
             deployment = Deployment(namespace, parameters={"autostart": True, "robot": str(robot.path)})
             specs = process_specs([TELEOP], deployment, folder, run_environment(None))
-            check = stack.enter_context(Supervisor(specs)).check
+            check = partial(_check, stack.enter_context(Supervisor(specs)))
         watch.await_arm(check)
         print("the arm follows the leader")
         yield
+
+
+def _check(supervisor: Supervisor) -> None:
+    if supervisor.failure:
+        fix = "Mend it, or move the arm by hand or by a node of your own: --no-leader."
+        raise BadInput("leader", supervisor.failure, "one that starts", fix)
