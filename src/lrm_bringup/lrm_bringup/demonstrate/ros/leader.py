@@ -11,6 +11,7 @@ from pathlib import Path
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rich.console import Console
+from rich.text import Text
 
 from lrm_bringup.environment import run_environment
 from lrm_bringup.graph import TELEOP, Deployment
@@ -60,7 +61,7 @@ class LeaderWatch:
                 if time.monotonic() > end_s:
                     fix = "Hold the leader still near the arm's pose; see the log of the node teleop."
                     raise BadInput("leader", self.message, f"an arm that follows it within {_PATIENCE_S:.0f} s", fix)
-                line.update(f"hold the leader still: {self.message}")
+                line.update(Text(f"hold the leader still: {self.message}"))  # no markup: a reason may have brackets
                 time.sleep(_POLL_S)
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
