@@ -70,7 +70,7 @@ def train(args: argparse.Namespace) -> int:
     """
     started = time.monotonic()
     hf_logging.set_verbosity_error()
-    run, state = prepare(args), PartialState(cpu=_device(args) == "cpu")
+    run, state = prepare(args), _processes(args)
     if state.is_main_process:
         planning.print_plan(_plans(run, state.num_processes), run.config)
     if args.dry_run:
@@ -91,6 +91,13 @@ def _trained(run: Run, state: PartialState) -> dict[str, Any]:
         _begin(run)
     state.wait_for_everyone()
     return {head.value: train_head(_job(run, head), _tell(state)) for head in run.config.heads}
+
+
+def _processes(args: argparse.Namespace) -> PartialState:
+    state = PartialState(cpu=_device(args) == "cpu")
+    if state.device.type == "cpu":  # accelerate numbers them, and torch loads no checkpoint to "cpu:0"
+        state.device = torch.device("cpu")
+    return state
 
 
 def _device(args: argparse.Namespace) -> str:
