@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -94,10 +95,10 @@ def _trained(run: Run, state: PartialState) -> dict[str, Any]:
 
 
 def _processes(args: argparse.Namespace) -> PartialState:
-    state = PartialState(cpu=_device(args) == "cpu")
-    if state.device.type == "cpu":  # accelerate numbers them, and torch loads no checkpoint to "cpu:0"
-        state.device = torch.device("cpu")
-    return state
+    cpu = _device(args) == "cpu"
+    if cpu and "LOCAL_RANK" in os.environ:  # else they have the device "cpu:0", to which torch loads no checkpoint
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
+    return PartialState(cpu=cpu)
 
 
 def _device(args: argparse.Namespace) -> str:
