@@ -62,17 +62,21 @@ def fuzz(commands: int, seed: int) -> dict[str, Any]:
     from bench import safety_fuzz
     from lrm_core.robot import load_robot
 
-    settings = safety_fuzz.settings(load_robot("sim_arm").limits, {name: load_robot(name).limits for name in REAL})
-    start_s, total = time.monotonic(), 0
+    settings = safety_fuzz.settings(load_robot("sim_arm"), {name: load_robot(name).limits for name in REAL})
+    start_s, total, boxed, outside_m = time.monotonic(), 0, 0, 0.0
     violations, causes, kinds = Counter[str](), Counter[str](), Counter[str]()
     for index, setting in enumerate(settings):
-        number, broken, why, thrown = safety_fuzz.run(setting, -(-commands // len(settings)), seed + index)
-        total += number
-        violations.update(broken)
-        causes.update(why)
-        kinds.update(thrown)
+        found = safety_fuzz.run(setting, -(-commands // len(settings)), seed + index)
+        total += found.commands
+        boxed += found.commands if setting.box else 0
+        outside_m = max(outside_m, found.outside_m)
+        violations.update(found.violations)
+        causes.update(found.causes)
+        kinds.update(found.kinds)
     return {
         "commands": total,
+        "commands_in_a_box": boxed,
+        "stops_outside_of_the_box_m": round(outside_m, 4),
         "violations": sum(violations.values()),
         "violations_by_kind": dict(violations),
         "decisions_by_cause": dict(causes),

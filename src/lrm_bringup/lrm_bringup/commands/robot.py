@@ -41,14 +41,24 @@ def run(args: argparse.Namespace) -> int:
     if args.file:
         print(f"{robot.path}: {len(robot.joints)} joints, {len(robot.cameras)} cameras, {robot.command.kind}: in order")
         _note_cameras(robot)
+        print(f"safety stage: {_reaction(robot)}")
         return 0
     findings = _findings(robot, args)
     ok = all(finding.ok for finding in findings)
     if args.json:
-        print(json.dumps({"robot": robot.name, "ok": ok, "findings": [asdict(one) for one in findings]}, indent=2))
+        listed = [asdict(one) for one in findings]
+        print(json.dumps({"robot": robot.name, "ok": ok, "findings": listed, "safety": _reaction(robot)}, indent=2))
     else:
         _show(robot, findings)
     return 0 if ok else 1
+
+
+def _reaction(robot: RobotContract) -> str:
+    """How soon the safety stage stops this robot with its parameters as shipped."""
+    from lrm_policy_node.safety.params import SafetyParams
+    from lrm_policy_node.safety.timeouts import reaction_text
+
+    return reaction_text(SafetyParams(), robot)
 
 
 def _note_cameras(robot: RobotContract) -> None:
@@ -81,4 +91,5 @@ def _show(robot: RobotContract, findings: Sequence[Finding]) -> None:
         if not finding.ok:
             print(f"{'':{width + 7}}  → {finding.fix}")
     faults = sum(not finding.ok for finding in findings)
+    print(f"safety stage: {_reaction(robot)}")
     print(f"{robot.name}: " + (f"{faults} of {len(findings)} lines at fault" if faults else "as its contract says"))
