@@ -35,7 +35,7 @@ class Setting:
 
 
 def settings(robot: RobotContract, real: Mapping[str, SafetyLimits]) -> list[Setting]:
-    """The simulated arm at three rates, in lock-step, without acceleration limits, heavy, in a box; ``real`` at 10 Hz."""
+    """The simulated arm: three rates, lock-step, no limits of acceleration, heavy, in a box. ``real`` at 10 Hz."""
     from lrm_policy_node.safety.workspace import load_box
 
     arm = robot.limits

@@ -360,9 +360,8 @@ def test_a_commander_that_is_killed_is_missed_before_its_commands_are(tmp_path: 
     """Its last command is still good for half a minute: DDS says that its process is gone."""
     patient = {"commander_timeout_s": 1.0, "command_timeout_s": 10.0, "tracking_window_s": 10.0}
     with running(tmp_path / "safety.log", robot, False, **patient) as bench:
-        with node_process(
-            [sys.executable, COMMANDER], tmp_path / "commander.log", {"ROS_DOMAIN_ID": bench.domain}
-        ) as one:
+        domain = {"ROS_DOMAIN_ID": bench.domain}
+        with node_process([sys.executable, COMMANDER], tmp_path / "commander.log", domain) as one:
             measure = lambda: bench.measure((0.0, 0.04), bench.now_ns())  # noqa: E731
             bench.node.create_timer(0.05, measure)
             bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING, 20.0, "its commands pass")
