@@ -33,7 +33,7 @@ LATENCY_PARAMETERS = {
     "joint_state_timeout_s": TIMEOUT_S, "observation_topics": "[front/camera_info]", "observation_timeout_s": TIMEOUT_S,
     "emergency_stop_timeout_s": TIMEOUT_S,
 }  # fmt: skip
-HEARTBEAT_S = 0.05
+HEARTBEAT_S = 0.08
 """Time-out of the emergency stop's heartbeat where all others are those of the robot's file."""
 AT_THEIR_RATE = 1.2
 """A stream comes so much more often than its contract asks for."""

@@ -15,7 +15,7 @@ from lrm_policy_node.safety.priority import priority, take_priority
 from lrm_policy_node.safety.timeouts import reaction_text, reactions, timeouts_of
 
 REAL = ("so101", "franka_fr3", "ur5e")
-HEARTBEAT_S = 0.05
+HEARTBEAT_S = 0.08
 
 
 @pytest.mark.parametrize("name", REAL)

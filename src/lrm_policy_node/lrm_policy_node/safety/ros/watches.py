@@ -31,7 +31,7 @@ class Watches:
         self._joint_states = StampedHeartbeat("joint_states", Cause.STALE_JOINT_STATE, timeout_s, now_s)
         self._heartbeats: list[Heartbeat] = [self._joint_states]
         self._open: list[Any] = []
-        for camera in timeouts.cameras:
+        for camera in () if params.lockstep else timeouts.cameras:  # in lock-step their silence holds nothing
             self._watch_camera(camera, now_s)
         if params.reward_timeout_s > 0.0:
             self._watch_reward_node(params.reward_timeout_s, now_s)
