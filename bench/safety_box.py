@@ -39,7 +39,7 @@ class BoxOracle:
 
     def __init__(self, box: Box, streams: int) -> None:
         self._low_m, self._high_m = box.low_m, box.high_m
-        self._inside = np.zeros(streams, bool)
+        self._inside: np.ndarray = np.zeros(streams, bool)
         self.violations: Counter[str] = Counter()
         self.farthest_m = 0.0
 

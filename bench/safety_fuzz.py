@@ -111,7 +111,7 @@ class Oracle:
         away = np.where(limits.tracked, np.abs(self._q - limits.clip(self._seen)), 0.0)
         near = away <= limits.velocity_max * self._options.tracking_window_s * (1.0 - 1e-9)
         if self.box is not None:
-            self.box.lost(~near.all(axis=-1))
+            self.box.lost(np.asarray(~near.all(axis=-1)))
             self.box.judge(self._q, q, sent, outcome)
         stopping = outcome.held & near.all(axis=-1) & ~outcome.restarted
         self._stopping_s = np.where(stopping, self._stopping_s + np.where(sent, h[:, 0], 0.0), 0.0)
