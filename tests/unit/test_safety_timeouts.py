@@ -66,8 +66,13 @@ def test_a_refused_priority_says_what_helps_and_changes_nothing(monkeypatch: pyt
     def refuse(*_: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
+    def ended(*_: object) -> None:
+        raise ProcessLookupError(3, "No such process")
+
     before = priority()
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     assert take_priority(0) == ""
     assert "limits.d" in take_priority(10)
     assert priority() == before
+    monkeypatch.setattr(os, "sched_setscheduler", ended)
+    assert take_priority(10) == "", "of a thread that is no more"

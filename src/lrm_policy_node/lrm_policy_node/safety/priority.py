@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 FIX = "allow it in /etc/security/limits.d (docs/install.md, real-time priority), then log in again"
@@ -21,7 +22,8 @@ def take_priority(priority: int) -> str:
         return ""
     try:
         for task in Path("/proc/self/task").iterdir():
-            os.sched_setscheduler(int(task.name), os.SCHED_FIFO, os.sched_param(priority))
+            with suppress(ProcessLookupError):  # a thread that has ended meanwhile
+                os.sched_setscheduler(int(task.name), os.SCHED_FIFO, os.sched_param(priority))
     except OSError as error:  # never fatal: a stage without priority is better than none
         return f"no real-time priority {priority} ({error.strerror}): {FIX}"
     return ""
