@@ -39,6 +39,7 @@ def test_parameters_that_say_a_time_have_the_last_word() -> None:
     found = timeouts_of(params, load_robot("ur5e"))
     assert (found.commander_s, found.joint_states_s) == (0.7, 0.8)
     assert {camera.timeout_s for camera in found.cameras} == {0.9}
+    assert timeouts_of(SafetyParams(joint_state_timeout_s=0.8), load_robot("ur5e")).commander_s == 0.8
 
 
 def test_a_named_camera_has_to_be_there_and_the_others_once_they_were() -> None:

@@ -57,7 +57,7 @@ def timeouts_of(params: SafetyParams, robot: RobotContract) -> Timeouts:
     """
     joint_states_s = params.joint_state_timeout_s or state_silence_s(robot)
     return Timeouts(
-        commander_s=params.commander_timeout_s or state_silence_s(robot),
+        commander_s=params.commander_timeout_s or joint_states_s,
         joint_states_s=joint_states_s,
         joint_state_age_s=joint_states_s + robot.state.max_age_s,
         cameras=tuple(_cameras(params, robot)),
