@@ -12,7 +12,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lrm_core.safety import Cause, Inputs, JointPositions, Outcome, SafetyLimits, SafetyStage, StageOptions
+from bench.safety_box import BOX_M, BoxOracle
+from lrm_core.robot import RobotContract
+from lrm_core.safety import Box, Cause, Inputs, JointPositions, Outcome, SafetyLimits, SafetyStage, StageOptions
 from lrm_core.safety.filter import malformed
 
 NS = 1_000_000_000
@@ -29,10 +31,15 @@ class Setting:
     limits: SafetyLimits
     options: StageOptions
     period_s: float
+    box: Box | None = None
 
 
-def settings(arm: SafetyLimits, real: Mapping[str, SafetyLimits]) -> list[Setting]:
-    """The simulated ``arm`` at three rates, in lock-step, without limits of acceleration, heavy; ``real`` at 10 Hz."""
+def settings(robot: RobotContract, real: Mapping[str, SafetyLimits]) -> list[Setting]:
+    """The simulated arm: three rates, lock-step, no limits of acceleration, heavy, in a box. ``real`` at 10 Hz."""
+    from lrm_policy_node.safety.workspace import load_box
+
+    arm = robot.limits
+    box = load_box(replace(robot, limits=replace(arm, workspace_m=BOX_M)))
 
     def options(period_s: float, lockstep: bool = False) -> StageOptions:
         shortest = period_s if lockstep else 0.5 * period_s
@@ -48,6 +55,8 @@ def settings(arm: SafetyLimits, real: Mapping[str, SafetyLimits]) -> list[Settin
         Setting("arm_lockstep", arm, options(0.1, lockstep=True), 0.1),
         Setting("speed_only_100hz", plain, options(0.01), 0.01),
         Setting("heavy_100hz", heavy, options(0.01), 0.01),
+        Setting("box_10hz", arm, options(0.1), 0.1, box),
+        Setting("box_100hz", arm, options(0.01), 0.01, box),
         *(Setting(f"{name}_10hz", limits, options(0.1), 0.1) for name, limits in real.items()),
     ]
 
@@ -72,6 +81,7 @@ class Oracle:
         ramps_s, brakes_s = finite / limits.jerk_max, limits.velocity_max / limits.acceleration_max
         self._stop_s = float((2.0 * (brakes_s + ramps_s)).max()) + 6.0 * setting.options.max_interval_s
         self.violations: Counter[str] = Counter()
+        self.box = BoxOracle(setting.box, streams) if setting.box else None
 
     def judge(self, inputs: Inputs, bad: np.ndarray, outcome: Outcome) -> None:
         """``bad`` (S,) bool: commands that must not be followed."""
@@ -100,6 +110,9 @@ class Oracle:
             self._count(name, sent & (np.abs(value) > most * (1.0 + TOLERANCE) + noise / h**power).any(axis=-1))
         away = np.where(limits.tracked, np.abs(self._q - limits.clip(self._seen)), 0.0)
         near = away <= limits.velocity_max * self._options.tracking_window_s * (1.0 - 1e-9)
+        if self.box is not None:
+            self.box.lost(np.asarray(~near.all(axis=-1)))
+            self.box.judge(self._q, q, sent, outcome)
         stopping = outcome.held & near.all(axis=-1) & ~outcome.restarted
         self._stopping_s = np.where(stopping, self._stopping_s + np.where(sent, h[:, 0], 0.0), 0.0)
         moving = (np.abs(v) > 1e-6 * limits.velocity_max).any(axis=-1)
@@ -245,11 +258,23 @@ class Fuzz:
         return measured, self.time_ns - old_ns
 
 
-def run(setting: Setting, commands: int, seed: int) -> tuple[int, Counter[str], Counter[str], Counter[str]]:
-    """Fuzz one setting: commands, violations by kind, causes by name, kinds of commands."""
+@dataclass(frozen=True)
+class Fuzzed:
+    """What came of one setting: commands, violations by kind, causes by name, kinds of commands, way out of a box."""
+
+    commands: int
+    violations: Counter[str]
+    causes: Counter[str]
+    kinds: Counter[str]
+    outside_m: float
+
+
+def run(setting: Setting, commands: int, seed: int) -> Fuzzed:
+    """Fuzz one setting."""
     streams = min(STREAMS, max(1, commands // 50))
     fuzz = Fuzz(setting, np.random.default_rng(seed), streams)
-    stage, oracle = SafetyStage(setting.limits, setting.options, (streams,)), Oracle(setting, streams)
+    stage = SafetyStage(setting.limits, setting.options, (streams,), setting.box)
+    oracle = Oracle(setting, streams)
     causes: Counter[str] = Counter()
     steps = -(-commands // streams)
     for _ in range(steps):
@@ -259,4 +284,8 @@ def run(setting: Setting, commands: int, seed: int) -> tuple[int, Counter[str], 
         fuzz.follow(outcome)
         for cause, number in zip(*np.unique(outcome.cause, return_counts=True), strict=True):
             causes[Cause(int(cause)).label] += int(number)
-    return steps * streams, oracle.violations, causes, fuzz.kinds
+    outside_m = 0.0
+    if oracle.box is not None:
+        oracle.violations.update(oracle.box.violations)
+        outside_m = oracle.box.farthest_m
+    return Fuzzed(steps * streams, oracle.violations, causes, fuzz.kinds, outside_m)

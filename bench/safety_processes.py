@@ -1,6 +1,6 @@
 """How soon the arm stands after something is lost, and how even the stage's loop is: real processes, real DDS, kill -9.
 
-python -m bench.safety_processes ROLE    # one process of the measurement: arm, policy, camera or heartbeat
+python -m bench.safety_processes ROLE ROBOT RATE    # one process of it: arm, policy, camera or heartbeat
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+
+from lrm_core.robot import RobotContract, load_robot, robot_path
 
 ROOT = Path(__file__).resolve().parents[1]
 SAFETY = "lrm_policy_node.safety.ros.node"
@@ -25,13 +29,32 @@ MOVED_RAD = 1e-5
 LOST = {"policy": "policy", "camera": "camera", "joint_states": "arm", "emergency_stop_heartbeat": "heartbeat"}
 """What is lost -> the process that is killed for it."""
 LATENCY_PARAMETERS = {
-    "control_rate_hz": RATE_HZ, "command_timeout_s": TIMEOUT_S, "joint_state_timeout_s": TIMEOUT_S,
-    "observation_topics": "[front/camera_info]", "observation_timeout_s": TIMEOUT_S,
+    "control_rate_hz": RATE_HZ, "command_timeout_s": TIMEOUT_S, "commander_timeout_s": TIMEOUT_S,
+    "joint_state_timeout_s": TIMEOUT_S, "observation_topics": "[front/camera_info]", "observation_timeout_s": TIMEOUT_S,
     "emergency_stop_timeout_s": TIMEOUT_S,
 }  # fmt: skip
+HEARTBEAT_S = 0.08
+"""Time-out of the emergency stop's heartbeat where all others are those of the robot's file."""
+AT_THEIR_RATE = 1.2
+"""A stream comes so much more often than its contract asks for."""
 
 
-def role(name: str, rate_hz: float) -> None:
+def rates_of(robot: RobotContract) -> dict[str, float]:
+    """Hz of every role around ``robot``: streams a little faster than its file asks for, a policy at 10 Hz."""
+    camera_hz = AT_THEIR_RATE * robot.camera("front").min_rate_hz
+    arm_hz = AT_THEIR_RATE * robot.state.min_rate_hz
+    return {"policy": 10.0, "arm": arm_hz, "camera": camera_hz, "heartbeat": 2.0 / HEARTBEAT_S}
+
+
+def write_robot(name: str, folder: Path) -> Path:
+    """The file of a shipped robot with the gripper in the arm's command: GripperCommand may not be installed."""
+    text = robot_path(name).read_text(encoding="utf-8").replace("kind: gripper_action", "kind: in_command")
+    path = folder / f"{name}.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def role(name: str, robot_name: str, rate_hz: float) -> None:
     """One process: publishes its topic at ``rate_hz`` until it is killed."""
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
@@ -39,30 +62,34 @@ def role(name: str, rate_hz: float) -> None:
     from std_msgs.msg import Bool
     from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-    from lrm_core.robot import load_robot
     from lrm_core.ros import qos
 
     rclpy.init()
     node = rclpy.create_node(name)
-    joints = list(load_robot("sim_arm").joint_names)
-    home = [0.0, -0.211, 1.733, 1.6196, 0.0, 0.07]
+    robot = load_robot(robot_name)
+    joints, home = list(robot.joint_names), robot.home.tolist()
     here = list(home)
 
     def joint_states(publish: Callable[[Any], None]) -> None:
-        message = JointState(name=joints, position=here)
+        message = JointState(name=joints, position=robot.to_wire(np.array(here)).tolist())
         message.header.stamp = node.get_clock().now().to_msg()
         publish(message)
 
     def command(publish: Callable[[Any], None]) -> None:
-        pan = SWING_RAD * math.sin(2.0 * math.pi * SWING_HZ * time.monotonic())
+        pan = home[0] + SWING_RAD * math.sin(2.0 * math.pi * SWING_HZ * time.monotonic())
         message = JointTrajectory(joint_names=joints, points=[JointTrajectoryPoint(positions=[pan, *home[1:]])])
         message.header.stamp = node.get_clock().now().to_msg()
         publish(message)
 
+    def picture(publish: Callable[[Any], None]) -> None:
+        message = CameraInfo()
+        message.header.stamp = node.get_clock().now().to_msg()
+        publish(message)
+
     kinds: dict[str, tuple[type, str, Any, Any]] = {
-        "arm": (JointState, "joint_states", qos.JOINT_STATES, joint_states),
-        "policy": (JointTrajectory, "proposed_command", qos.COMMAND, command),
-        "camera": (CameraInfo, "front/camera_info", qos.CAMERA, lambda publish: publish(CameraInfo())),
+        "arm": (JointState, robot.state.topic, qos.JOINT_STATES, joint_states),
+        "policy": (JointTrajectory, "proposed_command", qos.proposal(), command),
+        "camera": (CameraInfo, "front/camera_info", qos.CAMERA, picture),
         "heartbeat": (Bool, "emergency_stop", qos.STOP, lambda publish: publish(Bool(data=False))),
     }
     kind, topic, profile, tick = kinds[name]
@@ -77,9 +104,15 @@ def role(name: str, rate_hz: float) -> None:
 
 
 class Graph:
-    """The safety stage, what it needs, and a node that watches."""
+    """The safety stage, what it needs, and a node that watches.
 
-    def __init__(self, rate_hz: float, parameters: dict[str, object]) -> None:
+    Args:
+        robot: name or file of the robot.
+        rates_hz: role -> how often it publishes.
+        parameters: of the safety stage.
+    """
+
+    def __init__(self, robot: str, rates_hz: Mapping[str, float], parameters: Mapping[str, object]) -> None:
         import rclpy
         from diagnostic_msgs.msg import DiagnosticArray
         from rclpy.executors import SingleThreadedExecutor
@@ -88,17 +121,18 @@ class Graph:
         from lrm_core.ros import qos
         from lrm_msgs.msg import SafetyStatus
 
-        self._rate_hz = rate_hz
+        self._robot, self._rates_hz = load_robot(robot), rates_hz
         self._home = tempfile.TemporaryDirectory()  # a stop that was latched here is nobody else's
         self._logs = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the processes
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         arguments = ["--ros-args", "-p", "autostart:=true", "--log-level", "error"]
-        for name, value in parameters.items():
+        for name, value in {"robot": robot, **parameters}.items():
             arguments += ["-p", f"{name}:={value}"]
         self._start("safety", ["-m", SAFETY, *arguments])
         for name in ("arm", "camera", "heartbeat", "policy"):
             self.start(name)
         self.commands: list[tuple[float, tuple[float, ...]]] = []
+        self.held_s = 0.0
         self.status = SafetyStatus(state=SafetyStatus.HOLDING)
         self.diagnostics: dict[str, str] = {}
         rclpy.init()
@@ -110,7 +144,13 @@ class Graph:
 
     def start(self, name: str) -> None:
         """Start a role, or start it again."""
-        self._start(name, ["-m", "bench.safety_processes", name, str(self._rate_hz)])
+        arguments = [name, str(self._robot.path), str(self._rates_hz[name])]
+        self._start(name, ["-m", "bench.safety_processes", *arguments])
+
+    def fast(self) -> bool:
+        """The swing is in its middle, where there is a motion to stop."""
+        here = self.commands[-1][1][0] if len(self.commands) > 1 else math.inf
+        return abs(here - float(self._robot.home[0])) < 0.3 * SWING_RAD
 
     def kill(self, name: str) -> None:
         """End a process at once, as ``kill -9`` does."""
@@ -159,6 +199,10 @@ class Graph:
         self.commands.append((time.monotonic(), tuple(message.points[0].positions)))
 
     def _on_status(self, message: Any) -> None:
+        from lrm_msgs.msg import SafetyStatus
+
+        if message.state == SafetyStatus.HOLDING != self.status.state:
+            self.held_s = time.monotonic()
         self.status = message
 
     def _on_diagnostics(self, message: Any) -> None:
@@ -167,9 +211,20 @@ class Graph:
                 self.diagnostics = {pair.key: pair.value for pair in status.values}
 
 
-def stop_latencies(trials: int) -> dict[str, list[float]]:
-    """Seconds from the loss until the commands stand still, by what was lost."""
-    graph, found = Graph(RATE_HZ, LATENCY_PARAMETERS), {name: [] for name in LOST}  # type: ignore[var-annotated]
+def short_timeouts() -> Graph:
+    """The simulated arm at 100 Hz, with time-outs as short as that allows."""
+    return Graph("sim_arm", dict.fromkeys(LOST.values(), RATE_HZ), LATENCY_PARAMETERS)
+
+
+def as_shipped(name: str, folder: Path) -> Graph:
+    """A real arm's file with the parameters as shipped, and a heartbeat of the emergency stop."""
+    path = write_robot(name, folder)
+    return Graph(str(path), rates_of(load_robot(str(path))), {"emergency_stop_timeout_s": HEARTBEAT_S})
+
+
+def stop_latencies(graph: Graph, trials: int) -> dict[str, list[tuple[float, float]]]:
+    """Seconds from the loss until the stage holds, and until the commands stand still, by what was lost."""
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in LOST}
     try:
         for _ in range(trials):
             for name, process in LOST.items():
@@ -198,10 +253,8 @@ def _wait_for_motion(graph: Graph) -> None:
     raise TimeoutError(f"the arm does not move: {graph.status.reason}")
 
 
-def _lose(graph: Graph, process: str) -> float:
-    # Where the swing is fast, so that there is a motion to stop.
-    fast = lambda: len(graph.commands) > 1 and abs(graph.commands[-1][1][0]) < 0.3 * SWING_RAD  # noqa: E731
-    graph.until(fast, 5.0)
+def _lose(graph: Graph, process: str) -> tuple[float, float]:
+    graph.until(graph.fast, 5.0)
     lost_s = time.monotonic()
     graph.kill(process)
     graph.until(lambda: time.monotonic() > lost_s + 1.0, 2.0)
@@ -211,12 +264,13 @@ def _lose(graph: Graph, process: str) -> float:
         for (_, before), (at_s, after) in pairs
         if max(abs(a - b) for a, b in zip(before, after, strict=True)) > MOVED_RAD
     ]
-    return max(0.0, moved[-1] - lost_s)
+    held_s = graph.held_s - lost_s if graph.held_s > lost_s else math.inf
+    return held_s, max(0.0, moved[-1] - lost_s)
 
 
 def loop_jitter(seconds: float) -> dict[str, float]:
     """Percentiles of the loop's unevenness at 500 Hz, ms, as the stage itself reports them, and the machine's load."""
-    graph = Graph(LOOP_HZ, {"control_rate_hz": LOOP_HZ})
+    graph = Graph("sim_arm", dict.fromkeys(LOST.values(), LOOP_HZ), {"control_rate_hz": LOOP_HZ})
     try:
         graph.until(lambda: "loop_jitter_p99_ms" in graph.diagnostics and len(graph.commands) > 100, 60.0)
         start_s, sent = time.monotonic(), len(graph.commands)
@@ -229,4 +283,4 @@ def loop_jitter(seconds: float) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    role(sys.argv[1], float(sys.argv[2]))
+    role(sys.argv[1], sys.argv[2], float(sys.argv[3]))

@@ -37,8 +37,9 @@ def test_an_episode_runs_through_the_safety_stage_and_the_driver(
             camera_timeout_s=PATIENT_S,
         )  # fmt: skip
         bench.start(
-            "safety", SAFETY, lockstep=False, robot=robot, command_timeout_s=PATIENT_S, joint_state_timeout_s=PATIENT_S
-        )
+            "safety", SAFETY, lockstep=False, robot=robot, command_timeout_s=PATIENT_S, joint_state_timeout_s=PATIENT_S,
+            observation_timeout_s=PATIENT_S,
+        )  # fmt: skip
         bench.start(
             "policy", STEADY_POLICY, lockstep=False, robot=robot, use_reward=False, call_interval=K, max_steps=STEPS,
             reset_timeout_s=120.0, camera_timeout_s=10.0, stamp_tolerance_s=0.5,

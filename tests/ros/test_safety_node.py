@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import CameraInfo, JointState
@@ -20,15 +22,16 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from lrm_core.ros import qos, stamps
 from lrm_msgs.msg import SafetyStatus
 from policy_bench import SAFETY, Watcher, start
-from ros_testing import free_domain
+from ros_testing import free_domain, node_process
 
+COMMANDER = Path(__file__).resolve().parent / "commander_bench.py"
 NAMES = ["joint", "gripper"]
 ROBOT = """
 base_frame: base
 joints:
   - {name: joint, position: [-1.0, 1.0], velocity: 2.0, home: 0.0}
   - {name: gripper, part: gripper, unit: m, position: [0.0, 0.08], velocity: 0.5, home: 0.04}
-state: {topic: joint_states}
+state: {topic: joint_states, min_rate_hz: 4.0}
 command: {kind: joint_trajectory, topic: command}
 gripper: {kind: in_command}
 cameras: [{name: front}]
@@ -43,6 +46,7 @@ class Bench(Watcher):
 
     def __init__(self, domain: int) -> None:
         super().__init__(domain)
+        self.domain = str(domain)
         self.joints = self.node.create_publisher(JointState, "joint_states", qos.JOINT_STATES)
         self.proposals = self.node.create_publisher(JointTrajectory, "proposed_command", qos.COMMAND)
         self.commands = self.topic(JointTrajectory, "command", qos.COMMAND)
@@ -325,16 +329,55 @@ def test_a_simulation_in_lockstep_begins_unlatched(tmp_path: Path, robot: Path, 
         bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING)
 
 
-def test_a_silent_camera_and_a_lost_heartbeat_hold_the_arm(tmp_path: Path, robot: Path) -> None:
-    watched = {"observation_topics": "[front]", "emergency_stop_timeout_s": 5.0}
+@pytest.mark.parametrize(("named", "frozen"), [("[front]", False), ("[auto]", True)])
+def test_a_silent_or_frozen_camera_and_a_lost_heartbeat_hold_the_arm(
+    tmp_path: Path, robot: Path, named: str, frozen: bool
+) -> None:
+    watched = {"observation_topics": named, "emergency_stop_timeout_s": 5.0}
     with running(tmp_path / "safety.log", robot, False, **watched) as bench:
-        camera = bench.node.create_publisher(CameraInfo, "front/camera_info", qos.CAMERA)
-        bench.node.create_timer(0.05, lambda: camera.publish(CameraInfo()) if bench.statuses[-1].passed < 3 else None)
+        camera, info = bench.node.create_publisher(CameraInfo, "front/camera_info", qos.CAMERA), CameraInfo()
+
+        def picture() -> None:
+            moving = bench.statuses[-1].passed < 3
+            if moving:
+                info.header.stamp = stamps.from_ns(bench.now_ns())
+            if moving or frozen:
+                camera.publish(info)
+
+        bench.node.create_timer(0.05, picture)
         button = bench.node.create_publisher(Bool, "emergency_stop", qos.STOP)
         button.publish(Bool(data=False))
         passing = lambda: bench.drive((0.03, 0.04), 0.1) or bench.statuses[-1].passed >= 3  # noqa: E731
         bench.until(passing, 20.0, "commands pass")
         silent = lambda: bench.drive((0.03, 0.04), 0.1) or "front/camera_info" in bench.statuses[-1].reason  # noqa: E731
         bench.until(silent, 20.0, "the camera is missed")
+        assert ("repeat one stamp" in bench.statuses[-1].reason) == frozen
         bench.until(lambda: "nothing on emergency_stop" in bench.statuses[-1].reason, 20.0, "the heartbeat is missed")
         assert not bench.call("clear_emergency_stop").success
+
+
+def test_a_commander_that_is_killed_is_missed_before_its_commands_are(tmp_path: Path, robot: Path) -> None:
+    """Its last command is still good for half a minute: DDS says that its process is gone."""
+    patient = {"commander_timeout_s": 1.0, "command_timeout_s": 10.0, "tracking_window_s": 10.0}
+    with running(tmp_path / "safety.log", robot, False, **patient) as bench:
+        domain = {"ROS_DOMAIN_ID": bench.domain}
+        with node_process([sys.executable, COMMANDER], tmp_path / "commander.log", domain) as one:
+            measure = lambda: bench.measure((0.0, 0.04), bench.now_ns())  # noqa: E731
+            bench.node.create_timer(0.05, measure)
+            bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING, 20.0, "its commands pass")
+            one.kill()
+            bench.until(lambda: "process that commanded is gone" in bench.statuses[-1].reason, 8.0, "it is missed")
+        bench.drive((0.03, 0.04), 0.1)
+        bench.until(lambda: bench.statuses[-1].state == SafetyStatus.PASSING, 20.0, "another one commands")
+    assert "gives no sign of life" in (tmp_path / "safety.log").read_text(), "said of the other one"
+
+
+def test_the_log_says_how_soon_the_arm_stops_and_that_a_priority_was_refused(tmp_path: Path, robot: Path) -> None:
+    with running(tmp_path / "safety.log", robot, False, realtime_priority=10) as bench:
+        reports = bench.topic(DiagnosticArray, "/diagnostics", qos.DIAGNOSTICS)
+        bench.until(lambda: any("commands" in one.name for array in reports for one in array.status), 20.0, "a report")
+        (report,) = [one for array in reports for one in array.status if one.name == "safety: commands"][:1]
+    found = {pair.key: pair.value for pair in report.values}["realtime_priority"]
+    log = (tmp_path / "safety.log").read_text()
+    assert "stops after the loss of commander 0.31 s, commands 0.31 s, joint states 0.51 s, camera front 0.41 s" in log
+    assert (found == "10") != ("no real-time priority 10" in log)

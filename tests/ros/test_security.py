@@ -39,7 +39,6 @@ NO_SECURITY = "doesn't have the security libraries"
 SITUATIONAL = {
     ("sim", "publish", "/clock"): "only where publish_clock is true and nobody else does",
     ("safety", "subscribe", "/reward/status"): "with reward_timeout_s",
-    ("safety", "subscribe", "/*/camera_info"): "with observation_topics",
     ("driver", "reply", "/scene_ready"): "with scene_ready_timeout_s",
     ("teleop", "publish", "/episode_status"): "by lrm demonstrate",
     ("teleop", "subscribe", "/*/image_raw"): "by a program of one's own that shows them",

@@ -89,7 +89,7 @@ def test_a_killed_policy_node_leaves_a_held_arm_and_comes_back_idle(arm: MovingA
     killed_s = time.monotonic()
     arm.until(lambda: arm.safety[-1].state == SafetyStatus.HOLDING, 10.0, "the safety stage holds")
     assert time.monotonic() - killed_s < 2.0
-    assert "no command for 0.3 s" in arm.safety[-1].reason
+    assert arm.safety[-1].reason in ("no command for 0.3 s", "the process that commanded is gone")
     arm.held()
     shown = len(arm.episodes)
     arm.start_policy()

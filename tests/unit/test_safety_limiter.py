@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 
 from lrm_core.errors import BadInput
 from lrm_core.safety import Cause, Limiter, SafetyLimits
-from lrm_core.safety.watch import NO_FAULT, ClockWatch, EmergencyStop, Heartbeat
+from lrm_core.safety.heartbeat import NO_FAULT, Heartbeat, StampedHeartbeat
+from lrm_core.safety.watch import ClockWatch, EmergencyStop
 from source_tree import ROOT
 
 HERE, YES, NO = np.zeros(1), np.array(True), np.array(False)
@@ -102,6 +104,26 @@ def test_a_silent_source_is_named() -> None:
     heartbeat = Heartbeat("front/camera_info", Cause.STALE_OBSERVATION, 0.5, heard_s=10.0)
     assert heartbeat.fault(10.5) == NO_FAULT
     assert heartbeat.fault(10.6) == (Cause.STALE_OBSERVATION, "nothing on front/camera_info for 0.5 s")
+
+
+def test_a_frozen_camera_is_as_good_as_a_silent_one() -> None:
+    camera = StampedHeartbeat("front/camera_info", Cause.STALE_OBSERVATION, 0.1, math.inf, max_age_s=0.5)
+    assert camera.fault(1e9) == NO_FAULT, "never heard, and nobody said that it has to be"
+    camera.hear(stamp_ns=10**9, clock_ns=10**9, now_s=5.0)
+    for now_s in (5.05, 5.1, 5.15):
+        camera.hear(stamp_ns=10**9, clock_ns=10**9 + 10**8, now_s=now_s)
+    assert camera.fault(5.1) == NO_FAULT
+    cause, reason = camera.fault(5.15)
+    assert cause is Cause.STALE_OBSERVATION and "repeat one stamp" in reason
+    camera.hear(stamp_ns=10**9 + 1, clock_ns=10**9 + 10**8, now_s=5.2)
+    assert camera.fault(5.2) == NO_FAULT
+
+
+def test_a_camera_whose_pictures_are_from_long_ago_is_stale_from_its_first_message_on() -> None:
+    camera = StampedHeartbeat("front/camera_info", Cause.STALE_OBSERVATION, 0.1, math.inf, max_age_s=0.5)
+    for step in range(4):
+        camera.hear(stamp_ns=10**9 + step, clock_ns=2 * 10**9, now_s=0.05 * step)
+    assert "1.00 s old (limit 0.5 s)" in camera.fault(0.15)[1]
 
 
 def test_a_clock_that_jumps_or_stands_still_is_noticed() -> None:

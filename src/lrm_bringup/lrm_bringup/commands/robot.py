@@ -45,14 +45,24 @@ def run(args: argparse.Namespace) -> int:
         if tool is not None:
             print(f"tool at home: {place(robot, tool, robot.home)}")
         _note_cameras(robot)
+        print(f"safety stage: {_reaction(robot)}")
         return 0
     findings = _findings(robot, args, tool)
     ok = all(finding.ok for finding in findings)
     if args.json:
-        print(json.dumps({"robot": robot.name, "ok": ok, "findings": [asdict(one) for one in findings]}, indent=2))
+        listed = [asdict(one) for one in findings]
+        print(json.dumps({"robot": robot.name, "ok": ok, "findings": listed, "safety": _reaction(robot)}, indent=2))
     else:
         _show(robot, findings)
     return 0 if ok else 1
+
+
+def _reaction(robot: RobotContract) -> str:
+    """How soon the safety stage stops this robot with its parameters as shipped."""
+    from lrm_policy_node.safety.params import SafetyParams
+    from lrm_policy_node.safety.timeouts import reaction_text
+
+    return reaction_text(SafetyParams(), robot)
 
 
 def _note_cameras(robot: RobotContract) -> None:
@@ -86,4 +96,5 @@ def _show(robot: RobotContract, findings: Sequence[Finding]) -> None:
         if not finding.ok:
             print(f"{'':{width + 7}}  → {finding.fix}")
     faults = sum(not finding.ok for finding in findings)
+    print(f"safety stage: {_reaction(robot)}")
     print(f"{robot.name}: " + (f"{faults} of {len(findings)} lines at fault" if faults else "as its contract says"))

@@ -33,7 +33,9 @@ class StateSpec:
     """Where the joint states come from (sensor_msgs/JointState)."""
 
     topic: str = param("joint_states", "Topic.")
-    min_rate_hz: float = param(10.0, "Slower than this is a fault.", unit="Hz", low=0.1, high=10_000.0)
+    min_rate_hz: float = param(
+        10.0, "Slower than this is a fault; silent for two periods of it, the arm stops.", unit="Hz", low=0.1, high=1e4
+    )
     max_age_s: float = param(0.2, "A stamp older than this on arrival is a fault.", unit="s", low=0.001, high=10.0)
 
 
@@ -85,7 +87,9 @@ class CameraSpec:
     encoding: str = param("", "Encoding of sensor_msgs/Image, or compressed; empty: any that can be read.")
     width: int = param(0, "Pixels; 0: any.", low=0, high=16384)
     height: int = param(0, "Pixels; 0: any.", low=0, high=16384)
-    min_rate_hz: float = param(5.0, "Slower than this is a fault.", unit="Hz", low=0.1, high=1000.0)
+    min_rate_hz: float = param(
+        5.0, "Slower than this is a fault; silent for two periods of it, the arm stops.", unit="Hz", low=0.1, high=1e3
+    )
     max_age_s: float = param(0.5, "A stamp older than this on arrival is a fault.", unit="s", low=0.001, high=60.0)
     feature: str = param("", "Feature of the policy and its LeRobotDataset; empty: observation.images.<name>.")
     depth: str = param("", "Topic of its depth, for recording and looking at; empty: none.")

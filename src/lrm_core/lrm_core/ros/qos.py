@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.duration import Duration
+from rclpy.qos import DurabilityPolicy, LivelinessPolicy, QoSProfile, ReliabilityPolicy
 
 
 def _reliable(depth: int, *, latched: bool = False) -> QoSProfile:
@@ -20,6 +21,17 @@ CAMERA_LOCKSTEP = _reliable(10)
 """Cameras of a simulation that waits for its robot: every frame matters."""
 JOINT_STATES = _reliable(10)
 COMMAND = _reliable(1)
+PROPOSAL_LEASE_S = 0.02
+"""How often, at least, DDS says of a commander that its process lives: a thread of DDS, that Python cannot hold up."""
+
+
+def proposal(lease_s: float = PROPOSAL_LEASE_S) -> QoSProfile:
+    """A command with a sign of life: offered by who commands with the default, asked for by who watches with more."""
+    profile = _reliable(1)
+    profile.liveliness, profile.liveliness_lease_duration = LivelinessPolicy.AUTOMATIC, Duration(seconds=lease_s)
+    return profile
+
+
 STOP = _reliable(10)
 """The emergency stop: no message may be lost."""
 STATUS = _reliable(1, latched=True)

@@ -19,6 +19,8 @@ from lrm_core.safety.limiter import Limiter
 from lrm_core.safety.limits import SafetyLimits
 
 NS_PER_S = 1_000_000_000
+_STOPS = (0.25, 0.5, 0.75, 1.0)
+"""Shares of the longest way of a stop at which the tool is looked at."""
 ROUNDING = 1e-9
 """A change below the resolution of any encoder is rounding, and is not worth a word."""
 
@@ -215,9 +217,10 @@ class SafetyStage:
         if self.box is None:
             return np.zeros(interval_s.shape, bool)
         wanted = np.where(np.isfinite(goal), self.limits.clip(goal), target)
-        poses = (self.limiter.position, target, self.limiter.rest(target, interval_s), wanted)
-        here_m, target_m, rest_m, wanted_m = (self.box.outside_m(pose) for pose in poses)
-        return np.asarray((target_m > here_m) | (rest_m > target_m) | (wanted_m > here_m))
+        rest = self.limiter.rest(target, interval_s)  # as far as a stop may take each joint: it may end on the way
+        here_m, target_m, wanted_m = (self.box.outside_m(pose) for pose in (self.limiter.position, target, wanted))
+        stops_m = [self.box.outside_m(target + share * (rest - target)) for share in _STOPS]
+        return np.asarray((target_m > here_m) | (np.max(stops_m, axis=0) > target_m) | (wanted_m > here_m))
 
     def _take(self, inputs: Inputs, sent: np.ndarray, stop: np.ndarray) -> None:
         self._sent_ns = np.where(sent, inputs.time_ns, self._sent_ns)

@@ -1,40 +1,13 @@
-"""What makes the safety stage stop by itself, as pure logic: silence, a strange clock, the emergency stop."""
+"""What makes the safety stage stop by itself, as pure logic: a strange clock, the emergency stop."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from lrm_core.errors import BadInput
 from lrm_core.safety.causes import Cause
-
-Fault = tuple[Cause, str]
-"""A cause and the line that explains it."""
-NO_FAULT: Fault = (Cause.NONE, "")
-
-
-@dataclass
-class Heartbeat:
-    """A source that has to be heard. Times are of a steady clock, seconds.
-
-    Attributes:
-        name: what people call it.
-        cause: counted when it is silent.
-        timeout_s: longest allowed silence.
-        heard_s: when it was heard last.
-    """
-
-    name: str
-    cause: Cause
-    timeout_s: float
-    heard_s: float
-
-    def fault(self, now_s: float) -> Fault:
-        """The fault when it is silent for too long."""
-        if now_s - self.heard_s <= self.timeout_s:
-            return NO_FAULT
-        return self.cause, f"nothing on {self.name} for {self.timeout_s:g} s"
+from lrm_core.safety.heartbeat import NO_FAULT, Fault, Heartbeat
 
 
 class ClockWatch:

@@ -52,7 +52,7 @@ class RobotWorld:
             self.command, self.observe, robot.limits, robot.arm_joints, params.control_rate_hz, params.approach_speed
         )
         self._reset = new_reset(node, params, robot, inbox, self)
-        self._proposals = node.create_publisher(JointTrajectory, "proposed_command", qos.COMMAND)
+        self._proposals = node.create_publisher(JointTrajectory, "proposed_command", qos.proposal())
         self._episodes = node.create_publisher(EpisodeStatus, "episode_status", qos.STATUS)
         self._transitions = node.create_publisher(TransitionMessage, "transition", qos.TRANSITION)
         self._refinement = node.create_publisher(RefinementStatus, "refinement_status", qos.STATUS)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lrm_core.params import param
 
 AUTO = "auto"
+"""Every camera of the robot's file, from its first message on; for the file: chosen by robot and namespace."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,15 @@ class SafetyParams:
         0.3, "No command for this long: hold. A command further than this from the newest joint state is stale.",
         unit="s", low=0.01, high=10.0,
     )  # fmt: skip
+    commander_timeout_s: float = param(
+        0.0, "The process behind proposed_command gone for this long: hold. Noticed only of one that offers DDS "
+        "liveliness, as the policy does. 0: as for joint states.",
+        unit="s", low=0.0, high=10.0,
+    )  # fmt: skip
     joint_state_timeout_s: float = param(
-        0.5, "A joint state older than this is stale: hold. In lock-step the joint states are the clock.",
-        unit="s", low=0.01, high=10.0,
+        0.0, "Nothing new in joint_states for this long: hold. 0: two periods of state.min_rate_hz in the robot's "
+        "file, at least 0.04 s. In lock-step the joint states are the clock.",
+        unit="s", low=0.0, high=10.0,
     )  # fmt: skip
     tracking_window_s: float = param(
         0.3, "An arm joint may be away from its command by what its speed limit covers in this time; else hold. "
@@ -29,13 +36,15 @@ class SafetyParams:
         unit="s", low=0.01, high=10.0,
     )  # fmt: skip
     observation_topics: list[str] = param(  # noqa: RUF009
-        [],
+        [AUTO],
         "Cameras that have to be heard, by their names in the robot's file (front) or by a camera_info topic "
-        "(front/camera_info); empty: cameras are not watched.",
+        "(front/camera_info). auto: all of the file, each from its first camera_info on; empty: none.",
     )
     observation_timeout_s: float = param(
-        0.5, "One of observation_topics silent for this long: hold.", unit="s", low=0.01, high=10.0
-    )
+        0.0, "Nothing new of one of observation_topics for this long: hold. 0: two periods of the camera's min_rate_hz "
+        "in the robot's file, at least 0.04 s.",
+        unit="s", low=0.0, high=10.0,
+    )  # fmt: skip
     reward_timeout_s: float = param(
         0.0, "reward/status silent for this long: hold. 0: the reward node is not watched.",
         unit="s", low=0.0, high=60.0,
@@ -53,4 +62,8 @@ class SafetyParams:
         "File that exists while the emergency stop is latched, so that a restart keeps it. auto: one per robot and "
         "namespace in $ROS_HOME/lrm (~/.ros/lrm), none in lock-step. Empty: none.",
     )
+    realtime_priority: int = param(
+        0, "Real-time priority (SCHED_FIFO) of all threads of the stage, if the user may; 0: an ordinary process.",
+        low=0, high=98,
+    )  # fmt: skip
     lockstep: bool = param(False, "The robot is a simulation that waits for each command: no command, no motion.")

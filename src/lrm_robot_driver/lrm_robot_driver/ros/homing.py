@@ -44,7 +44,7 @@ class Homing:
         self._left_steps = 0
         self._waiting: Future | None = None
         self._person: Future | None = None
-        self._proposals = node.create_lifecycle_publisher(JointTrajectory, "proposed_command", qos.COMMAND)
+        self._proposals = node.create_lifecycle_publisher(JointTrajectory, "proposed_command", qos.proposal())
         # A reset takes its time: in a group of its own it holds up nothing else, and no second one begins meanwhile.
         group = MutuallyExclusiveCallbackGroup()
         self._services = [node.create_service(Reset, robot.reset.service, self._on_reset, callback_group=group)]

@@ -15,7 +15,7 @@ from lrm_core.ros import qos, robot_side, stamps, trajectories
 from lrm_core.ros.diagnostics import ERROR, OK, WARN, Diagnostics, LatencyTask, Report, StreamTask
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_core.safety import Cause
-from lrm_core.safety.watch import Heartbeat
+from lrm_core.safety.heartbeat import Heartbeat
 from lrm_robot_driver.arm import LeRobotArm
 from lrm_robot_driver.arm_loop import ArmLoop
 from lrm_robot_driver.commands import CommandGate, strangers

@@ -18,16 +18,18 @@ from lrm_core.ros import qos, stamps, trajectories
 from lrm_core.ros.diagnostics import OK, WARN, Diagnostics, LatencyTask, Report, StreamTask
 from lrm_core.ros.lifecycle import LrmLifecycleNode, run
 from lrm_core.safety import Cause, Decision, JointPositions, SafetyFilter, StageOptions, Verdict
-from lrm_core.safety.watch import NO_FAULT, EmergencyStop, Fault
+from lrm_core.safety.heartbeat import NO_FAULT, Fault
+from lrm_core.safety.watch import EmergencyStop
 from lrm_msgs.msg import SafetyStatus
 from lrm_policy_node.safety.latch import latch_file
 from lrm_policy_node.safety.params import SafetyParams
+from lrm_policy_node.safety.priority import priority, take_priority
+from lrm_policy_node.safety.ros.commander import CommanderWatch
 from lrm_policy_node.safety.ros.outputs import RobotOutputs
 from lrm_policy_node.safety.ros.watches import Watches
+from lrm_policy_node.safety.timeouts import Timeouts, look_s, reaction_text, timeouts_of
 from lrm_policy_node.safety.workspace import load_box
 
-LOOK_S = 0.01
-"""How often the stage looks whether something is lost; at rates above 100 Hz once a period."""
 STOP_S = 1.0
 """Longest time that deactivating waits for the arm to stand."""
 _STATE = {Verdict.PASS: SafetyStatus.PASSING, Verdict.LIMIT: SafetyStatus.LIMITING}
@@ -53,7 +55,8 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         self._robot = robot_of(params)
         file = latch_file(params, self._robot.name, self.get_namespace())
         self._emergency = EmergencyStop(params.emergency_stop_timeout_s, file, time.monotonic(), self._emergency)
-        self._filter = SafetyFilter(self._robot.limits, options_of(params), load_box(self._robot))
+        timeouts = timeouts_of(params, self._robot)
+        self._filter = SafetyFilter(self._robot.limits, options_of(params, timeouts), load_box(self._robot))
         self._measured: JointPositions | None = None
         self._pending: JointTrajectory | None = None
         self._last_command_s: float | None = None
@@ -61,13 +64,15 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         self._outputs = RobotOutputs(self, self._robot, 1.0 / params.control_rate_hz)
         self._stopped_s = 0.0
         self._statuses = self.create_lifecycle_publisher(SafetyStatus, "safety_status", qos.STATUS)
-        self._watches = Watches(self, params, self._robot, self._emergency)
+        self._watches = Watches(self, params, timeouts, self._emergency)
+        self._commander_gone = False
+        self._commander = None if params.lockstep else CommanderWatch(self, timeouts.commander_s, self._on_commander)
         self._subscriptions_open = [
             self.create_subscription(JointState, self._robot.state.topic, self._on_joint_state, qos.JOINT_STATES),
             self.create_subscription(JointTrajectory, "proposed_command", self._on_command, qos.COMMAND),
         ]
         self._looked_s: deque[float] = deque(maxlen=2000)
-        self._look_s = min(LOOK_S, 1.0 / params.control_rate_hz)
+        self._look_s = look_s(params)
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timers_open = [
             self.create_timer(self._look_s, self._look, clock=steady),
@@ -76,13 +81,14 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         self._diagnostics = Diagnostics(self, params.robot)
         self._diagnostics.add("commands", self._report)
         # A lock-step clock stands still: there the age of a message says nothing.
-        max_age_s = math.inf if params.lockstep else params.joint_state_timeout_s
+        max_age_s = math.inf if params.lockstep else timeouts.joint_state_age_s
         self._joint_stream = StreamTask(self, 0.5 * params.control_rate_hz, max_age_s)
         self._command_stream = StreamTask(self, 0.0, math.inf)  # commands pause between episodes
         self._latency = LatencyTask(1.0 / params.control_rate_hz)
         self._diagnostics.add("joint states", self._joint_stream)
         self._diagnostics.add("proposed commands", self._command_stream)
         self._diagnostics.add("latency", self._latency)
+        self._start_log()
 
     def activate_node(self) -> None:
         """Say at once that the arm holds until a command comes."""
@@ -110,15 +116,16 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
             self.destroy_publisher(self.__dict__.pop("_statuses"))
         if "_outputs" in self.__dict__:
             self.__dict__.pop("_outputs").destroy()
-        if "_watches" in self.__dict__:
-            self.__dict__.pop("_watches").close()
+        for watch in (self.__dict__.pop("_watches", None), self.__dict__.pop("_commander", None)):
+            if watch is not None:
+                watch.close()
         if "_diagnostics" in self.__dict__:
             self.__dict__.pop("_diagnostics").destroy()
 
     def _on_joint_state(self, message: JointState) -> None:
         positions = self._robot.from_wire(message.name, message.position)
         self._measured = JointPositions(tuple(message.name), positions, stamps.to_ns(message.header.stamp))
-        self._watches.joint_states.heard_s = time.monotonic()
+        self._watches.hear_joint_states(self._measured.stamp_ns)
         self._joint_stream.tick(self._measured.stamp_ns)
         if self.params.lockstep and self._pending is not None and not self._ahead(self._pending):
             command, self._pending = self._pending, None
@@ -141,6 +148,7 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         return self._watches.emergency() if self.params.lockstep else self._watches.fault()
 
     def _decide(self, command: JointTrajectory) -> None:
+        self._commander_gone = False
         with self._latency.measured():
             self._pass_limit_or_hold(command)
 
@@ -171,12 +179,18 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         if cause is not Cause.NONE:
             if cause is Cause.CLOCK:
                 self._measured = None
-            self._pending = None if cause is not Cause.SILENCE else self._pending
+            keeps = cause is Cause.SILENCE and not self._commander_gone
+            self._pending = self._pending if keeps else None
             self._hold(cause, reason)
         elif self._pending is not None and not self.params.lockstep:
             self._decide(self._pending)
 
+    def _on_commander(self, alive: bool) -> None:
+        self._commander_gone = not alive
+
     def _silence(self, silent_s: float) -> Fault:
+        if self._commander_gone:
+            return Cause.SILENCE, "the process that commanded is gone"
         if silent_s <= self.params.command_timeout_s:
             return NO_FAULT
         if self._pending is not None:
@@ -217,6 +231,13 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         if changed:
             self._publish_status()
 
+    def _start_log(self) -> None:
+        """Say how soon the arm stops, and whether the machine lets it."""
+        if not self.params.lockstep:  # there time stands still meanwhile
+            self.get_logger().info(reaction_text(self.params, self._robot))
+        if refused := take_priority(self.params.realtime_priority):
+            self.get_logger().warning(refused)
+
     def _publish_status(self) -> None:
         if self._statuses.is_activated:
             counts = self._filter.counts
@@ -229,6 +250,7 @@ class SafetyNode(LrmLifecycleNode[SafetyParams]):
         status = self._status
         values = {"passed": status.passed, "limited": status.limited, "rejected": status.rejected}
         values |= {cause.label: count for cause, count in self._filter.counts.items()}
+        values["realtime_priority"] = priority()
         if len(self._looked_s) > 1:
             jitter_ms = 1e3 * np.abs(np.diff(self._looked_s) - self._look_s)
             values |= {f"loop_jitter_p{p}_ms": round(float(np.percentile(jitter_ms, p)), 3) for p in (50, 99)}
@@ -253,14 +275,14 @@ def robot_of(params: SafetyParams) -> RobotContract:
     return robot
 
 
-def options_of(params: SafetyParams) -> StageOptions:
+def options_of(params: SafetyParams, timeouts: Timeouts) -> StageOptions:
     """Times of the stage: commands may come half a period early; late ones move no farther than 1.5 periods allow."""
     period_s = 1.0 / params.control_rate_hz
     return StageOptions(
         min_interval_s=period_s if params.lockstep else 0.5 * period_s,
         max_interval_s=1.5 * period_s,
         command_timeout_s=params.command_timeout_s,
-        joint_state_timeout_s=params.joint_state_timeout_s,
+        joint_state_timeout_s=timeouts.joint_state_age_s,
         tracking_window_s=params.tracking_window_s,
         lockstep=params.lockstep,
     )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import time
-from functools import partial
 from typing import Any
 
 from rclpy.node import Node
@@ -11,35 +11,30 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
-from lrm_core.robot import RobotContract, camera_info_topics
-from lrm_core.ros import qos
+from lrm_core.ros import qos, stamps
 from lrm_core.safety.causes import Cause
-from lrm_core.safety.watch import NO_FAULT, ClockWatch, EmergencyStop, Fault, Heartbeat
+from lrm_core.safety.heartbeat import NO_FAULT, Fault, Heartbeat, StampedHeartbeat
+from lrm_core.safety.watch import ClockWatch, EmergencyStop
 from lrm_msgs.msg import RewardNodeStatus
 from lrm_policy_node.safety.params import SafetyParams
+from lrm_policy_node.safety.timeouts import Timeouts, WatchedCamera
 
 
 class Watches:
-    """Subscriptions and services of ``node`` whose silence or word stops the arm.
+    """Subscriptions and services of ``node`` whose silence or word stops the arm."""
 
-    Raises:
-        BadInput: ``observation_topics`` names no camera.
-
-    Attributes:
-        joint_states: heard by the node itself.
-    """
-
-    def __init__(self, node: Node, params: SafetyParams, robot: RobotContract, emergency: EmergencyStop) -> None:
+    def __init__(self, node: Node, params: SafetyParams, timeouts: Timeouts, emergency: EmergencyStop) -> None:
         self._node, self._emergency, now_s = node, emergency, time.monotonic()
         simulated = bool(node.get_parameter("use_sim_time").value)
-        self._clock = ClockWatch(params.clock_jump_s, simulated, params.joint_state_timeout_s)
-        self.joint_states = Heartbeat("joint_states", Cause.STALE_JOINT_STATE, params.joint_state_timeout_s, now_s)
-        self._heartbeats: list[Heartbeat] = []
+        self._clock = ClockWatch(params.clock_jump_s, simulated, timeouts.joint_states_s)
+        timeout_s = timeouts.joint_states_s
+        self._joint_states = StampedHeartbeat("joint_states", Cause.STALE_JOINT_STATE, timeout_s, now_s)
+        self._heartbeats: list[Heartbeat] = [self._joint_states]
         self._open: list[Any] = []
-        for topic in camera_info_topics(robot, params.observation_topics):
-            self._watch(CameraInfo, topic, Cause.STALE_OBSERVATION, params.observation_timeout_s, qos.CAMERA)
+        for camera in () if params.lockstep else timeouts.cameras:  # in lock-step their silence holds nothing
+            self._watch_camera(camera, now_s)
         if params.reward_timeout_s > 0.0:
-            self._watch(RewardNodeStatus, "reward/status", Cause.STALE_REWARD, params.reward_timeout_s, qos.STATUS)
+            self._watch_reward_node(params.reward_timeout_s, now_s)
         self._open.append(node.create_subscription(Bool, "emergency_stop", self._on_emergency_stop, qos.STOP))
         self._services = [
             node.create_service(Trigger, "trigger_emergency_stop", self._on_trigger),
@@ -53,9 +48,9 @@ class Watches:
     def fault(self) -> Fault:
         """The first thing that stops the arm now."""
         now_s = time.monotonic()
-        clock = self._clock.fault(self._node.get_clock().now().nanoseconds / 1e9, now_s)
+        clock = self._clock.fault(self._now_ns() / 1e9, now_s)
         found = [self._emergency.fault(now_s), clock]
-        found += [heartbeat.fault(now_s) for heartbeat in (self.joint_states, *self._heartbeats)]
+        found += [heartbeat.fault(now_s) for heartbeat in self._heartbeats]
         return next((fault for fault in found if fault[0] is not Cause.NONE), NO_FAULT)
 
     def close(self) -> None:
@@ -65,10 +60,33 @@ class Watches:
         for service in self._services:
             self._node.destroy_service(service)
 
-    def _watch(self, kind: type, topic: str, cause: Cause, timeout_s: float, profile: Any) -> None:
-        heartbeat = Heartbeat(topic, cause, timeout_s, time.monotonic())
+    def hear_joint_states(self, stamp_ns: int) -> None:
+        """Joint states arrived; the node itself reads them."""
+        self._joint_states.hear(stamp_ns, self._now_ns(), time.monotonic())
+
+    def _watch_camera(self, camera: WatchedCamera, now_s: float) -> None:
+        heard_s = now_s if camera.expected else math.inf
+        heartbeat = StampedHeartbeat(
+            camera.topic, Cause.STALE_OBSERVATION, camera.timeout_s, heard_s, max_age_s=camera.max_age_s
+        )
+
+        def on_info(message: CameraInfo) -> None:
+            heartbeat.hear(stamps.to_ns(message.header.stamp), self._now_ns(), time.monotonic())
+
         self._heartbeats.append(heartbeat)
-        self._open.append(self._node.create_subscription(kind, topic, partial(_heard, heartbeat), profile))
+        self._open.append(self._node.create_subscription(CameraInfo, camera.topic, on_info, qos.CAMERA))
+
+    def _watch_reward_node(self, timeout_s: float, now_s: float) -> None:
+        heartbeat = Heartbeat("reward/status", Cause.STALE_REWARD, timeout_s, now_s)
+
+        def on_status(_: RewardNodeStatus) -> None:
+            heartbeat.heard_s = time.monotonic()
+
+        self._heartbeats.append(heartbeat)
+        self._open.append(self._node.create_subscription(RewardNodeStatus, "reward/status", on_status, qos.STATUS))
+
+    def _now_ns(self) -> int:
+        return int(self._node.get_clock().now().nanoseconds)
 
     def _on_emergency_stop(self, message: Bool) -> None:
         self._emergency.hear(message.data, time.monotonic())
@@ -83,7 +101,3 @@ class Watches:
         response.success, response.message = not refused, refused or "cleared"
         self._node.get_logger().warning(f"emergency stop: {response.message}")
         return response
-
-
-def _heard(heartbeat: Heartbeat, _: Any) -> None:
-    heartbeat.heard_s = time.monotonic()
