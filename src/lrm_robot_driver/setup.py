@@ -13,10 +13,11 @@ setup(
     install_requires=["setuptools"],
     zip_safe=True,
     license="Apache-2.0",
-    description="ROS 2 driver of the arms and cameras that LeRobot drives.",
+    description="ROS 2 driver of the arms and cameras that LeRobot drives, and teleoperation by its leaders.",
     entry_points={
         "console_scripts": [
             "lrm_robot_driver = lrm_robot_driver.ros.node:main",
+            "lrm_teleop = lrm_robot_driver.ros.teleop_node:main",
         ],
     },
 )

@@ -99,6 +99,22 @@ def test_an_argument_reaches_the_nodes_that_take_it() -> None:
     assert all(values["autostart"] is True and values["use_sim_time"] is False for values in given.values())
 
 
+@pytest.mark.parametrize(
+    ("given", "nodes"),
+    [
+        ({"robot": "so101"}, ["driver", "safety", "teleop"]),
+        ({"robot": "so101", "record": "true"}, ["recorder", "driver", "safety", "teleop"]),
+        ({"robot": "so101", "leader": "false"}, ["driver", "safety"]),
+        ({"robot": "ur5e"}, ["safety"]),
+        ({"robot": "ur5e", "leader": "true"}, ["safety", "teleop"]),
+    ],
+)
+def test_teleoperation_starts_what_the_file_of_the_robot_says(given: dict[str, str], nodes: list[str]) -> None:
+    wanted = plan("teleop", given)
+    assert [node.name for node in wanted.nodes] == nodes
+    assert all(overrides(node, wanted.deployment)["robot"] == given["robot"] for node in wanted.nodes)
+
+
 @pytest.mark.parametrize("robot", robot_names())
 @pytest.mark.parametrize("graph", ["sim", "robot"])
 def test_every_node_that_meets_the_robot_gets_its_file(graph: str, robot: str, tmp_path: Path) -> None:
@@ -166,7 +182,7 @@ def test_the_task_goes_to_who_decides_what_runs(graph: str, told: set[str]) -> N
 @pytest.mark.parametrize("graph", GRAPHS)
 def test_every_argument_becomes_a_parameter_that_its_node_has(graph: str) -> None:
     given = {"task": "t", "cameras": "front", "camera_noise": "true", "model": "m", "adapters": "a"}
-    wanted = plan(graph, (given if graph != "record" else {}) | BAG.get(graph, {}))
+    wanted = plan(graph, (given if graph not in ("record", "teleop") else {}) | BAG.get(graph, {}))
     for node in wanted.nodes:
         names = set(overrides(node, wanted.deployment)) - {"autostart", "use_sim_time"}
         assert names <= set(params_class(node).__dataclass_fields__)
@@ -251,7 +267,7 @@ def test_a_replay_follows_the_clock_of_the_bag_and_starts_without_memory() -> No
         ("sim", {"time": "fast"}, "argument time is 'fast': expected one of"),
         ("sim", {"record": "yes"}, "argument record is 'yes': expected one of"),
         ("sim", {"speed": "2"}, "argument speed is '2': expected one of the arguments"),
-        ("replay", {"robot": "so101"}, "replay has no use for it, sim and robot and reward and record has"),
+        ("replay", {"robot": "so101"}, "replay has no use for it, sim and robot and teleop and reward and record has"),
         ("robot", {"time": "realtime"}, "robot has no use for it"),
         ("robot", {"params": "missing.yaml"}, "argument params is 'missing.yaml'"),
         ("replay", {}, "argument bag is ''"),

@@ -142,7 +142,7 @@ def test_a_cable_pulled_in_the_middle_raises_and_the_port_is_given_back(folder: 
     [
         ("use_degrees: true", "use_degrees: false", "unit of shoulder_pan"),
         ("unit: range_0_100, scale: 0.0008", "scale: 0.0008", "unit of gripper"),
-        ("name: elbow_flex, sign", "name: elbow_flex, motor: elbow, sign", "motors in"),
+        ("name: elbow_flex, sign", "name: elbow_flex, motor: elbow, sign", "motors of lerobot in"),
     ],
 )
 def test_units_and_motors_that_are_not_lerobots_are_refused(folder: Path, old: str, new: str, said: str) -> None:

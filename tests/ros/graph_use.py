@@ -10,9 +10,10 @@ from typing import Any
 import rclpy
 from rclpy.parameter import Parameter
 
-from driver_bench import write_robot
+from driver_bench import hold, write_leader, write_robot
 from lrm_bringup.player.ros.node import PlayerNode
 from lrm_bringup.recorder.ros.node import RecorderNode
+from lrm_core.robot import load_robot
 from lrm_core.ros.lifecycle import LrmLifecycleNode
 from lrm_policy_node.learner.ros.node import LearnerNode
 from lrm_policy_node.ros.node import PolicyNode
@@ -20,6 +21,7 @@ from lrm_policy_node.safety.ros.node import SafetyNode
 from lrm_reward_node.contract import FakeRewardModel
 from lrm_reward_node.ros.node import RewardNode
 from lrm_robot_driver.ros.node import DriverNode
+from lrm_robot_driver.ros.teleop_node import TeleopNode
 from lrm_sim.ros.node import SimNode
 from policy_bench import SteadyPolicy
 from robot_bags import START_NS, RobotBagWriter
@@ -31,7 +33,9 @@ def all_nodes(folder: Path) -> Iterator[dict[str, LrmLifecycleNode[Any]]]:
     from rclpy.executors import SingleThreadedExecutor
 
     import lerobot_robot_simulated  # noqa: F401 - registers itself with LeRobot
+    import lerobot_teleoperator_simulated  # noqa: F401
 
+    hold(folder, load_robot("sim_arm").home)
     writer = RobotBagWriter(folder / "bag")
     writer.image(START_NS, 100)
     writer.joints(START_NS, [0.0] * 6)
@@ -40,6 +44,7 @@ def all_nodes(folder: Path) -> Iterator[dict[str, LrmLifecycleNode[Any]]]:
     nodes = {
         "sim": SimNode(),
         "driver": DriverNode(parameter_overrides=[Parameter("robot", value=str(write_robot(folder)))]),
+        "teleop": TeleopNode(parameter_overrides=[Parameter("robot", value=str(write_leader(folder)))]),
         "safety": SafetyNode(),
         "reward": RewardNode(lambda _: FakeRewardModel(), parameter_overrides=[Parameter("state_dir", value="")]),
         "learner": LearnerNode(),

@@ -48,6 +48,16 @@ def to_joints(ticks: np.ndarray) -> np.ndarray:
     return np.array([*arm, (ticks[5] - JAW[0]) / (JAW[1] - JAW[0]) * OPEN_M])
 
 
+def written_registers(servos: Mapping[str, Mapping[str, int]]) -> dict[int, bytearray]:
+    """Registers by the number of a servo, with the range that was calibrated in the permanent ones."""
+    registers = {number: bytearray(100) for number in range(1, 7)}
+    for servo in servos.values():
+        for name, value in (("Min", servo["range_min"]), ("Max", servo["range_max"])):
+            address = _address(f"{name}_Position_Limit")
+            registers[servo["id"]][address : address + 2] = value.to_bytes(2, "little")
+    return registers
+
+
 class Scene:
     """MuJoCo in a thread of its own, in real time: servos below, two cameras above."""
 
@@ -62,11 +72,7 @@ class Scene:
 
     def __init__(self, written: Mapping[str, Mapping[str, int]]) -> None:
         self.users = 0
-        self.registers = {number: bytearray(100) for number in range(1, 7)}
-        for servo in written.values():
-            for name, value in (("Min", servo["range_min"]), ("Max", servo["range_max"])):
-                address = _address(f"{name}_Position_Limit")
-                self.registers[servo["id"]][address : address + 2] = value.to_bytes(2, "little")
+        self.registers = written_registers(written)
         self.changed = threading.Condition()
         self.images: dict[str, np.ndarray] = {}
         self.taken_s = 0.0
@@ -217,18 +223,27 @@ class Group:
 class SimulatedBus(FeetechMotorsBus):
     """LeRobot's bus on :class:`Wire`; its constructor alone would want the SDK."""
 
+    wire: ClassVar[type[Wire]] = Wire
+
     def __init__(self, port: str, motors: dict[str, Motor], calibration: Any) -> None:
         MotorsBusBase.__init__(self, port, motors, calibration)
         self.protocol_version = 0
         self._id_to_model_dict = {motor.id: motor.model for motor in motors.values()}
         self._id_to_name_dict = {motor.id: name for name, motor in motors.items()}
-        self.port_handler = Wire(port)
+        self.port_handler = self.wire(port)
         self.packet_handler, self.sync_reader, self.sync_writer = Packets(), *(Group(self.port_handler) for _ in "rw")
         self._comm_success, self._no_error = COMM_SUCCESS, 0
         self._has_different_ctrl_tables = False  # else compared by a package that comes with the SDK
 
     def _split_into_byte_chunks(self, value: int, length: int) -> list[int]:
         return list(value.to_bytes(length, "little"))
+
+
+def motors(use_degrees: bool) -> dict[str, Motor]:
+    """As LeRobot's SO-101 lists them, follower and leader alike."""
+    arm = MotorNormMode.DEGREES if use_degrees else MotorNormMode.RANGE_M100_100
+    modes = {name: MotorNormMode.RANGE_0_100 if name == "gripper" else arm for name in JOINTS}
+    return {name: Motor(number, MODEL, modes[name]) for number, name in enumerate(JOINTS, 1)}
 
 
 @RobotConfig.register_subclass("simulated_follower")
@@ -246,10 +261,7 @@ class SimulatedFollower(SOFollower):
     def __init__(self, config: SimulatedFollowerConfig) -> None:
         Robot.__init__(self, config)
         self.config = config
-        arm = MotorNormMode.DEGREES if config.use_degrees else MotorNormMode.RANGE_M100_100
-        modes = {name: MotorNormMode.RANGE_0_100 if name == "gripper" else arm for name in JOINTS}
-        motors = {name: Motor(number, MODEL, modes[name]) for number, name in enumerate(JOINTS, 1)}
-        self.bus = SimulatedBus(config.port, motors, self.calibration)
+        self.bus = SimulatedBus(config.port, motors(config.use_degrees), self.calibration)
         self.cameras = {}
 
 

@@ -40,6 +40,8 @@ SITUATIONAL = {
     ("sim", "publish", "/clock"): "only where publish_clock is true and nobody else does",
     ("safety", "subscribe", "/reward/status"): "with reward_timeout_s",
     ("driver", "reply", "/scene_ready"): "with scene_ready_timeout_s",
+    ("teleop", "publish", "/episode_status"): "by lrm demonstrate",
+    ("teleop", "subscribe", "/*/image_raw"): "by a program of one's own that shows them",
     ("learner", "subscribe", "/audit"): "with reward_source privileged",
     ("learner", "subscribe", "/reward/contrastive"): "with a delivery that uses it",
     ("learner", "subscribe", "/reward/fused"): "with a delivery that uses it",

@@ -247,3 +247,40 @@ def test_units_of_the_state_survive_text(ends: tuple[float, float, float, float]
 def test_other_text_is_no_units(text: str) -> None:
     with pytest.raises(BadInput, match="state units"):
         StateUnits.from_json(text)
+
+
+LEADER = """\
+leader:
+  type: so101_leader
+  id: my_leader
+  port: /dev/ttyACM1
+  joints:
+    - {name: turn, motor: pan}
+"""
+
+
+def test_what_a_leader_does_not_say_of_a_joint_is_as_in_the_arm_that_follows(tmp_path: Path) -> None:
+    path = tmp_path / "robot.yaml"
+    path.write_text(LEROBOT + LEADER)
+    robot = load_robot(str(path))
+    assert robot.leader is not None
+    assert robot.lerobot is not None
+    assert [(one.motor, one.sign, one.offset) for one in robot.leader.joints] == [("pan", 1, 0.0), ("jaw", 1, 0.0)]
+    assert robot.leader.joints[1] == robot.lerobot.joints[1]
+    command = "lerobot-calibrate --teleop.type=so101_leader --teleop.port=/dev/ttyACM1 --teleop.id=my_leader"
+    assert robot.leader.calibrate_command == command
+    assert load_robot("sim_arm").leader is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("  type: so101_leader\n", "", "leader has no key 'type'"),
+        ("{name: turn, motor", "{name: trun, motor", "leader.joints[0].name is 'trun'"),
+        ("  port: /dev/ttyACM1", "  cameras: {}", "leader.cameras: there is no such key"),
+        ("  id: my_leader", "  id: my_leader\n  options: {id: x}", "leader.options.id: set leader.id instead"),
+    ],
+)
+def test_a_fault_in_the_leaders_section_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert old in LEADER
+    assert any(said in problem for problem in problems(tmp_path, LEROBOT + LEADER.replace(old, new, 1)))

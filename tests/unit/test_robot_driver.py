@@ -60,7 +60,7 @@ def test_a_position_that_is_none_names_its_motor(value: float | None) -> None:
 
 
 def check(ranges: dict[str, MotorRange], arm: LeRobotSpec = ARM) -> None:
-    calibration.check(arm, ROBOT.limits, ranges, "calibration.json")
+    calibration.check(arm, ranges, "calibration.json", ROBOT.limits)
 
 
 def test_a_calibration_over_the_whole_range_is_taken() -> None:
@@ -196,7 +196,7 @@ def test_a_lost_device_is_opened_again_a_bounded_number_of_times() -> None:
     link.stayed_closed("no such port", 12.0)
     assert link.state is State.LOST
     assert not link.due(1e9)
-    assert link.text == "given up after 2 attempts (no such port): mend it, then start the driver again"
+    assert link.text == "given up after 2 attempts (no such port): mend it, then start this node again"
     link.retry()
     assert link.due(0.0)
     link.opened()

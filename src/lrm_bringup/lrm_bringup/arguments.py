@@ -20,6 +20,7 @@ from lrm_bringup.graph import (
     REWARD,
     SIM,
     SIMULATORS,
+    TELEOP,
     Deployment,
     NodeProcess,
     processes,
@@ -60,11 +61,15 @@ ARGUMENTS = (
     Argument(
         "robot", AUTO,
         "robot description, for every node: a name in config/robots or a YAML file; auto: what params say", (),
-        (*_DRIVEN, "reward", "record"),
+        (*_DRIVEN, "teleop", "reward", "record"),
     ),
     Argument(
         "driver", AUTO, "start LeRobot's driver; auto: where robot, here or in params, has a section lerobot",
-        (AUTO, *_FLAG), ("robot",),
+        (AUTO, *_FLAG), ("robot", "teleop"),
+    ),
+    Argument(
+        "leader", AUTO, "start the teleoperation by LeRobot's leader; auto: where robot has a section leader",
+        (AUTO, *_FLAG), ("teleop",),
     ),
     Argument("model", AUTO, "reward model: a folder or a hub name", (), _SCORED),
     Argument("adapters", AUTO, "folder or hub name with contrastive, progress and completion", (), _SCORED),
@@ -136,7 +141,8 @@ def plan(graph: str, given: Mapping[str, str]) -> Plan:
     for path in files:
         if not path.is_file():
             raise BadInput("argument params", str(path), "an existing parameter file")
-    nodes = processes(graph, values["record"] == "true", values["sim"], graph == "robot" and _driven(values, files))
+    driver, leader = (_has(*one, graph, values, files) for one in ((DRIVER, "driver"), (TELEOP, "leader")))
+    nodes = processes(graph, values["record"] == "true", values["sim"], driver, leader)
     deployment = Deployment(values["namespace"], values["log_level"], _parameters(graph, values), _own(graph, values))
     return Plan(nodes, deployment, files, values["respawn"] == "true", values["discovery_range"])
 
@@ -177,23 +183,29 @@ def _own(graph: str, values: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     return own
 
 
-def _driven(values: Mapping[str, str], files: Sequence[Path]) -> bool:
-    """Whether LeRobot's driver is part of the robot's graph; the argument ``robot`` wins, as it does in the nodes."""
-    if values["driver"] != AUTO:
-        return values["driver"] == "true"
-    robot = values["robot"] if values["robot"] != AUTO else _robot_of(files)
+def _has(node: NodeProcess, argument: str, graph: str, values: Mapping[str, str], files: Sequence[Path]) -> bool:
+    """Whether ``node`` is part of the graph; where ``argument`` leaves it open: if the robot's file has its section.
+
+    The argument ``robot`` wins over parameter files, as it does in the nodes.
+    """
+    if node not in GRAPHS[graph]:
+        return False
+    if values[argument] != AUTO:
+        return values[argument] == "true"
+    robot = values["robot"] if values["robot"] != AUTO else _robot_of(files, node)
     if robot == AUTO:
         return False
     from lrm_core.robot import load_robot  # more than the standard library: only where a robot is named
 
-    return load_robot(robot).lerobot is not None
+    contract = load_robot(robot)
+    return (contract.lerobot if node is DRIVER else contract.leader) is not None
 
 
-def _robot_of(files: Sequence[Path]) -> str:
-    """The robot that the last of the parameter files names for the driver."""
+def _robot_of(files: Sequence[Path], node: NodeProcess) -> str:
+    """The robot that the last of the parameter files names for ``node``."""
     from lrm_bringup.parameters import file_values  # as above: only where there is a file
 
-    named = [file_values(path, DRIVER.name).get("robot", AUTO) for path in files]
+    named = [file_values(path, node.name).get("robot", AUTO) for path in files]
     return next((str(robot) for robot in reversed(named) if robot != AUTO), AUTO)
 
 

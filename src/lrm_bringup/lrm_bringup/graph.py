@@ -41,6 +41,10 @@ DRIVER = NodeProcess(
     "driver", "lrm_robot_driver", "lrm_robot_driver", "lrm_robot_driver.ros.node", "driver.yaml", ("robot",)
 )
 """Stands before a robot's graph where LeRobot drives the arm."""
+TELEOP = NodeProcess(
+    "teleop", "lrm_robot_driver", "lrm_teleop", "lrm_robot_driver.ros.teleop_node", "teleop.yaml", ("robot",)
+)
+"""A person's leader, which LeRobot reads; where the robot's file has one."""
 SAFETY = NodeProcess(
     "safety", "lrm_policy_node", "lrm_safety_node", "lrm_policy_node.safety.ros.node", "safety.yaml",
     ("lockstep", "robot"),
@@ -67,6 +71,7 @@ GRAPHS: dict[str, tuple[NodeProcess, ...]] = {
     # In starting order; stopping is the reverse: the policy lets go first, the recorder sees all.
     "sim": (SIM, SAFETY, REWARD, LEARNER, POLICY),
     "robot": (DRIVER, SAFETY, REWARD, LEARNER, POLICY),
+    "teleop": (DRIVER, SAFETY, TELEOP),
     "reward": (REWARD,),
     "record": (RECORDER,),
     "replay": (REWARD, PLAYER),
@@ -77,15 +82,16 @@ SIMULATORS: dict[str, tuple[NodeProcess, ...]] = {"mujoco": (SIM,), "gazebo": (G
 
 
 def processes(
-    graph: str, record: bool = False, simulator: str = "mujoco", driver: bool = True
+    graph: str, record: bool = False, simulator: str = "mujoco", driver: bool = True, leader: bool = True
 ) -> tuple[NodeProcess, ...]:
     """The processes of ``graph``, with the recorder in front when ``record`` is wanted and it is not in already.
 
     Args:
         driver: LeRobot drives the arm; else the robot has a driver of its own, and ours is left out.
+        leader: LeRobot reads what a person moves the arm by; else somebody else proposes commands.
     """
     nodes = [one for node in GRAPHS[graph] for one in (SIMULATORS[simulator] if node is SIM else (node,))]
-    nodes = [node for node in nodes if driver or node is not DRIVER]
+    nodes = [node for node in nodes if (driver or node is not DRIVER) and (leader or node is not TELEOP)]
     return (RECORDER, *nodes) if record and RECORDER not in nodes else tuple(nodes)
 
 

@@ -10,7 +10,19 @@ from typing import Any
 
 import yaml
 
-from lrm_bringup.graph import DRIVER, GAZEBO, LEARNER, PLAYER, POLICY, RECORDER, REWARD, SAFETY, SIM, NodeProcess
+from lrm_bringup.graph import (
+    DRIVER,
+    GAZEBO,
+    LEARNER,
+    PLAYER,
+    POLICY,
+    RECORDER,
+    REWARD,
+    SAFETY,
+    SIM,
+    TELEOP,
+    NodeProcess,
+)
 from lrm_core.errors import BadInput
 from lrm_core.params import from_mapping
 from lrm_core.resources import config_path
@@ -19,6 +31,7 @@ CLASSES: Mapping[NodeProcess, str] = {
     SIM: "lrm_sim.params:SimParams",
     GAZEBO: "lrm_sim.params:GazeboParams",
     DRIVER: "lrm_robot_driver.params:DriverParams",
+    TELEOP: "lrm_robot_driver.params:TeleopParams",
     SAFETY: "lrm_policy_node.safety.params:SafetyParams",
     REWARD: "lrm_reward_node.params:RewardParams",
     LEARNER: "lrm_policy_node.learner.params:LearnerParams",

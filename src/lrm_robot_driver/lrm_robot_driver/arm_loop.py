@@ -1,4 +1,4 @@
-"""The arm's own rhythm: commands are sent when they come, the joints are read at a steady rate."""
+"""A device's own rhythm: its joints are read at a steady rate, and commands for an arm are sent when they come."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ OnState = Callable[[np.ndarray, int], None]
 """Takes measured positions (J,) and the stamp of their reading, ns."""
 
 
-class Arm(Protocol):
-    """An arm in the project's units; any of its methods may raise."""
+class Joints(Protocol):
+    """Something with joints, in the project's units; any of its methods may raise."""
 
     def open(self) -> None:
         """Connect."""
@@ -22,39 +22,81 @@ class Arm(Protocol):
     def read(self) -> np.ndarray:
         """(J,) measured positions."""
 
+    def close(self) -> None:
+        """Disconnect; works on a broken device."""
+
+
+class Arm(Joints, Protocol):
+    """An arm that takes positions."""
+
     def send(self, positions: np.ndarray) -> None:
         """Command positions (J,)."""
 
+
+class ReadingLoop:
+    """Joints that are read alone, as a device of :class:`lrm_robot_driver.device.DeviceThread`.
+
+    Args:
+        joints: used by one thread at a time.
+        period_s: between two readings.
+        now_ns: the clock of the stamps.
+        on_state: called with every reading.
+
+    Attributes:
+        newest: measured positions (J,) and their stamp; None while the device is closed. Read by other threads.
+    """
+
+    def __init__(
+        self, joints: Joints, period_s: float, now_ns: Callable[[], int], on_state: OnState = lambda *_: None
+    ) -> None:
+        self._joints, self._period_s, self._now_ns, self._on_state = joints, period_s, now_ns, on_state
+        self._next_s = 0.0
+        self.newest: tuple[np.ndarray, int] | None = None
+
+    def open(self) -> None:
+        """Connect, and read once."""
+        self._joints.open()
+        self._read()
+
+    def step(self) -> None:
+        """Wait until it is time, and read the joints."""
+        time.sleep(max(0.0, self._next_s - time.monotonic()))
+        self._read_when_due()
+
     def close(self) -> None:
-        """Disconnect; works on a broken arm."""
+        """Disconnect."""
+        self.newest = None
+        self._joints.close()
+
+    def _read_when_due(self) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._next_s:
+            self._next_s = max(self._next_s + self._period_s, now_s)
+            self._on_state(*self._read())
+
+    def _read(self) -> tuple[np.ndarray, int]:
+        stamp_ns = self._now_ns()  # before the bus is asked: what it answers is not older
+        self.newest = self._joints.read(), stamp_ns
+        return self.newest
 
 
-class ArmLoop:
-    """An arm as a device of :class:`lrm_robot_driver.device.DeviceThread`.
+class ArmLoop(ReadingLoop):
+    """An arm that takes commands as well.
 
     Its servos hold what they were sent last, so silence needs no more. An arm that was just opened is told to hold
     where it stands: its servos may remember another goal. Without torque it is read alone.
 
     Args:
-        arm: used by one thread at a time.
-        period_s: between two readings.
-        now_ns: the clock of the stamps.
-        on_state: called with every reading.
-        torque: whether the arm may be commanded.
-
-    Attributes:
-        newest: measured positions (J,) and their stamp; None while the arm is closed. Read by other threads.
+        torque: whether the arm may be commanded; the others are those of :class:`ReadingLoop`.
     """
 
     def __init__(
         self, arm: Arm, period_s: float, now_ns: Callable[[], int], on_state: OnState, torque: bool = True
     ) -> None:
-        self._arm, self._period_s, self._now_ns, self._on_state = arm, period_s, now_ns, on_state
-        self._torque = torque
+        super().__init__(arm, period_s, now_ns, on_state)
+        self._arm, self._torque = arm, torque
         self._condition = threading.Condition()
         self._goal: np.ndarray | None = None
-        self._next_s = 0.0
-        self.newest: tuple[np.ndarray, int] | None = None
 
     def command(self, positions: np.ndarray) -> None:
         """Send ``positions`` (J,) as soon as the bus is free; a newer command takes the place of one that waits."""
@@ -65,10 +107,9 @@ class ArmLoop:
     def open(self) -> None:
         """Connect, and hold."""
         self._goal = None
-        self._arm.open()
-        here = self._read()
-        if self._torque:
-            self._arm.send(here)
+        super().open()
+        if self._torque and self.newest is not None:
+            self._arm.send(self.newest[0])
 
     def step(self) -> None:
         """Send the command that came, or read the joints when it is time."""
@@ -77,20 +118,4 @@ class ArmLoop:
             goal, self._goal = self._goal, None
         if goal is not None:
             self._arm.send(goal)
-        now_s = time.monotonic()
-        if now_s >= self._next_s:
-            self._next_s = max(self._next_s + self._period_s, now_s)
-            self._read()
-            assert self.newest is not None
-            self._on_state(*self.newest)
-
-    def close(self) -> None:
-        """Disconnect."""
-        self.newest = None
-        self._arm.close()
-
-    def _read(self) -> np.ndarray:
-        stamp_ns = self._now_ns()  # before the bus is asked: what it answers is not older
-        positions = self._arm.read()
-        self.newest = positions, stamp_ns
-        return positions
+        self._read_when_due()

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lrm_core.errors import BadInput
-from lrm_core.robot import LeRobotJointSpec, LeRobotSpec
+from lrm_core.robot import LeRobotDeviceSpec, LeRobotJointSpec
 from lrm_core.safety import SafetyLimits
 
 _LEAST_TURN = 1.0 / 36.0
@@ -25,24 +25,28 @@ class MotorRange:
     resolution: int
 
 
-def check(arm: LeRobotSpec, limits: SafetyLimits, ranges: Mapping[str, MotorRange], file: str) -> None:
+def check(
+    device: LeRobotDeviceSpec, ranges: Mapping[str, MotorRange], file: str, limits: SafetyLimits | None = None
+) -> None:
     """Raise :class:`BadInput` for a calibration that is missing or cannot be true, with the command that makes it.
 
     Args:
-        arm: section of the robot's file.
-        limits: of its joints, in the same order.
+        device: section of the robot's file.
         ranges: by motor; empty: there is no calibration.
         file: where LeRobot keeps it.
+        limits: of the joints, in the same order, which the device has to reach; None: a leader, which may reach less.
     """
-    fix = f"Run: {arm.calibrate_command}"
+    fix = f"Run: {device.calibrate_command}"
     if not ranges:
-        raise BadInput(f"calibration of {arm.id}", file, "an existing calibration", fix)
-    problems = _problems(arm.joints, limits, ranges)
+        raise BadInput(f"calibration of {device.id}", file, "an existing calibration", fix)
+    problems = _problems(device.joints, ranges, limits)
     if problems:
-        raise BadInput(f"calibration of {arm.id}", file, "; ".join(problems), fix)
+        raise BadInput(f"calibration of {device.id}", file, "; ".join(problems), fix)
 
 
-def _problems(joints: Sequence[LeRobotJointSpec], limits: SafetyLimits, ranges: Mapping[str, MotorRange]) -> list[str]:
+def _problems(
+    joints: Sequence[LeRobotJointSpec], ranges: Mapping[str, MotorRange], limits: SafetyLimits | None
+) -> list[str]:
     found = []
     for index, joint in enumerate(joints):
         recorded = ranges.get(joint.motor)
@@ -50,7 +54,7 @@ def _problems(joints: Sequence[LeRobotJointSpec], limits: SafetyLimits, ranges: 
             found.append(f"motor {joint.motor} in it")
         elif text := _implausible(recorded):
             found.append(f"{joint.name} moved through its whole range ({text})")
-        else:
+        elif limits is not None:
             found.append(_reach(joint, recorded, limits, index))
     return [text for text in found if text]
 

@@ -78,5 +78,5 @@ class Connection:
         if self.state is State.CONNECTED:
             return self.reason or "connected"
         if self.state is State.LOST:
-            return f"given up after {self._tried} attempts ({self.reason}): mend it, then start the driver again"
+            return f"given up after {self._tried} attempts ({self.reason}): mend it, then start this node again"
         return f"reconnecting, attempt {self._tried + 1} of {self._attempts}: {self.reason}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lrm_core.errors import BadInput
-from lrm_core.robot import CameraSpec, RobotContract
+from lrm_core.robot import CameraSpec, LeRobotDeviceSpec, RobotContract
 
 
 def robot_config(contract: RobotContract) -> Any:
@@ -24,8 +24,22 @@ def robot_config(contract: RobotContract) -> Any:
     if arm is None:
         fix = "Add the section (docs/lerobot-arms.md), or start without this driver (driver:=false)."
         raise BadInput(f"lerobot in {contract.path}", None, "which of LeRobot's arms this is", fix)
-    values = {**arm.options, "type": arm.type, "id": arm.id} | ({"port": arm.port} if arm.port else {})
-    return _decoded(RobotConfig, "lerobot.robots", values, f"lerobot in {contract.path}")
+    return _decoded(RobotConfig, "lerobot.robots", _values(arm), f"lerobot in {contract.path}")
+
+
+def teleoperator_config(contract: RobotContract) -> Any:
+    """``lerobot.teleoperators.TeleoperatorConfig`` of the section ``leader``.
+
+    Raises:
+        BadInput: LeRobot has no such type, or refuses one of its options.
+    """
+    from lerobot.teleoperators import TeleoperatorConfig
+
+    leader = contract.leader
+    if leader is None:
+        fix = "Add the section (docs/lerobot-arms.md), or start without this node (leader:=false)."
+        raise BadInput(f"leader in {contract.path}", None, "which of LeRobot's teleoperators this is", fix)
+    return _decoded(TeleoperatorConfig, "lerobot.teleoperators", _values(leader), f"leader in {contract.path}")
 
 
 def camera_config(contract: RobotContract, camera: CameraSpec, options: Mapping[str, Any]) -> Any:
@@ -39,6 +53,10 @@ def camera_config(contract: RobotContract, camera: CameraSpec, options: Mapping[
     size = {name: value for name in ("width", "height") if (value := getattr(camera, name))}
     where = f"lerobot.cameras.{camera.name} in {contract.path}"
     return _decoded(CameraConfig, "lerobot.cameras", {**size, **options}, where)
+
+
+def _values(device: LeRobotDeviceSpec) -> dict[str, Any]:
+    return {**device.options, "type": device.type, "id": device.id} | ({"port": device.port} if device.port else {})
 
 
 def _decoded(registry: Any, package: str, values: Mapping[str, Any], where: str) -> Any:
@@ -68,7 +86,7 @@ def _registered(registry: Any, package: str, kind: str) -> bool:
         try:
             importlib.import_module(f"{package}.{name}")
         except ImportError:
-            continue  # an arm whose SDK is not installed; if it is the one that is wanted, the caller says so
+            continue  # a device whose SDK is not installed; if it is the one that is wanted, the caller says so
     if kind not in registry.get_known_choices():
         register_third_party_plugins()
     return kind in registry.get_known_choices()

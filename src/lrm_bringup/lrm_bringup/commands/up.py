@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     env = run_environment(None, discovery_range=wanted.discovery_range)
     specs = process_specs(wanted.nodes, wanted.deployment, args.logs, env, wanted.files)
     policy = RestartPolicy() if wanted.respawn else RestartPolicy(limit=0)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # a reason may have brackets in it
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())

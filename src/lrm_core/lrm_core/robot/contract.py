@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lrm_core.errors import BadInput
-from lrm_core.robot.lerobot import LeRobotSpec
+from lrm_core.robot.lerobot import LeaderSpec, LeRobotSpec
 from lrm_core.robot.sections import (
     CameraSpec,
     CommandSpec,
@@ -40,6 +40,7 @@ class RobotContract:
         joints: J joints in command order, the gripper last.
         limits: the same joints as the safety stage reads them.
         lerobot: how LeRobot drives the arm; None: something else drives it.
+        leader: what a person moves it by, read by LeRobot; None: nothing.
     """
 
     name: str
@@ -54,6 +55,7 @@ class RobotContract:
     reset: ResetSpec
     limits: SafetyLimits
     lerobot: LeRobotSpec | None = None
+    leader: LeaderSpec | None = None
 
     @property
     def joint_names(self) -> tuple[str, ...]:

@@ -1,11 +1,11 @@
-"""The section ``lerobot`` of a robot's file: which of LeRobot's arms it is, and how its units become the project's."""
+"""The sections ``lerobot`` and ``leader`` of a robot's file: LeRobot's arms, and their units in the project's."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from lrm_core.params import param
 from lrm_core.robot.sections import CameraSpec, CommandSpec, GripperSpec, JointSpec
@@ -29,47 +29,91 @@ class LeRobotJointSpec:
 
 
 @dataclass(frozen=True)
-class LeRobotSpec:
-    """One arm of LeRobot, as :func:`lerobot.robots.make_robot_from_config` is told.
+class LeRobotDeviceSpec:
+    """One device with motors, as LeRobot is told.
 
     Attributes:
+        section: of the robot's file.
+        role: what LeRobot's programs call it: ``--robot.type``, ``--teleop.type``.
         options: further fields of LeRobot's configuration of this type.
         joints: one per joint of the robot, in the order of a command.
-        cameras: by name, LeRobot's configuration of each camera that it reads, with ``type``.
     """
 
-    type: str = param("", "LeRobot's type of arm: so101_follower, koch_follower, ...")
+    section: ClassVar[str]
+    role: ClassVar[str]
+    type: str = param("", "LeRobot's type.")
     id: str = param("", "Name of the calibration, as given to lerobot-calibrate.")
     port: str = param("", "Serial port; empty: this type has none.")
     options: Mapping[str, Any] = field(default_factory=dict)
     joints: tuple[LeRobotJointSpec, ...] = ()
-    cameras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def calibrate_command(self) -> str:
-        """What a person types to calibrate this arm."""
-        port = f" --robot.port={self.port}" if self.port else ""
-        return f"lerobot-calibrate --robot.type={self.type}{port} --robot.id={self.id}"
+        """What a person types to calibrate this device."""
+        port = f" --{self.role}.port={self.port}" if self.port else ""
+        return f"lerobot-calibrate --{self.role}.type={self.type}{port} --{self.role}.id={self.id}"
 
 
+@dataclass(frozen=True)
+class LeRobotSpec(LeRobotDeviceSpec):
+    """The arm, as :func:`lerobot.robots.make_robot_from_config` is told.
+
+    Attributes:
+        cameras: by name, LeRobot's configuration of each camera that it reads, with ``type``.
+    """
+
+    section: ClassVar[str] = "lerobot"
+    role: ClassVar[str] = "robot"
+    cameras: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LeaderSpec(LeRobotDeviceSpec):
+    """What a person moves, as :func:`lerobot.teleoperators.make_teleoperator_from_config` is told."""
+
+    section: ClassVar[str] = "leader"
+    role: ClassVar[str] = "teleop"
+
+
+D = TypeVar("D", bound=LeRobotDeviceSpec)
 _PLAIN = ("type", "id", "port")
-_KEYS = dict.fromkeys([*_PLAIN, "options", "joints", "cameras"])
 
 
 def read_section(node: Node, joints: Sequence[JointSpec], checked: Checked) -> LeRobotSpec | None:
-    """The section at ``node``; None where the file has none, or where it is wrong (see ``checked``)."""
+    """The section ``lerobot``; None where the file has none, or where it is wrong (see ``checked``)."""
+    arm = _device(LeRobotSpec, node, joints, {}, checked, ("cameras",))
+    cameras = _cameras(node.child("cameras"), checked)
+    return replace(arm, cameras=cameras) if arm else None
+
+
+def read_leader(
+    node: Node, joints: Sequence[JointSpec], follower: LeRobotSpec | None, checked: Checked
+) -> LeaderSpec | None:
+    """The section ``leader``; what it does not say of a joint is as in ``follower``."""
+    known = {joint.name: joint for joint in follower.joints} if follower else {}
+    return _device(LeaderSpec, node, joints, known, checked)
+
+
+def _device(
+    cls: type[D],
+    node: Node,
+    joints: Sequence[JointSpec],
+    known: Mapping[str, LeRobotJointSpec],
+    checked: Checked,
+    further: Sequence[str] = (),
+) -> D | None:
     if node.value is None:
         return None
     if not isinstance(node.value, dict):
         checked.note(node, f"{node.path} is {node.value!r}: expected keys with values.")
         return None
-    checked.names(node, _KEYS)
+    checked.names(node, dict.fromkeys([*_PLAIN, "options", "joints", *further]))
     checked.required(node, ("type", "id"))
     texts = {key: node.value[key] for key in _PLAIN if node.value.get(key) is not None}
-    plain = checked.build(LeRobotSpec, replace(node, value=texts)) if _texts(node, checked) else None
-    options, cameras = _options(node.child("options"), checked), _cameras(node.child("cameras"), checked)
-    mapped = _joints(node.child("joints"), joints, checked)
-    return replace(plain, options=options, joints=mapped, cameras=cameras) if plain else None
+    plain = checked.build(cls, replace(node, value=texts)) if _texts(node, checked) else None
+    options = _options(node.child("options"), checked)
+    mapped = _joints(node.child("joints"), joints, known, checked)
+    return replace(plain, options=options, joints=mapped) if plain else None
 
 
 def check_with(
@@ -108,7 +152,7 @@ def _options(node: Node, checked: Checked) -> dict[str, Any]:
         checked.note(node, f"{node.path} is {node.value!r}: expected keys with values.")
         return {}
     for key in sorted({*_PLAIN, "cameras"} & set(node.value or {})):
-        checked.note(node.child(key), f"{node.path}.{key}: set lerobot.{key} instead.")
+        checked.note(node.child(key), f"{node.path}.{key}: set {node.path.partition('.')[0]}.{key} instead.")
     return dict(node.value or {})
 
 
@@ -123,8 +167,10 @@ def _cameras(node: Node, checked: Checked) -> dict[str, dict[str, Any]]:
     return dict(node.value or {})
 
 
-def _joints(node: Node, joints: Sequence[JointSpec], checked: Checked) -> tuple[LeRobotJointSpec, ...]:
-    """One mapping per joint; what the file leaves out is a motor of the same name in degrees."""
+def _joints(
+    node: Node, joints: Sequence[JointSpec], known: Mapping[str, LeRobotJointSpec], checked: Checked
+) -> tuple[LeRobotJointSpec, ...]:
+    """One mapping per joint; what the file leaves out is as in ``known``, else a motor of the same name in degrees."""
     if node.value is not None and not isinstance(node.value, list):
         checked.note(node, f"{node.path} is {node.value!r}: expected a list with an entry per joint.")
         return ()
@@ -139,7 +185,8 @@ def _joints(node: Node, joints: Sequence[JointSpec], checked: Checked) -> tuple[
         elif spec.name in given:
             checked.note(child, f"{node.path} has two named {spec.name!r}: expected each joint once.")
         given.setdefault(spec.name, (child, spec))
-    found = [(*given.get(joint.name, (node, LeRobotJointSpec(name=joint.name))), joint) for joint in joints]
+    left_out = {joint.name: (node, known.get(joint.name, LeRobotJointSpec(name=joint.name))) for joint in joints}
+    found = [(*given.get(joint.name, left_out[joint.name]), joint) for joint in joints]
     return tuple(_complete(place, spec, joint, checked) for place, spec, joint in found)
 
 

@@ -29,7 +29,7 @@ S = TypeVar("S")
 _SECTIONS: dict[str, type] = {
     "state": StateSpec, "command": CommandSpec, "gripper": GripperSpec, "tool": ToolSpec, "reset": ResetSpec,
 }  # fmt: skip
-_KEYS = dict.fromkeys(["base_frame", "joints", *_SECTIONS, "cameras", "lerobot"])
+_KEYS = dict.fromkeys(["base_frame", "joints", *_SECTIONS, "cameras", "lerobot", "leader"])
 _TOPIC = re.compile(r"/?[A-Za-z_~][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
 
@@ -87,6 +87,7 @@ def _contract(root: Node, checked: Checked, path: Path) -> RobotContract | None:
     _topics(root, sections, cameras, checked)
     specs, eyes = tuple(joint for _, joint in joints), tuple(one for _, one in cameras)
     arm = lerobot.read_section(root.child("lerobot"), specs, checked)
+    leader = lerobot.read_leader(root.child("leader"), specs, arm, checked)
     if not checked.found:  # what follows looks at several sections: it takes each of them to be right
         _order(root.child("joints"), [joint for _, joint in joints], sections["gripper"], checked)
         _command(root, sections, checked)
@@ -96,7 +97,7 @@ def _contract(root: Node, checked: Checked, path: Path) -> RobotContract | None:
     if checked.found:
         return None
     return RobotContract(
-        name=path.stem, path=path, base_frame=frame.value, joints=specs, cameras=eyes, lerobot=arm,
+        name=path.stem, path=path, base_frame=frame.value, joints=specs, cameras=eyes, lerobot=arm, leader=leader,
         limits=limits_of(specs, sections["tool"]), **sections,
     )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -70,7 +71,7 @@ def train(args: argparse.Namespace) -> int:
     """
     started = time.monotonic()
     hf_logging.set_verbosity_error()
-    run, state = prepare(args), PartialState(cpu=_device(args) == "cpu")
+    run, state = prepare(args), _processes(args)
     if state.is_main_process:
         planning.print_plan(_plans(run, state.num_processes), run.config)
     if args.dry_run:
@@ -91,6 +92,13 @@ def _trained(run: Run, state: PartialState) -> dict[str, Any]:
         _begin(run)
     state.wait_for_everyone()
     return {head.value: train_head(_job(run, head), _tell(state)) for head in run.config.heads}
+
+
+def _processes(args: argparse.Namespace) -> PartialState:
+    cpu = _device(args) == "cpu"
+    if cpu and "LOCAL_RANK" in os.environ:  # else they have the device "cpu:0", to which torch loads no checkpoint
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
+    return PartialState(cpu=cpu)
 
 
 def _device(args: argparse.Namespace) -> str:

@@ -1,1 +1,1 @@
-"""The driver on ROS 2: the only part of this package that imports rclpy."""
+"""Driver and teleoperation on ROS 2: the only part of this package that imports rclpy."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from trajectory_msgs.msg import JointTrajectory
@@ -26,6 +24,7 @@ from lrm_robot_driver.device import DeviceThread
 from lrm_robot_driver.params import DriverParams
 from lrm_robot_driver.ros.eyes import CameraTopics
 from lrm_robot_driver.ros.homing import Homing
+from lrm_robot_driver.ros.publishers import publishers
 
 TORQUE_OFF = "torque is off, for a person who moves the arm by hand (parameter torque)"
 
@@ -122,8 +121,7 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
         if not self.active:
             return
         command, newest = trajectories.positions_of(message), self._arm.newest
-        publishers = _names(self.get_publishers_info_by_topic(self._robot.command.topic))
-        self._strangers = strangers(publishers, self._commander)
+        self._strangers = strangers(publishers(self, self._robot.command.topic), self._commander)
         if self._strangers:
             self._gate.refuse(Cause.MALFORMED, self._strangers)
         elif not self.params.torque:
@@ -164,11 +162,6 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
 
     def _now_ns(self) -> int:
         return int(self.get_clock().now().nanoseconds)
-
-
-def _names(publishers: Sequence[TopicEndpointInfo]) -> list[str]:
-    """Full names of the nodes that publish."""
-    return [f"{one.node_namespace.rstrip('/')}/{one.node_name}" for one in publishers]
 
 
 def main() -> int:

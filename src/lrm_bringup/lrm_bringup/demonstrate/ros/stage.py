@@ -37,17 +37,20 @@ class RosStage:
         task: task sentence.
         namespace: of the robot.
         params: of the policy node in whose place this stands.
+
+    Attributes:
+        node: of this program in the graph.
     """
 
     def __init__(self, robot: RobotContract, task: str, namespace: str, params: PolicyParams) -> None:
         self._robot, self._task, self._params, self._newest_ns = robot, task, params, 0
         self._context = rclpy.Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
-        self._node = Node(NAME, namespace=f"/{namespace.strip('/')}", context=self._context)
-        self._statuses = self._node.create_publisher(EpisodeStatus, STATUS, qos.STATUS)
-        self._node.create_subscription(JointState, robot.state.topic, self._on_joints, qos.JOINT_STATES)
+        self.node = Node(NAME, namespace=f"/{namespace.strip('/')}", context=self._context)
+        self._statuses = self.node.create_publisher(EpisodeStatus, STATUS, qos.STATUS)
+        self.node.create_subscription(JointState, robot.state.topic, self._on_joints, qos.JOINT_STATES)
         self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self._node)
+        self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin, name="graph", daemon=True)
         self._thread.start()
 
@@ -59,7 +62,7 @@ class RosStage:
     ) -> None:
         self._executor.shutdown()
         self._thread.join()
-        self._node.destroy_node()
+        self.node.destroy_node()
         self._context.try_shutdown()
         self._context.destroy()
 
@@ -72,7 +75,7 @@ class RosStage:
         self._wait(lambda: self._newest_ns > 0, self._robot.state.topic, "its stamped messages", "Start its driver.")
         listener = f"a node {RECORDER} that listens to it and to {self._robot.state.topic}"
         self._wait(self._is_recorded, STATUS, listener, f"Start it: lrm up record --robot {self._robot.path}")
-        others = {end.node_name for end in self._node.get_publishers_info_by_topic(self._statuses.topic_name)} - {NAME}
+        others = {end.node_name for end in self.node.get_publishers_info_by_topic(self._statuses.topic_name)} - {NAME}
         if others:
             raise BadInput(STATUS, sorted(others), "no other publisher", "Stop the policy node: a person has the arm.")
 
@@ -93,8 +96,8 @@ class RosStage:
 
     def _is_recorded(self) -> bool:
         """It listens to the robot as well: it may have found us first."""
-        topics = self._statuses.topic_name, self._node.resolve_topic_name(self._robot.state.topic)
-        heard = [{end.node_name for end in self._node.get_subscriptions_info_by_topic(topic)} for topic in topics]
+        topics = self._statuses.topic_name, self.node.resolve_topic_name(self._robot.state.topic)
+        heard = [{end.node_name for end in self.node.get_subscriptions_info_by_topic(topic)} for topic in topics]
         return all(RECORDER in names for names in heard)
 
     def _wait(self, there: Callable[[], bool], field: str, allowed: str, fix: str) -> None:
