@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -49,11 +49,15 @@ class SteadyPolicy:
     """Turns the base joint a little, every step the same way; needs no images."""
 
     chunk_steps = 10
+    cameras: tuple[str, ...] = ("front", "wrist")
+    observation_steps = 1
 
-    def reset(self) -> None:
+    def reset(self, task: str, seed: int) -> None:
         """Nothing to forget."""
 
-    def chunk(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+    def chunk(
+        self, observation: Mapping[str, np.ndarray], earlier: Sequence[Mapping[str, np.ndarray]] = ()
+    ) -> np.ndarray:
         """(10, 6) joint targets."""
         steps = np.arange(1, self.chunk_steps + 1)[:, None] * np.array([0.02, 0.0, 0.0, 0.0, 0.0, 0.0])
         return (np.asarray(observation["state"]) + steps).astype(np.float32)
@@ -63,15 +67,19 @@ class SwayingPolicy:
     """Contradicts itself: the base joint to one side, in the next plan to the other; the rest stays where it is."""
 
     chunk_steps = 2 * K
+    cameras: tuple[str, ...] = ("front", "wrist")
+    observation_steps = 1
 
     def __init__(self) -> None:
         self._side = SWAY
 
-    def reset(self) -> None:
+    def reset(self, task: str, seed: int) -> None:
         """The first plan of an episode goes to the positive side."""
         self._side = SWAY
 
-    def chunk(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+    def chunk(
+        self, observation: Mapping[str, np.ndarray], earlier: Sequence[Mapping[str, np.ndarray]] = ()
+    ) -> np.ndarray:
         """(2 K, 6) joint targets."""
         plan = np.tile(np.asarray(observation["state"]), (self.chunk_steps, 1))
         plan[:, 0] = self._side

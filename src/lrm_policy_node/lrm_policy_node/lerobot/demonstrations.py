@@ -12,14 +12,9 @@ import numpy as np
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
 from lrm_core.sources import source_function
+from lrm_policy_node.lerobot.cameras import image_key
 
-CAMERAS = ("front", "wrist")
 STATE_KEY, ACTION_KEY = "observation.state", "action"
-
-
-def image_key(camera: str) -> str:
-    """Key of a camera in a LeRobotDataset."""
-    return f"observation.images.{camera}"
 
 
 @dataclass(frozen=True)
@@ -27,9 +22,9 @@ class Demonstrations:
     """Frames of all episodes, one after the other.
 
     Attributes:
-        images: per camera (N, H, W, 3) uint8 RGB.
-        states: (N, 6) float32, rad and m.
-        actions: (N, 6) float32, same order and units.
+        images: per image feature (N, H, W, 3) uint8 RGB; sizes may differ.
+        states: (N, J) float32, rad and m.
+        actions: (N, J) float32, same order and units.
         last: (N,) int64, index of the last frame of the episode a frame belongs to.
         tasks: one sentence per episode.
     """
@@ -51,11 +46,12 @@ def from_records(records: Iterable[EpisodeRecord]) -> Demonstrations:
     episodes = list(records)
     if not episodes:
         raise BadInput("demonstrations", "no episode", "at least one episode")
-    shapes = {(e.front.shape[1:], e.wrist.shape[1:], e.states.shape[1:], e.actions.shape[1:]) for e in episodes}
+    shapes = {str({k: v.shape[1:] for k, v in [*e.images.items(), ("", e.states), (".", e.actions)]}) for e in episodes}
     if len(shapes) > 1:
-        raise BadInput("demonstrations", sorted(shapes), "episodes of one shape")
+        raise BadInput("demonstrations", sorted(shapes), "episodes of one shape, with the same cameras")
+    cameras = episodes[0].images
     return Demonstrations(
-        images={camera: np.concatenate([getattr(e, camera) for e in episodes]) for camera in CAMERAS},
+        images={image_key(camera): np.concatenate([e.images[camera] for e in episodes]) for camera in cameras},
         states=np.concatenate([e.states for e in episodes]).astype(np.float32),
         actions=np.concatenate([e.actions for e in episodes]).astype(np.float32),
         last=_last_of_each([len(e.states) for e in episodes]),
@@ -75,18 +71,26 @@ def from_dataset(root: Path) -> Demonstrations:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     dataset = LeRobotDataset(root.name, root=root)
-    missing = [key for key in (*map(image_key, CAMERAS), STATE_KEY, ACTION_KEY) if key not in dataset.features]
-    if missing:
-        raise BadInput("dataset", str(root), f"a dataset with {missing}")
-    frames = [dataset[index] for index in range(len(dataset))]
-    lengths = [int(n) for n in np.bincount([int(frame["episode_index"]) for frame in frames])]
-    firsts = np.cumsum([0, *lengths[:-1]])
+    keys = [str(key) for key in dataset.meta.camera_keys]
+    missing = [key for key in (STATE_KEY, ACTION_KEY) if key not in dataset.features]
+    if missing or not keys:
+        raise BadInput("dataset", str(root), f"a dataset with {missing or 'images of at least one camera'}")
+    images: dict[str, list[np.ndarray]] = {key: [] for key in keys}
+    rows: list[tuple[int, str, np.ndarray, np.ndarray]] = []
+    for index in range(len(dataset)):
+        frame = dataset[index]
+        for key in keys:
+            images[key].append(_to_uint8(frame[key]))
+        vectors = (np.asarray(frame[key], np.float32) for key in (STATE_KEY, ACTION_KEY))
+        rows.append((int(frame["episode_index"]), str(frame["task"]), *vectors))
+    episodes, tasks, states, actions = zip(*rows, strict=True)
+    last = _last_of_each(np.bincount(episodes).tolist())
     return Demonstrations(
-        images={c: np.stack([_to_uint8(frame[image_key(c)]) for frame in frames]) for c in CAMERAS},
-        states=np.stack([np.asarray(frame[STATE_KEY], np.float32) for frame in frames]),
-        actions=np.stack([np.asarray(frame[ACTION_KEY], np.float32) for frame in frames]),
-        last=_last_of_each(lengths),
-        tasks=[str(frames[first]["task"]) for first in firsts],
+        images={key: np.stack(images.pop(key)) for key in keys},
+        states=np.stack(states),
+        actions=np.stack(actions),
+        last=last,
+        tasks=[tasks[index] for index in np.unique(last)],
     )
 
 

@@ -1,0 +1,46 @@
+"""Which of the robot's cameras a policy looks through, and under which feature it takes the image of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lrm_core.errors import BadInput
+from lrm_core.protocols import STATE
+
+IMAGE_PREFIX = "observation.images."
+
+
+def image_key(camera: str) -> str:
+    """Feature of a camera in a LeRobotDataset, where nothing else is said."""
+    return f"{IMAGE_PREFIX}{camera}"
+
+
+def camera_of(feature: str) -> str:
+    """Camera behind a feature: ``top`` of ``observation.images.top``, ``image`` of ``observation.image``."""
+    return feature.removeprefix(IMAGE_PREFIX).removeprefix("observation.")
+
+
+def cameras_for(wanted: tuple[str, ...], features: Mapping[str, str], renamed: Mapping[str, str]) -> dict[str, str]:
+    """The cameras that a policy looks through, in the order of ``features``, and the feature that each is given as.
+
+    Args:
+        wanted: image features of the policy.
+        features: camera -> feature, of the robot; empty: every feature is from a camera of its own name.
+        renamed: feature -> the policy's name of it, where its preprocessing renames.
+
+    Raises:
+        BadInput: a feature has no camera, or two.
+    """
+    given = {new: old for old, new in renamed.items()}
+    known = dict(features) or {camera_of(one): one for one in (given.get(name, name) for name in wanted)}
+    used = {camera: feature for camera, feature in known.items() if renamed.get(feature, feature) in wanted}
+    found = [renamed.get(feature, feature) for feature in used.values()]
+    told = ", ".join(f"{camera} ({feature})" for camera, feature in known.items())
+    missing = [given.get(name, name) for name in wanted if name not in found]
+    if missing or not wanted:
+        fix = f"Of the robot's cameras, {told}, none is {missing or 'used'}. Give the one that shows the same "
+        fix += "`feature: <name>` in the robot's file, or train a policy with the robot's cameras: lrm train policy."
+        raise BadInput("images of the policy", list(wanted), "one camera of the robot for each", fix)
+    if len(set(found)) < len(found) or STATE in used:
+        raise BadInput("cameras of the robot", told, f"another feature for each, and none named {STATE!r}")
+    return used
