@@ -48,7 +48,7 @@ def vqbet(folder: Path) -> Any:
     from lerobot.policies.vqbet.configuration_vqbet import VQBeTConfig
 
     small = {"gpt_input_dim": 16, "gpt_output_dim": 16, "gpt_n_layer": 1, "gpt_n_head": 2, "gpt_hidden_dim": 16}
-    codes = {"vqvae_n_embed": 4, "vqvae_embedding_dim": 8, "vqvae_enc_hidden_dim": 8}
+    codes = {"vqvae_n_embed": 16, "vqvae_embedding_dim": 8, "vqvae_enc_hidden_dim": 8}
     return VQBeTConfig(
         **features(top=(32, 32)), **small, **codes,
         n_obs_steps=3, action_chunk_size=10, crop_shape=None, pretrained_backbone_weights=None,

@@ -42,6 +42,8 @@ FAKE_REWARD, STEADY_POLICY = HERE / "reward_bench.py", HERE / "policy_bench.py"
 K = 5
 SWAYING, SWAY = "swaying", 0.08
 """Parameter ``policy`` of :class:`SwayingPolicy`, and how far it sways, rad."""
+LOOKS = "looks:"
+"""Before the cameras of :class:`SteadyPolicy` in the parameter ``policy``."""
 ANSWER_S = 5.0
 
 
@@ -49,8 +51,10 @@ class SteadyPolicy:
     """Turns the base joint a little, every step the same way; needs no images."""
 
     chunk_steps = 10
-    cameras: tuple[str, ...] = ("front", "wrist")
     observation_steps = 1
+
+    def __init__(self, cameras: tuple[str, ...] = ("front", "wrist")) -> None:
+        self.cameras = cameras
 
     def reset(self, task: str, seed: int) -> None:
         """Nothing to forget."""
@@ -85,6 +89,13 @@ class SwayingPolicy:
         plan[:, 0] = self._side
         self._side = -self._side
         return plan.astype(np.float32)
+
+
+def base_policy(name: str) -> SteadyPolicy | SwayingPolicy:
+    """The policy that the parameter ``policy`` names: :data:`SWAYING`, or the cameras of a steady one."""
+    if name == SWAYING:
+        return SwayingPolicy()
+    return SteadyPolicy(tuple(name.removeprefix(LOOKS).split(","))) if name.startswith(LOOKS) else SteadyPolicy()
 
 
 def start(program: str | Path, log: Path, domain: int, **parameters: object) -> NodeProcess:
@@ -233,6 +244,4 @@ def policy_bench(domain: int, logs: Path) -> Iterator[PolicyBench]:
 if __name__ == "__main__":
     from lrm_policy_node.ros.node import PolicyNode
 
-    sys.exit(
-        run(lambda: PolicyNode(lambda name, device, features: SwayingPolicy() if name == SWAYING else SteadyPolicy()))
-    )
+    sys.exit(run(lambda: PolicyNode(lambda name, device, features: base_policy(name))))

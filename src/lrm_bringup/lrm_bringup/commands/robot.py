@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         load_kinematics(robot)
     if args.file:
         print(f"{robot.path}: {len(robot.joints)} joints, {len(robot.cameras)} cameras, {robot.command.kind}: in order")
-        _note_cameras(robot)
+        print("a policy gets: " + ", ".join(f"{name} as {as_}" for name, as_ in robot.camera_features.items()))
         return 0
     findings = _findings(robot, args)
     ok = all(finding.ok for finding in findings)
@@ -49,15 +49,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _show(robot, findings)
     return 0 if ok else 1
-
-
-def _note_cameras(robot: RobotContract) -> None:
-    from lrm_policy_node.runtime.observation import CAMERAS
-
-    names = [camera.name for camera in robot.cameras]
-    if not set(CAMERAS) <= set(names):
-        text = f"the policy takes the cameras {' and '.join(CAMERAS)}, and this robot has {', '.join(names)}"
-        print(f"note: {text}: a policy cannot run on it. Reward and recorder take cameras of any name.")
 
 
 def _findings(robot: RobotContract, args: argparse.Namespace) -> Sequence[Finding]:

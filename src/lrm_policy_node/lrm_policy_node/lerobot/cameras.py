@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from lrm_core.errors import BadInput
 from lrm_core.protocols import STATE
 
 IMAGE_PREFIX = "observation.images."
+_EMPTY_CAMERA = f"{IMAGE_PREFIX}empty_camera_"
+"""Images that SmolVLA and pi0 make up themselves."""
+_RESIZING = ("resize_imgs_with_padding", "image_resolution", "image_size")
+"""A policy with one of these settings resizes images itself; the sizes in its features mean nothing."""
 
 
 def image_key(camera: str) -> str:
@@ -44,3 +49,32 @@ def cameras_for(wanted: tuple[str, ...], features: Mapping[str, str], renamed: M
     if len(set(found)) < len(found) or STATE in used:
         raise BadInput("cameras of the robot", told, f"another feature for each, and none named {STATE!r}")
     return used
+
+
+def image_sizes(config: Any, steps: Sequence[Any]) -> dict[str, tuple[int, int]]:
+    """Image feature that a policy takes -> (height, width).
+
+    Args:
+        config: ``PreTrainedConfig`` of the policy.
+        steps: of its preprocessing.
+    """
+    from lrm_policy_node.lerobot.vision import FRONT_KEY, KeypointVisionStep
+
+    for step in steps:
+        if isinstance(step, KeypointVisionStep):
+            return {FRONT_KEY: (step.image_size[0], step.image_size[1])}
+    images = {name: one.shape for name, one in config.image_features.items() if not name.startswith(_EMPTY_CAMERA)}
+    return {name: (shape[1], shape[2]) for name, shape in images.items()}
+
+
+def resizes(config: Any) -> bool:
+    """Whether a policy takes images of any size."""
+    return any(getattr(config, name, None) for name in _RESIZING)
+
+
+def renamed(steps: Sequence[Any]) -> dict[str, str]:
+    """What a preprocessing renames: feature of the dataset -> feature of the policy."""
+    from lerobot.processor import RenameObservationsProcessorStep
+
+    maps = (step.rename_map for step in steps if isinstance(step, RenameObservationsProcessorStep))
+    return {old: new for one in maps for old, new in one.items()}

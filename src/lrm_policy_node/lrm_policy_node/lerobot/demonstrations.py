@@ -46,12 +46,11 @@ def from_records(records: Iterable[EpisodeRecord]) -> Demonstrations:
     episodes = list(records)
     if not episodes:
         raise BadInput("demonstrations", "no episode", "at least one episode")
-    shapes = {str({k: v.shape[1:] for k, v in [*e.images.items(), ("", e.states), (".", e.actions)]}) for e in episodes}
-    if len(shapes) > 1:
-        raise BadInput("demonstrations", sorted(shapes), "episodes of one shape, with the same cameras")
-    cameras = episodes[0].images
+    first = _shapes(episodes[0])
+    if other := next((found for one in episodes if (found := _shapes(one)) != first), None):
+        raise BadInput("demonstrations", other, f"episodes of the shapes of the first, {first}")
     return Demonstrations(
-        images={image_key(camera): np.concatenate([e.images[camera] for e in episodes]) for camera in cameras},
+        images={image_key(c): np.concatenate([e.images[c] for e in episodes]) for c in episodes[0].images},
         states=np.concatenate([e.states for e in episodes]).astype(np.float32),
         actions=np.concatenate([e.actions for e in episodes]).astype(np.float32),
         last=_last_of_each([len(e.states) for e in episodes]),
@@ -75,23 +74,27 @@ def from_dataset(root: Path) -> Demonstrations:
     missing = [key for key in (STATE_KEY, ACTION_KEY) if key not in dataset.features]
     if missing or not keys:
         raise BadInput("dataset", str(root), f"a dataset with {missing or 'images of at least one camera'}")
-    images: dict[str, list[np.ndarray]] = {key: [] for key in keys}
-    rows: list[tuple[int, str, np.ndarray, np.ndarray]] = []
+    columns: dict[str, list[np.ndarray]] = {key: [] for key in (STATE_KEY, ACTION_KEY, *keys)}
+    episodes: list[int] = []
+    tasks: dict[int, str] = {}
     for index in range(len(dataset)):
         frame = dataset[index]
-        for key in keys:
-            images[key].append(_to_uint8(frame[key]))
-        vectors = (np.asarray(frame[key], np.float32) for key in (STATE_KEY, ACTION_KEY))
-        rows.append((int(frame["episode_index"]), str(frame["task"]), *vectors))
-    episodes, tasks, states, actions = zip(*rows, strict=True)
-    last = _last_of_each(np.bincount(episodes).tolist())
+        for key, column in columns.items():
+            column.append(_to_uint8(frame[key]) if key in keys else np.asarray(frame[key], np.float32))
+        episodes.append(int(frame["episode_index"]))
+        tasks.setdefault(episodes[-1], str(frame["task"]))
     return Demonstrations(
-        images={key: np.stack(images.pop(key)) for key in keys},
-        states=np.stack(states),
-        actions=np.stack(actions),
-        last=last,
-        tasks=[tasks[index] for index in np.unique(last)],
+        images={key: np.stack(columns.pop(key)) for key in keys},
+        states=np.stack(columns[STATE_KEY]),
+        actions=np.stack(columns[ACTION_KEY]),
+        last=_last_of_each([episodes.count(episode) for episode in tasks]),
+        tasks=list(tasks.values()),
     )
+
+
+def _shapes(episode: EpisodeRecord) -> dict[str, tuple[int, ...]]:
+    arrays = {**episode.images, "states": episode.states, "actions": episode.actions}
+    return {name: array.shape[1:] for name, array in arrays.items()}
 
 
 def _to_uint8(image: Any) -> np.ndarray:

@@ -13,18 +13,12 @@ import numpy as np
 from lrm_core.errors import BadInput
 from lrm_core.fingerprints import weights_fingerprint
 from lrm_core.protocols import STATE
-from lrm_policy_node.lerobot.cameras import IMAGE_PREFIX, cameras_for
+from lrm_policy_node.lerobot.cameras import cameras_for, image_sizes, renamed, resizes
 from lrm_policy_node.lerobot.checkpoint import load_checkpoint
 from lrm_policy_node.lerobot.demonstrations import STATE_KEY
 
 if TYPE_CHECKING:
     import torch
-
-_EMPTY_CAMERA = f"{IMAGE_PREFIX}empty_camera_"
-"""Images that SmolVLA and pi0 make up themselves."""
-_RESIZING = ("resize_imgs_with_padding", "image_resolution", "image_size")
-"""A policy with one of these settings resizes images itself; the sizes in its features mean nothing."""
-_Size = tuple[int, int]
 
 
 class LeRobotPolicy:
@@ -55,12 +49,11 @@ class LeRobotPolicy:
         self._policy, self._before, self._after = load_checkpoint(folder, device)
         self._device = device
         config = self._policy.config
-        sizes = _image_sizes(config, self._before.steps)
-        renamed = _renamed(self._before.steps)
-        self._features = cameras_for(tuple(sizes), features, renamed)
+        sizes, names = image_sizes(config, self._before.steps), renamed(self._before.steps)
+        self._features = cameras_for(tuple(sizes), features, names)
         self.cameras = tuple(self._features)
-        self.image_sizes = {c: sizes[renamed.get(feature, feature)] for c, feature in self._features.items()}
-        self.resizes = any(getattr(config, name, None) for name in _RESIZING)
+        self.image_sizes = {camera: sizes[names.get(feature, feature)] for camera, feature in self._features.items()}
+        self.resizes = resizes(config)
         self.observation_steps = int(config.n_obs_steps)
         self.joints = int(config.action_feature.shape[0])
         self.fingerprint = weights_fingerprint(folder)
@@ -123,28 +116,6 @@ class LeRobotPolicy:
         return BadInput(f"policy of type {self._policy.config.type}", str(folder), allowed, reason)
 
 
-def _image_sizes(config: Any, steps: Sequence[Any]) -> dict[str, _Size]:
-    """Image feature of the policy -> (height, width)."""
-    from lrm_policy_node.lerobot.vision import FRONT_KEY, KeypointVisionStep
-
-    for step in steps:
-        if isinstance(step, KeypointVisionStep):
-            return {FRONT_KEY: (step.image_size[0], step.image_size[1])}
-    images = {name: one.shape for name, one in config.image_features.items() if not name.startswith(_EMPTY_CAMERA)}
-    return {name: (shape[1], shape[2]) for name, shape in images.items()}
-
-
-def _renamed(steps: Sequence[Any]) -> dict[str, str]:
-    """What the preprocessing renames: feature of the dataset -> feature of the policy."""
-    from lerobot.processor import RenameObservationsProcessorStep
-
-    return {
-        old: new
-        for step in steps if isinstance(step, RenameObservationsProcessorStep)
-        for old, new in step.rename_map.items()
-    }  # fmt: skip
-
-
 @contextmanager
 def _drawn_from(seed: int, plan: int, device: str) -> Iterator[None]:
     """Whatever is drawn at random inside follows from seed and number of the plan alone, and disturbs nobody else."""
@@ -177,7 +148,7 @@ def _entry(observation: Mapping[str, np.ndarray], name: str) -> np.ndarray:
     return np.asarray(observation[name])
 
 
-def _checked_image(camera: str, image: np.ndarray, size: _Size | None) -> np.ndarray:
+def _checked_image(camera: str, image: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
     expected = (*(size or image.shape[:2]), 3)
     if image.ndim != 3 or image.shape != expected:
         raise BadInput(f"observation {camera}", image.shape, f"shape {expected}, as the policy was trained")
