@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lrm_core.errors import BadInput
-from lrm_policy_node.lerobot.cameras import camera_of, cameras_for, image_key
+from lrm_core.features import camera_of, image_key
+from lrm_policy_node.lerobot.cameras import cameras_for
 
 NAMES = st.lists(st.sampled_from(["top", "side", "laptop", "phone", "front", "wrist"]), min_size=1, unique=True)
 

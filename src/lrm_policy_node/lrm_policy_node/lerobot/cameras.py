@@ -6,23 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lrm_core.errors import BadInput
+from lrm_core.features import IMAGE_PREFIX, camera_of
 from lrm_core.protocols import STATE
 
-IMAGE_PREFIX = "observation.images."
 _EMPTY_CAMERA = f"{IMAGE_PREFIX}empty_camera_"
 """Images that SmolVLA and pi0 make up themselves."""
 _RESIZING = ("resize_imgs_with_padding", "image_resolution", "image_size")
 """A policy with one of these settings resizes images itself; the sizes in its features mean nothing."""
-
-
-def image_key(camera: str) -> str:
-    """Feature of a camera in a LeRobotDataset, where nothing else is said."""
-    return f"{IMAGE_PREFIX}{camera}"
-
-
-def camera_of(feature: str) -> str:
-    """Camera behind a feature: ``top`` of ``observation.images.top``, ``image`` of ``observation.image``."""
-    return feature.removeprefix(IMAGE_PREFIX).removeprefix("observation.")
 
 
 def cameras_for(wanted: tuple[str, ...], features: Mapping[str, str], renamed: Mapping[str, str]) -> dict[str, str]:

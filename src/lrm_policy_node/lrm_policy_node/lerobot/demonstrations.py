@@ -11,8 +11,8 @@ import numpy as np
 
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
+from lrm_core.features import image_key
 from lrm_core.sources import source_function
-from lrm_policy_node.lerobot.cameras import image_key
 
 STATE_KEY, ACTION_KEY = "observation.state", "action"
 
