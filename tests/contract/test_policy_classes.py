@@ -50,7 +50,7 @@ def vqbet(folder: Path) -> Any:
     small = {"gpt_input_dim": 16, "gpt_output_dim": 16, "gpt_n_layer": 1, "gpt_n_head": 2, "gpt_hidden_dim": 16}
     codes = {"vqvae_n_embed": 16, "vqvae_embedding_dim": 8, "vqvae_enc_hidden_dim": 8}
     return VQBeTConfig(
-        **features(top=(32, 32)), **small, **codes,
+        **features(top=(64, 64)), **small, **codes,
         n_obs_steps=3, action_chunk_size=10, crop_shape=None, pretrained_backbone_weights=None,
     )  # fmt: skip
 
@@ -60,7 +60,7 @@ def diffusion(folder: Path) -> Any:
     from lerobot.policies.diffusion.configuration_diffusion import DiffusionConfig
 
     return DiffusionConfig(
-        **features(phone=(32, 32), top=(32, 32)), n_obs_steps=2, horizon=16, n_action_steps=10, crop_shape=None,
+        **features(phone=(64, 64), top=(64, 64)), n_obs_steps=2, horizon=16, n_action_steps=10, crop_shape=None,
         pretrained_backbone_weights=None, down_dims=(16, 32), diffusion_step_embed_dim=8, n_groups=4,
         num_train_timesteps=4,
     )  # fmt: skip

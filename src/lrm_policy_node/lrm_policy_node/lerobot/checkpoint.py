@@ -8,7 +8,7 @@ from typing import Any
 from lrm_core.errors import BadInput
 
 _FILES = ("config.json", "model.safetensors", "policy_preprocessor.json", "policy_postprocessor.json")
-_FETCHED = {"pretrained_backbone_weights": None, "load_vlm_weights": False}
+_FETCHED: dict[str, Any] = {"pretrained_backbone_weights": None, "load_vlm_weights": False}
 """Settings that fetch weights of a backbone from the network, which those of the checkpoint replace at once."""
 
 

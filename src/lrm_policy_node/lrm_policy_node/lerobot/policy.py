@@ -138,8 +138,9 @@ def _queue(policy: Any, batches: Sequence[dict[str, torch.Tensor]]) -> None:
 
     policy.reset()
     for batch in batches:
+        batch.pop(ACTION, None)  # LeRobot's pipelines put an empty one in
         batch[OBS_IMAGES] = torch.stack([batch[name] for name in policy.config.image_features], dim=-4)
-        populate_queues(policy._queues, batch, exclude_keys=[ACTION])
+        populate_queues(policy._queues, batch)
 
 
 def _entry(observation: Mapping[str, np.ndarray], name: str) -> np.ndarray:
