@@ -8,7 +8,7 @@ help:
 	@echo "make test     set up, then run the whole test suite"
 	@echo "make setup    environment and workspace alone (again only what changed)"
 	@echo "make test-unit  the tests without ROS 2, under a minute"
-	@echo "make tiny     train the tiny reward model from nothing into out/tiny/model (about 85 minutes on two cores)"
+	@echo "make tiny     train the tiny reward model from nothing into out/tiny/model (about 75 minutes on two cores)"
 	@echo "make lint     ruff and mypy"
 	@echo "make lock     write requirements.lock from pyproject.toml (UPGRADE=1: newest versions)"
 	@echo "make clean    remove the environment and all builds; out/ stays"

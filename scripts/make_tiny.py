@@ -91,7 +91,7 @@ class Run:
             if not done:
                 with room(self.out), self.stamps.running(name, key):
                     stage()
-        print(f"make tiny: {self.model} and {self.out / METRICS}, {(time.monotonic() - started) / 60.0:.1f} min")
+        print(f"make tiny: {self.model}, {(time.monotonic() - started) / 60.0:.1f} min")
 
     @property
     def key(self) -> str:
@@ -179,7 +179,7 @@ class Run:
         from tiny_card import metrics, model_card
 
         found = metrics(self.model, self.work / "quality.json", self.out / "generalisation" / "generalisation.json")
-        (self.out / METRICS).write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        (self.model / METRICS).write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         about = {"preset": self.plan.preset, "scale": self.scale, "seed": self.plan.seed, "source": self.plan.source}
         (self.model / "README.md").write_text(model_card(found, self.preset, about), encoding="utf-8")
 
@@ -235,7 +235,7 @@ def main() -> int:
     add = parser.add_argument
     add("--config", type=Path, default=ROOT / "config" / "make" / "tiny.yaml")
     add("--out", type=Path, default=Path("out/tiny"), help="folder of the run (default %(default)s)")
-    add("--scale", type=float, default=1.0, help="factor on episodes and steps of the training; 1 is about 85 minutes")
+    add("--scale", type=float, default=1.0, help="factor on episodes and steps of the training; 1 is about 75 minutes")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="change one value of the configuration")
     args = parser.parse_args()
 

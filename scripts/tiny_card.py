@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lrm_reward_node.training.presets import Preset
 
-SHOWN = ("progress_pearson", "progress_error", "completion_auc", "direction_accuracy", "false_stop_rate", "recall")
+SHOWN = (
+    "progress_pearson",
+    "progress_error",
+    "completion_auc",
+    "direction_accuracy",
+    "false_stop_rate_fixed",
+    "recall_fixed",
+)
 
 
 def metrics(model: Path, quality: Path, generalisation: Path) -> dict[str, Any]:
@@ -34,10 +41,11 @@ def _read(path: Path) -> dict[str, Any]:
 def model_card(found: dict[str, Any], preset: Preset, about: dict[str, Any]) -> str:
     """The card as Markdown."""
     lines = [
-        "# lrm-tiny: the embedded reward model",
+        "# lrm-tiny-family: the tiny reward model of the wide family of tasks",
         "",
         "Trained from nothing by `make tiny`; every figure here was written by that run. It knows the simulated scenes",
-        "of this repository; docs/generalisation.md says what the rows of the second table are.",
+        "of this repository, more of them than `lrm-tiny` and each less well; docs/generalisation.md explains the rows",
+        "of the last table. False stops and recall are those at the threshold 0.5.",
         "",
         "| | |",
         "|---|---|",
@@ -48,6 +56,12 @@ def model_card(found: dict[str, Any], preset: Preset, about: dict[str, Any]) -> 
         "## Held-out episodes",
         "",
         *_table(found["quality"], lambda value: "–" if value is None else f"{value:.3f}"),
+        "",
+        "## Calibration",
+        "",
+        "`calibration.json`, of `lrm calibrate`, on episodes that it was not fitted on; coverage of the 90 % interval.",
+        "",
+        *_calibrated(found["calibration"]),
         "",
         f"## Generalisation, {found['generalisation']['episodes_per_row']} episodes per row",
         "",
@@ -70,6 +84,17 @@ def _table(rows: dict[str, dict[str, Any]], show: Any) -> list[str]:
         *head,
         *(f"| {row} | " + " | ".join(show(found.get(n)) for n in SHOWN) + " |" for row, found in rows.items()),
     ]
+
+
+def _calibrated(checked: dict[str, dict[str, dict[str, float]]]) -> list[str]:
+    rows = [
+        f"| {split} | {name} | {value:.3f} | {figures['after'][name]:.3f} |"
+        for split, figures in checked.items()
+        for name, value in figures["before"].items()
+    ]
+    return (
+        ["| | figure | as stated | calibrated |", "|---|---|---|---|", *rows] if rows else ["Not fitted in this run."]
+    )
 
 
 def _with_interval(figure: list[float | None] | None) -> str:

@@ -313,6 +313,9 @@ def test_another_wording_of_a_task_is_asked_as_no_only_until_the_manifest_says_s
     table.write_text(json.dumps(rows))
     build(load(manifest_with(tmp_path, untold)), tmp_path / "by")
     assert not sentences_asked_as_no(tmp_path / "by")
+    meanings = [open_samples(tmp_path / name, "completion", "train").tasks() for name in ("plain", "told", "by")]
+    assert [set(found) for found in meanings] == [{"pick up the cube", "take the cube"}] * 3
+    assert [len(set(found.values())) for found in meanings] == [2, 1, 1]
 
 
 def test_check_lists_what_a_manifest_would_take(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

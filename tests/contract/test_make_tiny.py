@@ -46,7 +46,7 @@ def test_an_interrupted_run_ends_with_the_metrics_of_an_unbroken_one(
 ) -> None:
     plan = read_plan(CONFIG, SMALL)
     Run(plan, tmp_path / "whole", 1.0).run()
-    whole = json.loads((tmp_path / "whole" / "metrics.json").read_text())
+    whole = json.loads((tmp_path / "whole" / "model" / "metrics.json").read_text())
 
     step, calls = loop._Stage.step, 0
 
@@ -66,7 +66,7 @@ def test_an_interrupted_run_ends_with_the_metrics_of_an_unbroken_one(
     (tmp_path / "broken" / "stamps" / "episodes").unlink()
     Run(plan, tmp_path / "broken", 1.0).run()
 
-    assert json.loads((tmp_path / "broken" / "metrics.json").read_text()) == whole
+    assert json.loads((tmp_path / "broken" / "model" / "metrics.json").read_text()) == whole
     with pytest.raises(BadInput, match="--out"):
         Run(plan, tmp_path / "broken", 0.5).run()
     assert set(whole["quality"]) == {"held_out_seeds", "held_out_pairs"} and len(whole["sha256"]) == 4

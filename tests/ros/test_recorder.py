@@ -25,11 +25,11 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 
 from lrm_bringup.bags.bag import RecordedBag
-from lrm_bringup.recorder.lock import hold_folder
 from lrm_bringup.recorder.ros.graph_parameters import GraphParameters
 from lrm_bringup.recorder.ros.node import RecorderNode
 from lrm_bringup.replay.events import FrameSeen
 from lrm_bringup.replay.ros.bag_events import BagEvents
+from lrm_core.disk import LOCK, hold
 from lrm_core.errors import BadInput
 from lrm_core.ros import images, qos, stamps
 from lrm_msgs.msg import EpisodeStatus, Reward, SafetyStatus
@@ -356,9 +356,9 @@ def test_a_recorder_that_is_cleaned_up_lets_go_of_its_folder(tmp_path: Path) -> 
         node = RecorderNode(parameter_overrides=[Parameter("out_dir", value=str(tmp_path))])
         assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS, node.failure
         with pytest.raises(BadInput, match="no other recorder"):
-            hold_folder(tmp_path)
+            hold(tmp_path / LOCK, "--out", tmp_path, "recorder")
         node.trigger_cleanup()
-        hold_folder(tmp_path).close()
+        hold(tmp_path / LOCK, "--out", tmp_path, "recorder").close()
         node.destroy_node()
 
 

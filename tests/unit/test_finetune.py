@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lrm_core.episode_sources import Episode
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.data import manifest
+from lrm_reward_node.data.episode import Facts
+from lrm_reward_node.data.index import SampleIndex
+from lrm_reward_node.data.making import completion
+from lrm_reward_node.data.samples import open_samples
+from lrm_reward_node.data.summary import Summary, write_summary
 from lrm_reward_node.evaluation.estimators import mean_of
 from lrm_reward_node.finetune import config, disk, few_shot
-from lrm_reward_node.finetune.figures import Measured, estimators, figures, hard_pairs, intervals
+from lrm_reward_node.finetune.figures import estimators, figures, hard_pairs
+from lrm_reward_node.finetune.measured import Measured, intervals, measured
 from lrm_reward_node.finetune.questions import Items
-from lrm_reward_node.finetune.rehearsal import Mixture
+from lrm_reward_node.finetune.rehearsal import Mixture, check_old
 from lrm_reward_node.finetune.sampler import WeightedDraws
+from lrm_reward_node.finetune.tables import part_table
 from lrm_reward_node.readout import ANSWERS
 from source_tree import ROOT
 
@@ -47,11 +57,21 @@ class Rows:
     def __getitem__(self, index: int) -> Row:
         return self.rows[index]
 
+    @property
+    def episode_names(self) -> list[tuple[str, str]]:
+        return list(dict.fromkeys((row.origin["source"], row.origin["episode"]) for row in self.rows))
+
+    def columns(self, *names: str) -> Iterator[pa.Table]:
+        """In two parts, each with dictionaries of its own, as an index has them."""
+        for rows in (self.rows[:4], self.rows[4:]):
+            text = {"task": [row.task for row in rows], "made": [row.origin["made"] for row in rows]}
+            episode = [self.episode_names.index((row.origin["source"], row.origin["episode"])) for row in rows]
+            found = {name: pa.array(column, pa.string()).dictionary_encode() for name, column in text.items()}
+            found |= {"episode": pa.array(episode, pa.int32()), "target": pa.array([row.target for row in rows])}
+            yield pa.table({name: found[name] for name in names})
+
     def question(self, index: int) -> Row:
         return self.rows[index]
-
-    def origin(self, index: int) -> dict[str, str]:
-        return self.rows[index].origin
 
 
 def episodes(outcomes: list[bool], task: str = "stack") -> Rows:
@@ -171,7 +191,7 @@ def test_intervals_of_many_samples_are_made_in_parts_and_stay_the_same(monkeypat
     found = {"mean": mean_of(np.random.default_rng(0).random(40))}
     episodes = [str(i // 4) for i in range(40)]
     whole = intervals(found, episodes)
-    monkeypatch.setattr("lrm_reward_node.finetune.figures.WEIGHTS_AT_ONCE", 1000)
+    monkeypatch.setattr("lrm_reward_node.finetune.measured.WEIGHTS_AT_ONCE", 1000)
     assert intervals(found, episodes) == whole
 
 
@@ -185,6 +205,32 @@ def test_a_change_is_that_of_pairs_and_none_where_nothing_changed() -> None:
     assert np.ptp(change["intervals"]["mean"]) < 0.01 * np.ptp(alone["intervals"]["mean"])
     assert one.since(one).told()["intervals"]["mean"] == (0.0, 0.0)
     assert (change["samples"], change["episodes"]) == (60, 15)
+
+
+def test_every_task_and_source_has_the_figures_of_its_samples_alone() -> None:
+    rng = np.random.default_rng(0)
+    likelihoods, done = rng.normal(size=(40, 2)), rng.integers(0, 2, 40)
+    labels, episodes = np.stack((done, done), 1), [str(i // 2) for i in range(40)]
+    tasks = ["lift" if i < 24 else "stack" for i in range(40)]
+    told = measured(RewardHead.COMPLETION, likelihoods, labels, episodes, {"task": tasks}).told()
+    alone = measured(RewardHead.COMPLETION, likelihoods[:24], labels[:24], episodes[:24], {}).told()
+    assert told["by_task"]["lift"] == alone and alone["episodes"] == 12
+    assert [told["by_task"][task]["samples"] for task in ("lift", "stack")] == [24, 16]
+    header, rows = part_table({"completion": {"after": told}})
+    assert [row[3] for row in rows] == ["lift", "stack"] and f"{alone['figures']['auc']:.3f} [" in rows[0][-1]
+    assert part_table({"completion": {"after": alone}}) == ([], []) and len(header) == len(rows[0])
+
+
+def test_stated_probabilities_are_compared_with_what_is_true() -> None:
+    """Nine of ten are done where nine of ten are stated; then five of ten."""
+    likelihoods = np.log(np.tile([0.1, 0.9], (20, 1)))
+    done = np.array([1.0] * 9 + [0.0] + [1.0] * 5 + [0.0] * 5)
+    good, bad = (figures(RewardHead.COMPLETION, likelihoods[:10], d, d) for d in (done[:10], done[10:]))
+    assert good["ece"] == pytest.approx(0.0, abs=1e-9) and bad["ece"] == pytest.approx(0.4)
+    assert math.isnan(figures(RewardHead.COMPLETION, likelihoods, np.ones(20), np.ones(20))["ece"])
+    sure = np.where(np.arange(11) == 5, 0.0, -50.0)[None].repeat(10, 0)  # 0.5, nothing else
+    targets = np.array([0.5] * 7 + [0.6] * 3)
+    assert figures(RewardHead.PROGRESS, sure, np.full(10, 5), targets)["coverage_90"] == pytest.approx(0.7)
 
 
 @given(
@@ -203,7 +249,7 @@ def test_every_kind_of_a_mixture_is_drawn_as_often_as_its_share_says(
     for at, one, index, share in zip(places, rows, chosen, shares, strict=False):
         assert mixed.weights[at].sum() == pytest.approx(share)
         assert [mixed[int(i)] for i in at] == [one[int(i)] for i in index]
-        assert [mixed.origin(int(i)) for i in at] == [one.origin(int(i)) for i in index]
+        assert [mixed.question(int(i)) for i in at] == [one.question(int(i)) for i in index]
 
 
 def test_the_shipped_manifest_of_a_few_episodes_has_the_splits_that_its_configuration_reads() -> None:
@@ -252,7 +298,32 @@ def test_all_questions_about_a_chosen_episode_go_with_it() -> None:
     samples = episodes([True, False, True, False])
     train, test = pick(samples, 2).items(samples)
     assert (len(train), len(test)) == (6, 6)
-    assert not set(train.episodes()) & set(test.episodes())
+    assert not {one.origin["episode"] for one in train.questions()} & {
+        one.origin["episode"] for one in test.questions()
+    }
+
+
+def index_of(folder: Path, *tasks: tuple[str, str, str]) -> Path:
+    """A training set without pictures: one success per split, sentence and meaning."""
+    index = SampleIndex(folder / "index-0")
+    for number, (split, task, meaning) in enumerate(tasks):
+        episode = index.episodes.add("", Facts("arm", Episode(str(number), task, "success"), [0, 1]), split, meaning)
+        for done in (False, True):
+            index.add(completion(task, int(done), done, "truth"), episode, "arm", split)
+    index.close()
+    write_summary(folder, Summary("index-0", "", "task", [], {"arm": 1.0}))
+    return folder
+
+
+def test_the_new_task_in_other_words_among_the_old_ones_is_refused(tmp_path: Path) -> None:
+    new = [("test", "lift the cube", "lift"), ("test", "lift the cube", "lift")]
+    data = index_of(tmp_path, *new, ("train", "raise the cube", "lift"), ("validation", "stack the cubes", "stack"))
+    found = few_shot.choose({head: open_samples(data, "completion", "test") for head in MODEL_HEADS}, 1, "")
+    train, test = found.items(open_samples(data, "completion", "test"))
+    assert found.tasks == ("lift the cube",) and (len(train), len(test)) == (2, 2)
+    with pytest.raises(BadInput, match="'raise the cube' means the same"):
+        check_old(data, found, "test", config.Rehearsal(share=0.5))
+    check_old(data, found, "test", config.Rehearsal(share=0.0, check="validation"))
 
 
 @pytest.mark.parametrize(("count", "task", "named"), [(4, "", "--episodes is 4"), (2, "stak", "'stack'")])

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -18,11 +19,11 @@ from rosbags.typesys import Stores, get_typestore
 from lrm_bringup.recorder.bag import PARTIAL, Topic
 from lrm_bringup.recorder.definitions import MessageDefinitions
 from lrm_bringup.recorder.events import Mark, Message, Phase
-from lrm_bringup.recorder.lock import hold_folder
 from lrm_bringup.recorder.mending import left_open, mend_all
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
 from lrm_bringup.recorder.worker import Worker
+from lrm_core.disk import LOCK, hold
 from lrm_core.errors import BadInput
 from small_disk import small_disk
 
@@ -381,12 +382,15 @@ def test_a_bag_that_the_index_cannot_name_is_in_its_place_and_the_error_says_so(
 
 
 def test_a_folder_has_one_recorder_at_a_time(tmp_path: Path) -> None:
-    held = hold_folder(tmp_path / "bags")
+    def held(name: str) -> BinaryIO:
+        return hold(tmp_path / name / LOCK, "parameter out_dir", tmp_path / name, "recorder")
+
+    first = held("bags")
     with pytest.raises(BadInput, match="no other recorder"):
-        hold_folder(tmp_path / "bags" / ".." / "bags")
-    hold_folder(tmp_path / "others").close()
-    held.close()
-    hold_folder(tmp_path / "bags").close()
+        held("bags/../bags")
+    held("others").close()
+    first.close()
+    held("bags").close()
 
 
 steps = st.lists(st.sampled_from(["say", "latch", "start", "end", "tick"]), max_size=25)

@@ -9,6 +9,7 @@ import pytest
 from lrm_bringup.robot_check.judging import Finding, judge, nearest
 from lrm_bringup.robot_check.observed import Seen, Sink, Stream
 from lrm_core.robot import CommandSpec, load_robot
+from lrm_policy_node.robot_model import load_kinematics
 
 ROBOT = replace(load_robot("so101"), command=CommandSpec("forward_command", "position_controller/commands"))
 JOINTS, IMAGE, ARRAY = "sensor_msgs/msg/JointState", "sensor_msgs/msg/Image", "std_msgs/msg/Float64MultiArray"
@@ -35,6 +36,20 @@ def healthy() -> Seen:
 
 def faults(seen: Seen) -> dict[str, Finding]:
     return {finding.line: finding for finding in judge(ROBOT, seen) if not finding.ok}
+
+
+@pytest.mark.parametrize(
+    ("turn", "said"),
+    [(0.0, "[0.241, 0.000, 0.098] m in base, in its box"), (1.57, "[0.039, -0.202, 0.098] m in base, 0.041 m outside")],
+)
+def test_the_tool_is_said_where_the_model_puts_it(turn: float, said: str) -> None:
+    seen = healthy()
+    seen.state.joints["shoulder_pan"] = turn
+    lines = {finding.line: finding for finding in judge(ROBOT, seen, load_kinematics(ROBOT).tcp)}
+    assert lines["tool"].ok
+    assert said in lines["tool"].found
+    del seen.state.joints["elbow_flex"]
+    assert "tool" not in {finding.line for finding in judge(ROBOT, seen, load_kinematics(ROBOT).tcp)}
 
 
 def test_a_healthy_robot_has_no_fault() -> None:

@@ -1,16 +1,21 @@
-"""Files that are there whole or not at all, and one clear error for a disk that is full."""
+"""Files that are there whole or not at all, one process at a time in a folder, one clear error for a full disk."""
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from lrm_core.errors import BadInput
 
 AGAIN = "Free some, then start the same command again: it goes on where it stopped."
+ANEW = "Free some, then start the same command again: nothing of it is kept."
+LOCK = ".lock"
+"""In a folder that one process at a time may write to; empty, it stays, and only who holds it counts."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _SAID = ("No space left", "os error 28", "PytorchStreamWriter failed", "File write failed", "file write failed")
 
@@ -65,3 +70,44 @@ def whole_file(path: Path, fix: str = AGAIN) -> Iterator[Path]:
             partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def hold(lock: Path, field: str, folder: Path, who: str) -> BinaryIO:
+    """Create the file ``lock`` and hold it until the returned file is closed, which a process that dies does too.
+
+    Args:
+        lock: see :data:`LOCK`.
+        field: what named the folder, for the error.
+        folder: what is locked by it.
+        who: of whom there may be one.
+
+    Raises:
+        BadInput: another process holds it, or it cannot be written.
+    """
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("wb")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(file.fileno()), lock.stat()):  # who held it has just removed it
+            raise BlockingIOError
+    except (BlockingIOError, FileNotFoundError) as error:
+        fix = "Give this one a folder of its own, or wait for the other."
+        raise BadInput(field, str(folder), f"a folder that no other {who} writes to", fix) from error
+    except OSError as error:
+        raise BadInput(field, str(folder), "a folder that can be written", str(error)) from error
+    return file
+
+
+@contextmanager
+def only_one(folder: Path, field: str, who: str) -> Iterator[None]:
+    """One process at a time makes ``folder``: the lock is beside it, and is gone after the block.
+
+    Raises:
+        BadInput: what :func:`hold` raises.
+    """
+    lock = folder.absolute().with_name(f".{folder.absolute().name}{LOCK}")
+    with hold(lock, field, folder, who):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)

@@ -9,10 +9,12 @@ import mujoco
 import numpy as np
 
 from lrm_core.errors import BadInput
+from lrm_policy_node.arm_model import load_model
 
 _ITERATIONS = 12
 _POSITION_TOLERANCE_M = 1e-4
 _STEP_LIMIT_RAD = 0.3
+_MISSED_M = 1e-3
 
 
 class ResidualKinematics:
@@ -24,11 +26,13 @@ class ResidualKinematics:
 
     Args:
         model_path: MJCF or URDF of the robot.
-        tcp_site: name of the site at the tool centre point.
+        tcp_site: name of the site that holds the tool centre point.
         joint_names: arm joints in the order of the chunk's columns; further columns (the gripper) pass unchanged.
         bound_m: displacement at residual 1, per axis, metres.
         ramp_steps: control steps from the old displacement to the new one.
         damping: λ of the damped least squares, metres per radian.
+        offset_m: (3,) tool centre point in the frame of the site.
+        limits_rad: (2, J) lowest and highest joint positions that are allowed; None: the model's ranges alone.
 
     Raises:
         BadInput: the model, the site or a joint is missing, or the bound is not positive.
@@ -42,18 +46,22 @@ class ResidualKinematics:
         bound_m: float = 0.05,
         ramp_steps: int = 4,
         damping: float = 0.02,
+        offset_m: Sequence[float] = (0.0, 0.0, 0.0),
+        limits_rad: np.ndarray | None = None,
     ) -> None:
         if bound_m <= 0.0 or ramp_steps < 1:
             raise BadInput("bound_m, ramp_steps", (bound_m, ramp_steps), "bound_m > 0 and ramp_steps >= 1")
-        self._model = _load(Path(model_path))
+        self._model = load_model(Path(model_path))
         self._data = mujoco.MjData(self._model)
         self._site = _id(self._model, mujoco.mjtObj.mjOBJ_SITE, tcp_site, "tcp_site")
+        self._offset_m = np.array(offset_m, dtype=np.float64)
         joints = [_id(self._model, mujoco.mjtObj.mjOBJ_JOINT, name, "joint_names") for name in joint_names]
         self._qpos = self._model.jnt_qposadr[joints]
         self._dof = self._model.jnt_dofadr[joints]
         limited = self._model.jnt_limited[joints].astype(bool)
-        self._low = np.where(limited, self._model.jnt_range[joints, 0], -np.inf)
-        self._high = np.where(limited, self._model.jnt_range[joints, 1], np.inf)
+        low, high = (-np.inf, np.inf) if limits_rad is None else limits_rad
+        self._low = np.maximum(np.where(limited, self._model.jnt_range[joints, 0], -np.inf), low)
+        self._high = np.minimum(np.where(limited, self._model.jnt_range[joints, 1], np.inf), high)
         self.bound_m, self.ramp_steps, self._damping = bound_m, ramp_steps, damping
 
     def tcp(self, joints: np.ndarray) -> np.ndarray:
@@ -66,6 +74,14 @@ class ResidualKinematics:
     def pose(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Position (3,) m and rotation matrix (3, 3) of the tool, base frame, for (>= J,) joints in rad."""
         return self._forward(np.asarray(joints, dtype=np.float64)[: len(self._qpos)])
+
+    def stands(self, body: str) -> np.ndarray | None:
+        """(4, 4) pose of a body of the model, m, in the model's frame with all joints at 0; None: no such body."""
+        if mujoco.mj_name2id(self._model, mujoco.mjtObj.mjOBJ_BODY, body) < 0:
+            return None
+        self._forward(np.zeros(len(self._qpos)))
+        at = self._data.body(body)
+        return np.block([[at.xmat.reshape(3, 3), at.xpos[:, None]], [np.zeros(3), 1.0]])
 
     def apply(
         self,
@@ -116,14 +132,26 @@ class ResidualKinematics:
         position, rotation = self._forward(base)
         target = position + displacement_m
         joints = np.clip(guess, self._low, self._high)
+        tried = [np.clip(base, self._low, self._high)]
         for _ in range(_ITERATIONS):
             at, orientation = self._forward(joints)
             error = target - at
             turn = _rotation_error(rotation, orientation)
             if np.linalg.norm(error) < _POSITION_TOLERANCE_M and np.linalg.norm(turn) < 1e-3:
                 break
+            tried.append(joints)
             joints = np.clip(joints + self._newton_step(error, turn), self._low, self._high)
-        return joints
+        if np.linalg.norm(target - self.tcp(joints)) < _MISSED_M:
+            return joints
+        return self._nearest(np.stack([*tried, joints]), position, target)
+
+    def _nearest(self, tried: np.ndarray, position: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """Out of reach: of the poses ``tried`` the one nearest to the target, displaced no farther than asked for."""
+        tools = self.tcp(tried)
+        displaced_m = np.linalg.norm(tools - position, axis=1)
+        missed_m = np.linalg.norm(tools - target, axis=1)
+        missed_m[displaced_m > np.linalg.norm(target - position)] = np.inf
+        return np.asarray(tried[np.argmin(missed_m)])
 
     def _newton_step(self, error_m: np.ndarray, turn_rad: np.ndarray) -> np.ndarray:
         linear, angular = self._jacobians()
@@ -136,12 +164,14 @@ class ResidualKinematics:
     def _forward(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         self._data.qpos[self._qpos] = joints
         mujoco.mj_kinematics(self._model, self._data)
-        return self._data.site_xpos[self._site].copy(), self._data.site_xmat[self._site].reshape(3, 3).copy()
+        rotation = self._data.site_xmat[self._site].reshape(3, 3).copy()
+        return self._data.site_xpos[self._site] + rotation @ self._offset_m, rotation
 
     def _jacobians(self) -> tuple[np.ndarray, np.ndarray]:
         mujoco.mj_comPos(self._model, self._data)
         linear, angular = np.zeros((3, self._model.nv)), np.zeros((3, self._model.nv))
-        mujoco.mj_jacSite(self._model, self._data, linear, angular, self._site)
+        at = self._data.site_xpos[self._site] + self._data.site_xmat[self._site].reshape(3, 3) @ self._offset_m
+        mujoco.mj_jac(self._model, self._data, linear, angular, at, self._model.site_bodyid[self._site])
         return linear[:, self._dof], angular[:, self._dof]
 
 
@@ -151,15 +181,6 @@ def _damped_inverse(matrix: np.ndarray, damping: float) -> np.ndarray:
 
 def _rotation_error(target: np.ndarray, current: np.ndarray) -> np.ndarray:
     return 0.5 * np.cross(current.T, target.T).sum(axis=0)
-
-
-def _load(path: Path) -> mujoco.MjModel:
-    if not path.is_file():
-        raise BadInput("robot model", str(path), "an MJCF or URDF file", "Set model_path in config/robots/*.yaml.")
-    try:
-        return mujoco.MjModel.from_xml_path(str(path))
-    except ValueError as error:
-        raise BadInput("robot model", str(path), "a model that MuJoCo can load", str(error)) from error
 
 
 def _id(model: mujoco.MjModel, kind: mujoco.mjtObj, name: str, field: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lrm_core.errors import BadInput
 from lrm_core.robot import RobotContract
 from lrm_core.robot.reading import refusal
@@ -13,20 +15,38 @@ def load_kinematics(robot: RobotContract, bound_m: float = 0.05, ramp_steps: int
     """The kinematics of a robot; for the parameters see :class:`ResidualKinematics`.
 
     Raises:
-        BadInput: with its line in the robot's file: the model cannot be loaded, has no such site or joint, or the tool
-            is outside of its box when the arm is at home.
+        BadInput: with its line in the robot's file: the model cannot be loaded, has no such site or joint, has the base
+            frame elsewhere than at its origin, or the tool is outside of its box when the arm is at home.
     """
+    limits_rad = np.array([robot.limits.position_low, robot.limits.position_high])[:, : robot.arm_joints]
     try:
-        kinematics = ResidualKinematics(robot.model_path, robot.tcp_site, robot.arm_names, bound_m, ramp_steps)
+        kinematics = ResidualKinematics(
+            robot.model_path, robot.tcp_site, robot.arm_names, bound_m, ramp_steps,
+            offset_m=robot.tool.offset_m, limits_rad=limits_rad,
+        )  # fmt: skip
     except BadInput as error:
         raise _in_file(robot, error) from error
+    _check_frame(robot, kinematics)
+    _check_home(robot, kinematics)
+    return kinematics
+
+
+def _check_frame(robot: RobotContract, kinematics: ResidualKinematics) -> None:
+    pose = kinematics.stands(robot.base_frame)
+    if pose is not None and not np.allclose(pose, np.eye(4), atol=1e-4):
+        at_m = pose[:3, 3].round(3).tolist()
+        text = f"base_frame is {robot.base_frame!r}, which the model has at {at_m} m, or turned"
+        fix = "expected the frame of the model's first link: positions of the tool are in that one."
+        raise _refusal(robot, _root(robot).child("base_frame"), f"{text}: {fix}")
+
+
+def _check_home(robot: RobotContract, kinematics: ResidualKinematics) -> None:
     if robot.limits.workspace_m is not None:
         low, high = robot.limits.workspace_m
         tool = kinematics.tcp(robot.home)
         if not ((low <= tool) & (tool <= high)).all():
             text = f"home has the tool at {tool.round(3).tolist()} m: expected inside of the workspace. Change either."
             raise _refusal(robot, _root(robot).child("tool").child("workspace_low_m"), text)
-    return kinematics
 
 
 def _in_file(robot: RobotContract, error: BadInput) -> BadInput:

@@ -229,6 +229,17 @@ def owner_of(path: Path) -> str:
     return str(_content(path)[0])
 
 
+def checked(path: Path) -> dict[str, dict[str, dict[str, float]]]:
+    """What ``lrm calibrate`` measured on episodes it was not fitted on: split -> before, after -> figure -> value.
+
+    Raises:
+        BadInput: not such a file.
+    """
+    _content(path)
+    found: dict[str, dict[str, dict[str, float]]] = json.loads(path.read_text(encoding="utf-8"))["about"]["checked"]
+    return found
+
+
 def _head(head: RewardHead, value: Mapping[str, Any]) -> HeadCalibration:
     if head not in MODEL_HEADS:
         raise ValueError(f"no model head: {head.value}")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lrm_core.disk import ANEW, only_one, room
 from lrm_core.errors import BadInput, first_line
 from lrm_core.robot.names import topic_name
 
@@ -31,22 +32,23 @@ def new_dataset(
         use_videos: cameras are H.264 video, in columns of dtype ``video``.
 
     Raises:
-        BadInput: ``folder`` exists.
+        BadInput: ``folder`` exists, another process writes it, or the disk is full.
     """
     check_new(folder)
     partial = partial_of(folder)
-    shutil.rmtree(partial, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    dataset = _create(partial, folder.name, fps, columns, robot_type, use_videos)
-    try:
-        yield dataset
-        dataset.finalize()
-    except BadInput:  # nothing to do again; what was interrupted stays, and is named by whoever opens it
+    with only_one(folder, "dataset folder", "program"):
         shutil.rmtree(partial, ignore_errors=True)
-        raise
-    _drop_empty(partial / "images")
-    os.sync()
-    partial.rename(folder)
+        dataset = _create(partial, folder.name, fps, columns, robot_type, use_videos)
+        try:
+            with room(folder, ANEW):
+                yield dataset
+                dataset.finalize()
+        except BadInput:  # nothing to do again; what was interrupted stays, and is named by whoever opens it
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        _drop_empty(partial / "images")
+        os.sync()
+        partial.rename(folder)
 
 
 def check_new(folder: Path) -> None:

@@ -5,5 +5,5 @@ or a stretch of the file, and is reported; the rest is used.
 
 Dependencies point one way::
 
-    faults, types  <-  mcap, sqlite, decoding  <-  bag
+    faults, types  <-  mcap, sqlite, decoding  <-  bag  <-  copying    writes as the recorder does
 """

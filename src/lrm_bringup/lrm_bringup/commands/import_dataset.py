@@ -16,7 +16,8 @@ UNITS = (
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of a local LeRobotDataset (v3)")
+    kinds = "folder of a local LeRobotDataset (v3; v2.1 is converted into a copy)"
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help=kinds)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR",
         help="folder of the bags, one per episode; what an interrupted import left out is added",
@@ -34,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
         result = importer.run(progress)
     if result.left_out:
         print(f"no topic for the columns {', '.join(result.left_out)}: they are left out", file=sys.stderr)
+    for problem in result.problems:
+        print(problem, file=sys.stderr)
     before = f", {result.before} were there before" if result.before else ""
     print(f"{args.out}: {result.bags} bags{before}")
     return 0

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from lrm_bringup.environment import run_environment
+from lrm_bringup.robot_check.tool import Tool, place
 from lrm_core.errors import BadInput
 from lrm_core.robot import RobotContract, load_robot, robot_names
 
@@ -34,15 +35,18 @@ def run(args: argparse.Namespace) -> int:
     if not 0.5 <= args.seconds <= 600.0:
         raise BadInput("--seconds", args.seconds, "0.5 to 600")
     robot = load_robot(args.robot)
+    tool: Tool | None = None
     if robot.tool.model:
         from lrm_policy_node.robot_model import load_kinematics  # MuJoCo, only for a robot with a model
 
-        load_kinematics(robot)
+        tool = load_kinematics(robot).tcp
     if args.file:
         print(f"{robot.path}: {len(robot.joints)} joints, {len(robot.cameras)} cameras, {robot.command.kind}: in order")
+        if tool is not None:
+            print(f"tool at home: {place(robot, tool, robot.home)}")
         print("a policy gets: " + ", ".join(f"{name} as {as_}" for name, as_ in robot.camera_features.items()))
         return 0
-    findings = _findings(robot, args)
+    findings = _findings(robot, args, tool)
     ok = all(finding.ok for finding in findings)
     if args.json:
         print(json.dumps({"robot": robot.name, "ok": ok, "findings": [asdict(one) for one in findings]}, indent=2))
@@ -51,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if ok else 1
 
 
-def _findings(robot: RobotContract, args: argparse.Namespace) -> Sequence[Finding]:
+def _findings(robot: RobotContract, args: argparse.Namespace, tool: Tool | None) -> Sequence[Finding]:
     os.environ.update(run_environment(None))  # the transport that takes large images, as the nodes have it
     from lrm_bringup.progress import bar
     from lrm_bringup.robot_check.judging import judge
@@ -60,7 +64,8 @@ def _findings(robot: RobotContract, args: argparse.Namespace) -> Sequence[Findin
     listener = RobotListener(robot, args.namespace, sim_time=args.sim_time)
     try:
         with bar(f"listening to {robot.name}", round(10 * args.seconds)) as progress:
-            return judge(robot, listener.listen(args.seconds, lambda passed_s: progress(round(10 * passed_s))))
+            seen = listener.listen(args.seconds, lambda passed_s: progress(round(10 * passed_s)))
+        return judge(robot, seen, tool)
     finally:
         listener.close()
 

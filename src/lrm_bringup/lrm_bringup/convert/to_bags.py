@@ -16,8 +16,10 @@ from lrm_bringup.convert.columns import ACTION, OUTCOME, STAMP, STATE, STATUS, U
 from lrm_bringup.convert.episode import NS, SUCCESS
 from lrm_bringup.convert.episode_messages import EpisodeWriter, ImportedEpisode
 from lrm_bringup.convert.provenance import EXPORT
+from lrm_bringup.datasets import open_dataset, read_row, several_tasks
 from lrm_bringup.recorder.bag import PARTIAL, Bag
 from lrm_bringup.recorder.definitions import MessageDefinitions
+from lrm_core.disk import LOCK, hold, room
 from lrm_core.episodes import TerminationReason
 from lrm_core.errors import BadInput
 
@@ -29,11 +31,12 @@ _FACTS = ("seed", "mode", "max_steps", "call_interval", "weights_version")
 
 @dataclass
 class Imported:
-    """What was written: bags now and before, and columns for which there is no topic."""
+    """What was written: bags now and before, columns for which there is no topic, and what a bag does not tell."""
 
     bags: int = 0
     before: int = 0
     left_out: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
 class Importer:
@@ -51,7 +54,7 @@ class Importer:
     """
 
     def __init__(self, folder: Path, out: Path) -> None:
-        from lrm_sim.lerobot_folder import SIMULATED_ARM, camera_names, open_dataset
+        from lrm_sim.lerobot_folder import SIMULATED_ARM, camera_names
 
         self._dataset, self._out, self._name = open_dataset(folder), out, folder.resolve().name
         self._columns = self._dataset.meta.features
@@ -70,16 +73,24 @@ class Importer:
         return int(self._dataset.meta.total_episodes)
 
     def run(self, progress: Callable[[float], None] = lambda _: None) -> Imported:
-        """Write the bags that are not there."""
+        """Write the bags that are not there.
+
+        Raises:
+            BadInput: a recorder or another import writes to the folder, a row cannot be read, or the disk is full.
+        """
+        with hold(self._out / LOCK, "--out", self._out, "recorder or import"), room(self._out):
+            return self._run(progress)
+
+    def _run(self, progress: Callable[[float], None]) -> Imported:
         known = {STATE, ACTION, STAMP, OUTCOME, STATUS, *self._dataset.meta.camera_keys}
         known |= {"timestamp", "frame_index", "episode_index", "index", "task_index"}
         left_out = [c for c in self._columns if c not in known and not c.startswith(("reward.", "next."))]
         result = Imported(left_out=left_out)
-        self._out.mkdir(parents=True, exist_ok=True)
         (self._out / IMPORT).write_text(json.dumps(self._origin) + "\n", encoding="utf-8")
         start_ns = NS
         for index in range(self.episodes):
             name = f"{self._name}-{index:05d}"
+            result.problems += [text for text in (several_tasks(self._dataset, index),) if text]
             episode = self._episode(index, start_ns)
             if (self._out / name).exists():
                 result.before += 1
@@ -98,7 +109,7 @@ class Importer:
         bag = Bag(self._out, name, definitions, compressed=True, reserve_bytes=0)
         writer = EpisodeWriter(bag, episode, definitions)
         for number, row in enumerate(self._rows(index)):
-            item = self._dataset[row]
+            item = read_row(self._dataset, row)
             pictures = {camera: _pixels(item[key]) for key, camera in self._cameras.items()}
             writer.row(number, pictures, {key: _plain(value) for key, value in item.items()})
         bag.close()
@@ -138,7 +149,7 @@ class Importer:
         return ""
 
     def _check_out(self) -> None:
-        if not self._out.exists() or not any(self._out.iterdir()):
+        if not self._out.exists() or not any(path.name != LOCK for path in self._out.iterdir()):
             return
         try:
             found = json.loads((self._out / IMPORT).read_text(encoding="utf-8"))

@@ -2,7 +2,7 @@
 
 Dependencies point one way::
 
-    params, definitions, bag, lock, recording, worker      pure: rosbags and lrm_core
+    params, definitions, bag, recording, worker      pure: rosbags and lrm_core
         <-  mending                                        reads as every reader of bags, writes as a replay does
         <-  ros                                            discovery, raw subscriptions, diagnostics
 """

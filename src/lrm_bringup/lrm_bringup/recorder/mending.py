@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from lrm_bringup.bags.bag import RecordedBag
+from lrm_bringup.bags.copying import write_bag
 from lrm_bringup.bags.mcap import MAGIC
 from lrm_bringup.recorder import index
 from lrm_bringup.recorder.bag import PARTIAL
-from lrm_bringup.replay.copying import write_bag
 from lrm_core.errors import LrmError
 
 _WORK = ".mending"
@@ -24,7 +24,7 @@ _WORK = ".mending"
 def left_open(out_dir: Path) -> list[Path]:
     """Bags that lie in ``<out_dir>/.partial``; gives the room back that was kept for them, all there is on a full disk.
 
-    For the one who holds the folder (see ``lock``) and has no bag open in it.
+    For the one who holds the folder (see ``lrm_core.disk.hold``) and has no bag open in it.
     """
     partial = out_dir / PARTIAL
     for reserve in partial.glob("*.reserve"):

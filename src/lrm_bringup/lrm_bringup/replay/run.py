@@ -110,7 +110,7 @@ def open_recording(path: Path, options: ReplayOptions) -> Recording:
         return VideoFile(path)
     if (path / "meta" / "info.json").is_file():
         _refuse_bag_options(path, options, cameras=1)
-        return DatasetEpisodes(path, "".join(options.topics), options.query_rate_hz)
+        return DatasetEpisodes(path, "".join(options.topics), options.query_rate_hz, options.task)
     if path.is_dir() and not bags_in(path) and pictures_in(path):
         _refuse_bag_options(path, options, cameras=0)
         return PictureFolder(path, options.picture_rate_hz)
@@ -172,7 +172,7 @@ def replay_one(
     for one in replay(asked, series, options.batch, options.quorum, lambda: progress(found.decoded.frames)):
         found.add(one)
     if not found.rows:
-        problems = "; ".join(recording.problems)[:400]
+        problems = "; ".join([*recording.problems, *found.decoded.problems])[:400]
         raise BadInput("input", recording.name, "a recording with frames that are scored", problems)
     return found.replayed(started_s)
 
@@ -263,7 +263,7 @@ def is_done(folder: Path, wanted: dict[str, Any]) -> bool:
 
 def write(replayed: Replayed, folder: Path, made_with: dict[str, Any], options: ReplayOptions) -> None:
     """Write bag, table, page and summary of one input; ``folder`` appears when all of it is whole."""
-    from lrm_bringup.replay.copying import write_bag
+    from lrm_bringup.bags.copying import write_bag
     from lrm_bringup.replay.ros.reward_messages import REWARD_TYPE
 
     partial = folder.parent / PARTIAL / folder.name

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lrm_bringup.datasets import open_dataset, read_row, several_tasks
 from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen
 from lrm_core.errors import BadInput
 from lrm_reward_node.data.video_file import VIDEOS as VIDEOS
@@ -89,17 +90,16 @@ class DatasetEpisodes:
         path: folder of the dataset; one of format v2.1 is converted by LeRobot into a copy.
         camera: its image feature, in full or by the end of its name; empty: the only one, or ``front``.
         query_rate_hz: queries per second; 0: one.
+        task: in place of the recorded ones; empty: those.
 
     Raises:
         BadInput: no dataset, or the camera is not clear.
     """
 
-    def __init__(self, path: Path, camera: str = "", query_rate_hz: float = 0.0) -> None:
-        from lrm_reward_node.data.sources.lerobot import converted
-        from lrm_sim.lerobot_folder import open_dataset
-
-        self._dataset = open_dataset(converted(path))
-        self.name = path.name
+    def __init__(self, path: Path, camera: str = "", query_rate_hz: float = 0.0, task: str = "") -> None:
+        self._dataset = open_dataset(path)
+        self._tasks = self._dataset.hf_dataset.select_columns(["task_index"]).with_format(None)
+        self.name, self._task = path.name, task
         self._key = _one_of(list(self._dataset.meta.camera_keys), camera)
         self.cameras: tuple[str, ...] = (self._key.split(".")[-1],)
         self.frames = len(self._dataset)
@@ -107,23 +107,47 @@ class DatasetEpisodes:
         self._interval_ns = round(_NS / (query_rate_hz or 1.0))
 
     def events(self) -> Iterator[Event]:
-        """Episode after episode on one clock, a minute apart."""
-        start_ns, period_ns = START_NS, round(_NS / self._dataset.fps)
+        """Episode after episode on one clock, a minute apart; what is left out of them is a problem."""
+        self.problems = []
+        start_ns = START_NS
         for index in range(self._dataset.meta.total_episodes):
-            episode = self._dataset.meta.episodes[index]
-            first, last = int(episode["dataset_from_index"]), int(episode["dataset_to_index"])
-            task = str(self._dataset[first]["task"])
-            name, tolerance_ns = f"{self.name}-{index:05d}", period_ns // 2
-            plan = EpisodePlan(name, task, start_ns, self._interval_ns, tolerance_ns, (last - first) * period_ns)
-            yield EpisodeSeen(name, plan, start_ns, None, start_ns)
-            stamp_ns = start_ns
-            for row in range(first, last):
-                item = self._dataset[row]
-                stamp_ns = start_ns + _stamp_ns(item["timestamp"], f"timestamp of row {row} of {self.name}")
-                pixels = (item[self._key].permute(1, 2, 0).numpy() * 255.0).round().astype(np.uint8)
-                yield _frame(np.ascontiguousarray(pixels), stamp_ns, self.cameras[0])
-            yield EpisodeSeen(name, plan, stamp_ns, stamp_ns, stamp_ns)
+            stamp_ns, task = start_ns, self._task_of(index)
+            for event in self._episode(index, task, start_ns) if task else ():
+                stamp_ns = event.log_ns
+                yield event
             start_ns = stamp_ns + 60 * _NS
+
+    def _task_of(self, index: int) -> str:
+        """Its sentence; empty, and a problem, where it has none."""
+        if self._task:
+            return self._task
+        if several := several_tasks(self._dataset, index):
+            self.problems.append(f"{self.name}: {several}; --task says another")
+        first = int(self._dataset.meta.episodes[index]["dataset_from_index"])
+        task = str(self._dataset.meta.tasks.index[int(self._tasks[first]["task_index"])]).strip()
+        if not task:
+            self.problems.append(f"{self.name}: episode {index} has no task sentence and is left out; --task gives one")
+        return task
+
+    def _episode(self, index: int, task: str, start_ns: int) -> Iterator[Event]:
+        meta, period_ns = self._dataset.meta.episodes[index], round(_NS / self._dataset.fps)
+        first, last = int(meta["dataset_from_index"]), int(meta["dataset_to_index"])
+        name = f"{self.name}-{index:05d}"
+        plan = EpisodePlan(name, task, start_ns, self._interval_ns, period_ns // 2, (last - first) * period_ns)
+        yield EpisodeSeen(name, plan, start_ns, None, start_ns)
+        stamp_ns, broken = start_ns, list[str]()
+        for row in range(first, last):
+            try:
+                item = read_row(self._dataset, row)
+            except BadInput as error:
+                broken.append(str(error))
+                continue
+            stamp_ns = start_ns + _stamp_ns(item["timestamp"], f"timestamp of row {row} of {self.name}")
+            pixels = (item[self._key].permute(1, 2, 0).numpy() * 255.0).round().astype(np.uint8)
+            yield _frame(np.ascontiguousarray(pixels), stamp_ns, self.cameras[0])
+        if broken:
+            self.problems.append(f"{name}: {len(broken)} of {last - first} frames cannot be read: {broken[0]}")
+        yield EpisodeSeen(name, plan, stamp_ns, stamp_ns, stamp_ns)
 
 
 def pictures_in(folder: Path) -> list[Path]:

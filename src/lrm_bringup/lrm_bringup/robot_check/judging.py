@@ -8,7 +8,10 @@ import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from lrm_bringup.robot_check.observed import Seen, Sink, Stream
+from lrm_bringup.robot_check.tool import Tool, place
 from lrm_core.robot import CameraSpec, RobotContract
 from lrm_core.robot.names import beside
 
@@ -33,11 +36,14 @@ class Finding:
     fix: str = ""
 
 
-def judge(robot: RobotContract, seen: Seen) -> list[Finding]:
-    """Everything about ``robot``, in the order of its contract."""
+def judge(robot: RobotContract, seen: Seen, tool: Tool | None = None) -> list[Finding]:
+    """Everything about ``robot``, in the order of its contract; ``tool``: of its model, where its file names one."""
     found = list(_stream("state", seen.state, robot.state.min_rate_hz, robot.state.max_age_s, seen))
     if seen.state.arrivals_s:
         found += [*_names(robot, seen.state), *_units(robot, seen.state)]
+    if tool is not None and set(robot.joint_names) <= set(seen.state.joints):
+        joints = np.array(robot.from_wire(list(seen.state.joints), list(seen.state.joints.values())))
+        found.append(Finding("tool", True, place(robot, tool, joints)))
     found += _sink("command", seen.command, seen)
     if seen.gripper is not None:
         found += _sink("gripper", seen.gripper, seen)

@@ -10,9 +10,11 @@ import numpy as np
 
 from lrm_bringup.convert.columns import HEADS, STATUS, score_column
 from lrm_bringup.convert.episode import NOT_ASKED
+from lrm_bringup.datasets import read_row
 from lrm_bringup.replay.events import EpisodeSeen, FrameSeen, Recording
 from lrm_bringup.view.canvas import Canvas
 from lrm_bringup.view.layout import CAMERAS, EVENTS, JOINTS, NUMBERS, REWARDS
+from lrm_core.errors import BadInput
 from lrm_sim.lerobot_folder import camera_names, dimension_names
 
 _NS = 1_000_000_000
@@ -55,20 +57,26 @@ class EpisodeView:
         self.messages = len(self._rows)
 
     def draw(self, canvas: Canvas, progress: Progress) -> list[str]:
-        """Draw it; a dataset has no problems of its own."""
+        """Draw it; returns what could not be read."""
+        task, broken = None, list[str]()
         for done, row in enumerate(self._rows, 1):
-            item = self._dataset[row]
+            try:
+                item = read_row(self._dataset, row)
+            except BadInput as error:
+                broken.append(str(error))
+                continue
             stamp_ns = round(float(item["timestamp"]) * _NS)
             canvas.at(stamp_ns or 1, stamp_ns)
-            if done == 1:
-                canvas.event(f"{EVENTS}/episode", f"“{item['task']}”")
+            if item["task"] != task:
+                task = item["task"]
+                canvas.event(f"{EVENTS}/episode", f"“{task}”")
             for key, camera in self._cameras.items():
                 pixels = (item[key].permute(1, 2, 0).numpy() * 255.0).round().astype(np.uint8)
                 canvas.picture(f"{CAMERAS}/{camera}", pixels)
             for group, series, value in self._values(item):
                 canvas.curve(group, series, value, dots=not group.startswith(JOINTS))
             progress(done)
-        return []
+        return [f"{len(broken)} of {len(self._rows)} frames cannot be read: {broken[0]}"] if broken else []
 
     def _values(self, item: dict[str, Any]) -> Iterator[tuple[str, str, float]]:
         for key, series in _JOINTS.items():

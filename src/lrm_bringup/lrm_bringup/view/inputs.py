@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lrm_bringup.bags.bag import RecordedBag, bags_in
+from lrm_bringup.datasets import open_dataset
 from lrm_bringup.replay.run import SUMMARY, ReplayOptions, expand, open_recording
 from lrm_bringup.replay.sources import VIDEOS, pictures_in
 from lrm_bringup.view.canvas import Canvas
@@ -106,7 +107,6 @@ def _is_film(path: Path) -> bool:
 
 def _episodes_of(path: Path) -> Iterator[Run]:
     from lrm_bringup.view.files import EpisodeView
-    from lrm_sim.lerobot_folder import open_dataset
 
     dataset = open_dataset(path)
     for index in range(dataset.meta.total_episodes):

@@ -78,7 +78,7 @@ class RobotContract:
 
     @property
     def tcp_site(self) -> str:
-        """Site of the tool centre point."""
+        """Site that the tool is fixed to."""
         return self.tool.site
 
     @property

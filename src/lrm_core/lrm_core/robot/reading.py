@@ -207,6 +207,7 @@ def _gripper(node: Node, gripper: GripperSpec, last: JointSpec, checked: Checked
 def _tool(node: Node, tool: ToolSpec, folder: Path, checked: Checked) -> None:
     if tool.model:
         _model(node.child("model"), tool.model, folder, checked)
+    _pair(node.child("offset_m"), tool.offset_m, checked, 3)
     low, high = tool.workspace_low_m, tool.workspace_high_m
     if not all(_pair(node.child(f"workspace_{end}_m"), box, checked, 3) for end, box in (("low", low), ("high", high))):
         return

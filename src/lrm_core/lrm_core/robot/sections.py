@@ -104,8 +104,9 @@ class CameraSpec:
 class ToolSpec:
     """Model and tool. Without a model there is no refinement, no box and no twist_servo."""
 
-    model: str = param("", "MJCF or URDF: package://PACKAGE/PATH, or a path relative to this file; empty: none.")
-    site: str = param("tcp", "Site of the tool centre point in the model.")
+    model: str = param("", "MJCF, or URDF (.urdf): package://PACKAGE/PATH, or a path from this file; empty: none.")
+    site: str = param("tcp", "Site of the model that the tool is fixed to; in a URDF the name of a link.")
+    offset_m: list[float] = param([0.0, 0.0, 0.0], "Tool centre point in the frame of the site, x, y, z.")  # noqa: RUF009
     workspace_low_m: list[float] = param([0.0, 0.0, 0.0], "Box for the tool, lowest x, y, z, base frame.")  # noqa: RUF009
     workspace_high_m: list[float] = param([0.0, 0.0, 0.0], "Highest x, y, z; all 0: no box.")  # noqa: RUF009
 

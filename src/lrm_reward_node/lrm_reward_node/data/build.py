@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lrm_core.disk import LOCK, hold
 from lrm_core.episode_sources import Episode
 from lrm_core.errors import BadInput
 from lrm_reward_node.data import store
@@ -72,7 +73,7 @@ def build(manifest: Manifest, out: Path, workers: int = 1, progress: Progress = 
     jobs = list(listed(manifest))
     if not jobs:
         raise BadInput("sources", [entry.name for entry in manifest.sources], "sources with at least one episode")
-    with store.only_one(out):
+    with hold(out / LOCK, "--out", out, "build"):
         return _build(manifest, jobs, out, workers, progress)
 
 

@@ -19,7 +19,8 @@ ROWS_PER_GROUP = 16_384
 GROUPS_PER_SHARD = 32
 COLUMNS = ("task", "episode", "frames", "answer", "target", "made", "source", "initial", "goal")
 EPISODE_COLUMNS = (
-    "key", "source", "id", "group", "task", "outcome", "scene", "camera", "split", "stamps_ns", "start", "end"
+    "key", "source", "id", "group", "task", "meaning", "outcome", "scene", "camera", "split", "stamps_ns", "start",
+    "end",
 )  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def _schema() -> Any:
 def _episode_schema() -> Any:
     import pyarrow as pa
 
-    kinds = [pa.string()] * 9 + [pa.list_(pa.int64()), pa.int32(), pa.int32()]
+    kinds = [pa.string()] * 10 + [pa.list_(pa.int64()), pa.int32(), pa.int32()]
     return pa.schema(list(zip(EPISODE_COLUMNS, kinds, strict=True)))
 
 
@@ -126,12 +127,12 @@ class EpisodeTable:
         self._batch: list[dict[str, Any]] = []
         self._file: Any = None
 
-    def add(self, key: str, facts: Facts, split: str) -> int:
-        """One episode; returns its row."""
+    def add(self, key: str, facts: Facts, split: str, meaning: str) -> int:
+        """One episode, whose task sentence has this meaning (``Meanings.of``); returns its row."""
         episode = facts.episode
         values: Sequence[Any] = (
-            key, facts.source, episode.id, facts.group, episode.task, episode.outcome, episode.scene, episode.camera,
-            split, facts.stamps_ns, facts.start, facts.end,
+            key, facts.source, episode.id, facts.group, episode.task, meaning, episode.outcome, episode.scene,
+            episode.camera, split, facts.stamps_ns, facts.start, facts.end,
         )  # fmt: skip
         self._batch.append(dict(zip(EPISODE_COLUMNS, values, strict=True)))
         self.rows += 1

@@ -169,7 +169,7 @@ class _Making:
         return splits.key_of(facts, self.manifest.splits.by, self.meanings)
 
     def _samples(self, index: SampleIndex, key: str, facts: Facts, split: str) -> None:
-        row = index.episodes.add(key, facts, split)
+        row = index.episodes.add(key, facts, split, self.meanings.of(facts.episode.task))
         seed = hashlib.sha256(f"{facts.source}/{facts.episode.id}".encode()).digest()
         rng = np.random.default_rng([self.manifest.sampling.seed, int.from_bytes(seed[:8], "big")])
         success = facts.episode.outcome == "success"

@@ -12,6 +12,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ class Sample:
     target: float
     weight: float
     origin: dict[str, Any]
+
+    @property
+    def episode(self) -> str:
+        """Source and name of its episode."""
+        return f"{self.origin['source']}/{self.origin['episode']}"
 
 
 class Samples:
@@ -108,8 +114,8 @@ class Samples:
         return self.question(index).origin
 
     def __getstate__(self) -> dict[str, Any]:
-        left = {"_group_cache", "_picture_cache", "_picture_bytes", "_tables", "reader_stats", "_episodes"}
-        return {name: value for name, value in self.__dict__.items() if name not in left}
+        caches = {"_group_cache", "_picture_cache", "_picture_bytes", "reader_stats", "_episodes", "episode_names"}
+        return {name: value for name, value in self.__dict__.items() if name not in caches}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -126,8 +132,26 @@ class Samples:
 
     def made(self, groups: int) -> Iterator[str]:
         """How the answers of the first samples are known, up to so many row groups; see ``making.MADE``."""
-        for number in range(min(groups, len(self._groups))):
-            yield from self._group(number)["made"].to_pylist()
+        for table in islice(self.columns("made"), groups):
+            yield from table["made"].to_pylist()
+
+    def columns(self, *names: str) -> Iterator[Any]:
+        """These columns of the index (``index.COLUMNS``) in the order of the samples, a pyarrow table per row group.
+
+        For what is asked of every sample: row by row it takes far longer.
+        """
+        return (self._read(number, list(names)) for number in range(len(self._groups)))
+
+    @cached_property
+    def episode_names(self) -> list[tuple[str, str]]:
+        """Source and name of each episode that the column ``episode`` counts, of all splits."""
+        table = self._episodes
+        return list(zip(table["source"].to_pylist(), table["id"].to_pylist(), strict=True))
+
+    def tasks(self) -> dict[str, str]:
+        """Sentence of the episodes of the split -> what it means, one text for all sentences of a meaning."""
+        rows = self._episodes.select(["task", "meaning", "split"]).to_pylist()
+        return {row["task"]: row["meaning"] for row in rows if row["split"] == self.split}
 
     def _forget(self) -> None:
         self._group_cache: OrderedDict[int, Any] = OrderedDict()
@@ -141,26 +165,25 @@ class Samples:
         return row
 
     def _group(self, number: int) -> Any:
-        import pyarrow.parquet as pq
-
         if number in self._group_cache:
             self._group_cache.move_to_end(number)
             self.reader_stats["group_hits"] += 1
             return self._group_cache[number]
-        shard, group = self._groups[number]
-        with pq.ParquetFile(self._shards[shard], memory_map=True) as file:
-            self._group_cache[number] = file.read_row_group(group)
+        self._group_cache[number] = self._read(number)
         self.reader_stats["groups"] += 1
         if len(self._group_cache) > CACHED_GROUPS:
             self._group_cache.popitem(last=False)
         return self._group_cache[number]
 
-    def _group_weights(self, number: int) -> np.ndarray:
+    def _read(self, number: int, columns: list[str] | None = None) -> Any:
         import pyarrow.parquet as pq
 
         shard, group = self._groups[number]
         with pq.ParquetFile(self._shards[shard], memory_map=True) as file:
-            columns = file.read_row_group(group, columns=["source", "answer"]).combine_chunks()
+            return file.read_row_group(group, columns=columns)
+
+    def _group_weights(self, number: int) -> np.ndarray:
+        columns = self._read(number, ["source", "answer"]).combine_chunks()
         source = columns["source"].combine_chunks()
         table = [
             [self._weight(name, a) for a in range(len(ANSWERS[self.head].texts))]
@@ -175,7 +198,7 @@ class Samples:
     def _episodes(self) -> Any:
         import pyarrow.parquet as pq
 
-        columns = ["key", "id", "stamps_ns"]
+        columns = ["key", "source", "id", "task", "meaning", "split", "stamps_ns"]
         return pq.read_table(self.folder / self._summary.index / "episodes.parquet", columns=columns, memory_map=True)
 
     def _episode(self, row: int) -> dict[str, Any]:

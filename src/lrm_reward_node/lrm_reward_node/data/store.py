@@ -6,7 +6,6 @@ A file appears when it is whole, and its bytes depend on the episode and the set
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import hashlib
 import io
 import json
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lrm_core.disk import whole_file, writing
+from lrm_core.disk import whole_file
 from lrm_core.episode_sources import Episode
 from lrm_core.errors import BadInput
 from lrm_reward_node.data.episode import Facts, Problem
@@ -84,20 +83,6 @@ def read_pictures(path: Path, frames: Sequence[int]) -> list[np.ndarray]:
     with _opened(path) as archive:
         names = archive.namelist()
         return [np.asarray(Image.open(io.BytesIO(archive.read(names[i]))).convert("RGB")) for i in frames]
-
-
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """One build at a time in ``folder``: a second one would take the first one's files for those of a dead one."""
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise BadInput("--out", str(folder), "a folder in which no other build is at work") from error
-        yield
 
 
 @contextmanager

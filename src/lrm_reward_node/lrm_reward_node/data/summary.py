@@ -12,7 +12,7 @@ from lrm_core.disk import whole_file
 from lrm_core.errors import BadInput
 
 SUMMARY = "data.json"
-VERSION = 2
+VERSION = 3
 """Another one where samples are made or stored in another way: an index of the old way is made anew."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import Any
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS
+from lrm_reward_node import calibration
 from lrm_reward_node.finetune.disk import sha256
-from lrm_reward_node.finetune.figures import LOWER_IS_BETTER
+from lrm_reward_node.finetune.tables import MOST_PARTS, figure_table, part_table, table
 
 CARD, METRICS = "README.md", "metrics.json"
 VERSIONS = ("torch", "transformers", "peft", "accelerate", "trl")
-STAGES = {"before": "before", "after": "after", "after_preference": "after preference", "change": "change"}
 
 
 def write_card(out: Path, run: Mapping[str, Any], results: Mapping[str, Any], samples: list[dict[str, Any]]) -> None:
@@ -29,50 +28,10 @@ def write_card(out: Path, run: Mapping[str, Any], results: Mapping[str, Any], sa
         samples: counts as in ``data.json``.
     """
     parts = [
-        _front(run), _about(run, results), _figures(results), _data(run, samples), _calibration(out), _training(run),
-        _loading(run), _files(out),
+        _front(run), _about(run, results), _figures(results), _parts(results), _data(run, samples), _calibration(out),
+        _training(run), _loading(run), _files(out),
     ]  # fmt: skip
     (out / CARD).write_text("\n".join(parts), encoding="utf-8")
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
-    lines = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
-    return "\n".join(lines) + "\n"
-
-
-def figure_table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows: head, what it was measured on, figure, and its value with interval at every stage.
-
-    Both are empty where nothing was held out.
-    """
-    measured = [
-        (head, f"{kind}: {known['after']['samples']} samples, {known['after']['episodes']} episodes", known)
-        for head, result in results.items()
-        for kind, known in (("new task" if "old" in result else "held out", result), ("old tasks", result.get("old")))
-        if known and "after" in known
-    ]
-    stages = [stage for stage in STAGES if any(stage in known for _, _, known in measured)]
-    rows = [
-        [head, on, f"{name} {_better(name)}", *(_value(known, stage, name) for stage in stages)]
-        for head, on, known in measured
-        for name in known["after"]["figures"]
-    ]
-    return ["head", "measured on", "figure", *(STAGES[stage] for stage in stages)] if rows else [], rows
-
-
-def _better(figure: str) -> str:
-    return "↓" if figure in LOWER_IS_BETTER else "↑"
-
-
-def _value(known: Mapping[str, Any], stage: str, name: str) -> str:
-    if stage not in known:
-        return ""
-    value, (low, high) = known[stage]["figures"][name], known[stage]["intervals"][name]
-    if math.isnan(value):
-        return "not defined"
-    form = "+.3f" if stage == "change" else ".3f"
-    return f"{value:{form}}" + (f" [{low:{form}}, {high:{form}}]" if not math.isnan(low) else "")
 
 
 def _front(run: Mapping[str, Any]) -> str:
@@ -97,10 +56,20 @@ def _figures(results: Mapping[str, Any]) -> str:
     if not rows:
         return "## Figures\n\nNothing was held out: there are none.\n"
     text = "## Figures\n\nHeld-out samples, read as the reward node reads them; 95 % intervals by episode.\n"
-    text += "`nats`: mean negative log-likelihood of the right answer. ↓ less is better, ↑ more is.\n"
+    text += "`nats`: mean negative log-likelihood of the right answer. `ece`: calibration error of the stated\n"
+    text += "probability; `coverage_90`: share of the truth in the stated 90 % interval, both before `lrm calibrate`.\n"
+    text += "↓ less is better, ↑ more is.\n"
     if any("old" in result for result in results.values()):
         text += "A change for the worse on the old tasks is what was forgotten; its interval is that of pairs.\n"
     text += "\n"
+    return text + table(header, rows)
+
+
+def _parts(results: Mapping[str, Any]) -> str:
+    header, rows = part_table(results)
+    if not rows:
+        return ""
+    text = f"## By task and source\n\nAt the end; at most {MOST_PARTS} of each, all figures of all in `{METRICS}`.\n\n"
     return text + table(header, rows)
 
 
@@ -125,9 +94,17 @@ def _rehearsal(settings: Mapping[str, Any]) -> str:
 
 
 def _calibration(out: Path) -> str:
-    path = out / "calibration.json"
+    path = out / calibration.FILE
     if path.is_file():
-        return f"## Calibration\n\nFitted by `lrm calibrate`: `calibration.json`, sha256 `{sha256(path)}`.\n"
+        rows = [
+            [split, name, f"{value:.3f}", f"{found['after'][name]:.3f}"]
+            for split, found in calibration.checked(path).items()
+            for name, value in found["before"].items()
+        ]
+        text = (
+            f"Fitted by `lrm calibrate`: `{calibration.FILE}`, sha256 `{sha256(path)}`. On episodes not fitted on:\n\n"
+        )
+        return f"## Calibration\n\n{text}" + table(["split", "figure", "as stated", "calibrated"], rows)
     return "## Calibration\n\nNot fitted: probabilities are as the model states them. `lrm calibrate` fits them.\n"
 
 
@@ -164,7 +141,7 @@ For servers without adapters: `lrm model merge progress --model {base} --adapter
 def _files(out: Path) -> str:
     folders = [out / head.value for head in MODEL_HEADS]
     files = sorted(path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file())
-    files += [path for name in (METRICS, "calibration.json") if (path := out / name).is_file()]
+    files += [path for name in (METRICS, calibration.FILE) if (path := out / name).is_file()]
     return "## Files\n\n" + table(["file", "sha256"], [[str(p.relative_to(out)), f"`{sha256(p)}`"] for p in files])
 
 

@@ -35,9 +35,11 @@ class FewShot:
 
     def items(self, samples: Samples) -> tuple[Items, Items]:
         """Samples to train on, and samples to score."""
-        keys = [_key(samples.origin(i)) for i in range(len(samples))]
+        found = [table["episode"].to_numpy() for table in samples.columns("episode")]
+        rows, names = np.concatenate([np.zeros(0, np.int64), *found]), samples.episode_names
         train, test = (
-            np.flatnonzero([key in episodes for key in keys]).astype(np.int64) for episodes in (self.chosen, self.rest)
+            np.flatnonzero(np.isin(rows, [row for row, name in enumerate(names) if name in episodes]))
+            for episodes in (self.chosen, self.rest)
         )
         return Items(samples, train), Items(samples, test, scored=True)
 
@@ -75,30 +77,21 @@ def choose(samples: Mapping[RewardHead, Samples], count: int, task: str) -> FewS
 
 def _episodes(samples: Samples, task: str) -> tuple[dict[EpisodeKey, bool], set[str]]:
     """Episodes of the task -> whether a picture of them shows it done; and all sentences of the split."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     found: dict[EpisodeKey, bool] = {}
     tasks = set()
-    for i in range(len(samples)):
-        sample = samples.question(i)
-        if sample.origin["made"] in OF_OTHER_TASKS:
-            continue
-        tasks.add(sample.task)
-        if task in ("", sample.task):
-            key = _key(sample.origin)
-            found[key] = found.get(key, False) or sample.target > 0.5
+    for table in samples.columns("episode", "task", "made", "target"):
+        of_others = pc.is_in(table["made"].cast("string"), pa.array(OF_OTHER_TASKS))
+        whole = pa.table({name: table[name] for name in ("episode", "target")} | {"task": table["task"].cast("string")})
+        own = whole.filter(pc.invert(of_others)).group_by(["episode", "task"])
+        for row in own.aggregate([("target", "max")]).to_pylist():
+            tasks.add(row["task"])
+            if task in ("", row["task"]):
+                key = samples.episode_names[row["episode"]]
+                found[key] = found.get(key, False) or row["target_max"] > 0.5
     return found, tasks
-
-
-def tasks_of(samples: Samples) -> set[str]:
-    """Sentences of the episodes of a split.
-
-    Args:
-        samples: of completion.
-    """
-    return _episodes(samples, "")[1]
-
-
-def _key(origin: Mapping[str, object]) -> EpisodeKey:
-    return str(origin["source"]), str(origin["episode"])
 
 
 def _hash(key: EpisodeKey) -> str:

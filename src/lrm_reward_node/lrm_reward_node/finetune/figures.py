@@ -1,31 +1,20 @@
-"""Held-out figures of a head from the likelihoods of its answers, with intervals by episode. Pure numpy."""
+"""Held-out figures of a head from the likelihoods of its answers. Pure numpy."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 
 from lrm_core.rewards import RewardHead
-from lrm_reward_node.evaluation.estimators import (
-    Estimator,
-    auc_of,
-    bootstrap_weights,
-    interval,
-    pearson_of,
-    ratio_of,
-    value,
-)
+from lrm_reward_node.calibration import COVERAGE, SIGMAS
+from lrm_reward_node.evaluation.estimators import Estimator, auc_of, calibration_error_of, pearson_of, ratio_of, value
+from lrm_reward_node.evaluation.statistics import BINS, bin_of
 from lrm_reward_node.readout import ANSWERS
 
-WEIGHTS_AT_ONCE = 4_000_000
-"""Weights of resampled samples in memory at a time."""
 MAIN = {RewardHead.CONTRASTIVE: "direction_accuracy", RewardHead.PROGRESS: "mae", RewardHead.COMPLETION: "auc"}
 """The figure that tells most about a head."""
-LOWER_IS_BETTER = ("nats", "mae")
+LOWER_IS_BETTER = ("nats", "mae", "ece")
+NOMINAL = {"coverage_90": COVERAGE}
+"""Figures for which neither less nor more is better, but this."""
 
 
 def estimators(
@@ -35,7 +24,9 @@ def estimators(
 
     ``nats``: mean negative log-likelihood of the right answer among the legal ones. ``accuracy``: share whose likeliest
     answer is right. Contrastive: ``direction_accuracy``, share of expected values with the sign of the target.
-    Progress: ``mae`` and ``pearson`` of the expected value. Completion: ``auc`` of the probability of yes.
+    Progress: ``mae`` and ``pearson`` of the expected value, ``coverage_90``, share of targets in its 90 % interval.
+    Completion: ``auc`` of the probability of yes. Both heads with two answers: ``ece``, expected calibration error of
+    the probability that is stated, before ``lrm calibrate``.
 
     Args:
         head: a model head.
@@ -45,53 +36,23 @@ def estimators(
     """
     answers = np.asarray(answers, np.int64)
     known = _normalised(likelihoods)
-    values = np.exp(known) @ np.asarray(ANSWERS[head].values)
+    values, spread = _moments(np.exp(known), np.asarray(ANSWERS[head].values))
     found = {"nats": _mean(-known[np.arange(len(known)), answers]), "accuracy": _mean(known.argmax(1) == answers)}
     if head is RewardHead.CONTRASTIVE:
-        return found | {"direction_accuracy": _mean(np.sign(values) == np.sign(targets))}
+        found["direction_accuracy"] = _mean(np.sign(values) == np.sign(targets))
+        return found | {"ece": _calibration_error((values + 1.0) / 2.0, targets > 0.0)}
     if head is RewardHead.PROGRESS:
-        return found | {"mae": _mean(np.abs(values - targets)), "pearson": pearson_of(values, targets)}
-    return found | {"auc": auc_of(values, (targets > 0.5).astype(float))}
+        error = np.abs(values - targets)
+        inside = np.where(np.isfinite(error), error <= SIGMAS * spread, np.nan)
+        return found | {"mae": _mean(error), "pearson": pearson_of(values, targets), "coverage_90": _mean(inside)}
+    done = targets > 0.5
+    return found | {"auc": auc_of(values, done.astype(float)), "ece": _calibration_error(values, done)}
 
 
 def figures(head: RewardHead, likelihoods: np.ndarray, answers: np.ndarray, targets: np.ndarray) -> dict[str, float]:
     """Their values over all N samples; arguments as of :func:`estimators`."""
     everything = np.ones(len(likelihoods), bool)
     return {name: value(of, everything) for name, of in estimators(head, likelihoods, answers, targets).items()}
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Figures of some held-out samples.
-
-    Attributes:
-        found: figure -> its estimator over N samples.
-        episodes: (N,) episode of each sample.
-    """
-
-    found: Mapping[str, Estimator]
-    episodes: Sequence[str]
-
-    def since(self, before: Measured) -> Measured:
-        """How much every figure has grown on the same samples. The same episodes are drawn for both, as pairs."""
-        return Measured(
-            {name: partial(_difference, of, before.found[name]) for name, of in self.found.items()}, self.episodes
-        )
-
-    def told(self) -> dict[str, Any]:
-        """``samples``, ``episodes``, ``figures`` and their ``intervals``."""
-        everything = np.ones(len(self.episodes), bool)
-        return {
-            "samples": len(self.episodes),
-            "episodes": len(set(self.episodes)),
-            "figures": {name: value(of, everything) for name, of in self.found.items()},
-            "intervals": intervals(self.found, self.episodes),
-        }
-
-
-def _difference(of: Estimator, before: Estimator, weights: np.ndarray) -> np.ndarray:
-    change: np.ndarray = of(weights) - before(weights)
-    return change
 
 
 def hard_pairs(likelihoods: np.ndarray, answers: np.ndarray, most: float) -> np.ndarray:
@@ -108,23 +69,24 @@ def hard_pairs(likelihoods: np.ndarray, answers: np.ndarray, most: float) -> np.
     return order[right[order] <= most]
 
 
-def intervals(found: Mapping[str, Estimator], episodes: Sequence[str]) -> dict[str, tuple[float, float]]:
-    """95 % intervals: episodes are drawn with replacement, because samples of one episode are alike.
-
-    Args:
-        found: figures of N samples, as of :func:`estimators`.
-        episodes: (N,) episode of each sample. The same ones are drawn in the same way every time.
-    """
-    names, inverse = np.unique(np.asarray(episodes), return_inverse=True)
-    drawn = bootstrap_weights(np.ones(len(names), bool))
-    parts = np.array_split(drawn, 1 + len(drawn) * len(inverse) // WEIGHTS_AT_ONCE)
-    return {name: interval(np.concatenate([of(part[:, inverse]) for part in parts])) for name, of in found.items()}
-
-
 def _normalised(likelihoods: np.ndarray) -> np.ndarray:
     """Log-probabilities among the legal answers."""
     known: np.ndarray = likelihoods - np.logaddexp.reduce(likelihoods, axis=1, keepdims=True)
     return known
+
+
+def _moments(probabilities: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N,) mean and standard deviation of the answers under (N, A) probabilities."""
+    mean = probabilities @ values
+    return mean, np.sqrt(np.maximum(probabilities @ values**2 - mean**2, 0.0))
+
+
+def _calibration_error(stated: np.ndarray, true: np.ndarray) -> Estimator:
+    """Of (N,) probabilities; NaN for a model that answers not a number, and where one answer alone is right."""
+    if not 0 < true.sum() < len(true):  # whoever always gives it is calibrated
+        return lambda weights: np.full(len(weights), np.nan)
+    bins = bin_of(np.nan_to_num(stated))[:, None] == np.arange(BINS)
+    return calibration_error_of(bins.astype(float), np.where(bins, stated[:, None], 0.0), bins * true[:, None])
 
 
 def _mean(values: np.ndarray) -> Estimator:

@@ -15,7 +15,7 @@ from lrm_core.rewards import RewardHead
 from lrm_reward_node.finetune.adapter import ADAPTER, Start, load_trainable
 from lrm_reward_node.finetune.config import TrainConfig
 from lrm_reward_node.finetune.disk import room, write_json
-from lrm_reward_node.finetune.figures import Measured, estimators
+from lrm_reward_node.finetune.measured import Measured, measured
 from lrm_reward_node.finetune.selection import Selection
 from lrm_reward_node.finetune.trainer import RewardTrainer, training_arguments
 from lrm_reward_node.vlm.files import ADAPTER_CONFIG, ADAPTER_WEIGHTS, copy_processor
@@ -32,7 +32,7 @@ class Job:
         samples: what is trained and measured on.
         out: folder that gets ``<head>/``.
         work: folder of checkpoints and logs on the way.
-        device: cpu, cuda, or empty: what there is.
+        device: cpu or cuda.
     """
 
     config: TrainConfig
@@ -41,7 +41,7 @@ class Job:
     samples: Selection
     out: Path
     work: Path
-    device: str = ""
+    device: str
 
     @property
     def folder(self) -> Path:
@@ -95,14 +95,17 @@ class _Stages:
     def __init__(self, trainer: RewardTrainer, samples: Selection) -> None:
         self.trainer = trainer
         self.items = {kind: items for kind, items in (("new", samples.held_out), ("old", samples.old)) if items}
+        self.asked = {kind: items.questions() for kind, items in self.items.items()}
         self.found: dict[str, dict[str, Measured]] = {kind: {} for kind in self.items}
 
     def add(self, stage: str) -> None:
         """Measure the model as it is now."""
         for kind, items in self.items.items():
             likelihoods, labels = self.trainer.score(items)
-            found = estimators(self.trainer.head, likelihoods, labels[:, 0], labels[:, 1])
-            self.found[kind][stage] = Measured(found, items.episodes())
+            asked = self.asked[kind]
+            apart = {"task": [one.task for one in asked], "source": [one.origin["source"] for one in asked]}
+            episodes = [one.episode for one in asked]
+            self.found[kind][stage] = measured(self.trainer.head, likelihoods, labels, episodes, apart)
 
     def told(self) -> dict[str, Any]:
         """Stage -> figures, and what changed from first to last; the same of the old tasks under ``old``."""

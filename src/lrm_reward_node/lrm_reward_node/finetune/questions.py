@@ -53,8 +53,8 @@ class Readable(Protocol):
 
     def __getitem__(self, index: int) -> Sample: ...
 
-    def origin(self, index: int) -> dict[str, Any]:
-        """Where a sample comes from."""
+    def question(self, index: int) -> Sample:
+        """A sample without its pictures."""
 
 
 class Items:
@@ -69,10 +69,9 @@ class Items:
         """(N,) weights of the chosen samples."""
         return np.asarray(self.samples.weights, np.float64)[self.index]
 
-    def episodes(self) -> list[str]:
-        """(N,) source and name of the episode of each chosen sample."""
-        origins = (self.samples.origin(int(at)) for at in self.index)
-        return [f"{origin['source']}/{origin['episode']}" for origin in origins]
+    def questions(self) -> list[Sample]:
+        """The chosen samples without their pictures."""
+        return [self.samples.question(int(at)) for at in self.index]
 
     def limited(self, most: int) -> Items:
         """At most ``most`` of them, evenly spread."""

@@ -11,10 +11,9 @@ from torch.utils.data import ConcatDataset
 
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
-from lrm_reward_node.data.meanings import normal
 from lrm_reward_node.data.samples import Sample, Samples, open_samples
 from lrm_reward_node.finetune.config import Rehearsal
-from lrm_reward_node.finetune.few_shot import FewShot, tasks_of
+from lrm_reward_node.finetune.few_shot import FewShot
 from lrm_reward_node.finetune.questions import Items
 
 
@@ -36,27 +35,32 @@ class Mixture:
         sample: Sample = self._items[index].sample
         return sample
 
-    def origin(self, index: int) -> dict[str, Any]:
-        """Where the sample comes from; see :attr:`Sample.origin`."""
+    def question(self, index: int) -> Sample:
+        """A sample without its pictures."""
         kind = int(np.searchsorted(self._items.cumulative_sizes, index, side="right"))
         before = self._items.cumulative_sizes[kind - 1] if kind else 0
         items: Any = self._items.datasets[kind]
-        found: dict[str, Any] = items.samples.origin(int(items.index[index - before]))
+        found: Sample = items.samples.question(int(items.index[index - before]))
         return found
 
 
 def check_old(folder: Path, few_shot: FewShot, new_split: str, rehearsal: Rehearsal) -> None:
     """Raise :class:`BadInput` where the new task is among the old ones: more than a few episodes would be seen."""
+    new = {meaning for task, meaning in _meanings(folder, new_split).items() if task in few_shot.tasks}
     for key, split in (("split", rehearsal.split if rehearsal.share else ""), ("check", rehearsal.check)):
         if not split:
             continue
         if split == new_split:
             raise BadInput(f"rehearsal.{key}", split, "another split than that of the new task", "See --split.")
-        old = tasks_of(open_samples(folder, RewardHead.COMPLETION.value, split))
-        both = {normal(task) for task in old} & {normal(task) for task in few_shot.tasks}
+        both = sorted(task for task, meaning in _meanings(folder, split).items() if meaning in new)
         if both:
             fix = "Give the source of the new task a split of its own, as config/data/few-shot.yaml does."
-            raise BadInput(f"rehearsal.{key}", split, f"a split without the new task {sorted(both)[0]!r}", fix)
+            raise BadInput(f"rehearsal.{key}", split, f"a split without the new task; {both[0]!r} means the same", fix)
+
+
+def _meanings(folder: Path, split: str) -> dict[str, str]:
+    """Sentence -> meaning of the tasks of a split."""
+    return open_samples(folder, RewardHead.COMPLETION.value, split).tasks()
 
 
 def rehearsed(new: Items, folder: Path, head: RewardHead, rehearsal: Rehearsal) -> tuple[Items, dict[str, int]]:

@@ -9,27 +9,32 @@ import shlex
 import shutil
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import PartialState
 from transformers.utils import logging as hf_logging
 
+from lrm_core.disk import only_one
 from lrm_core.errors import BadInput
 from lrm_core.resources import config_path, model_path
 from lrm_core.rewards import MODEL_HEADS, RewardHead
+from lrm_reward_node import calibration
 from lrm_reward_node.checkpoint import SHIPPED_MODEL
 from lrm_reward_node.data.summary import Summary, read_summary
 from lrm_reward_node.finetune import plan as planning
 from lrm_reward_node.finetune import selection
 from lrm_reward_node.finetune.adapter import Start
-from lrm_reward_node.finetune.card import METRICS, figure_table, write_card
+from lrm_reward_node.finetune.card import METRICS, write_card
 from lrm_reward_node.finetune.config import TrainConfig, load
 from lrm_reward_node.finetune.disk import room, write_json
 from lrm_reward_node.finetune.few_shot import FewShot
 from lrm_reward_node.finetune.head import Job, train_head
 from lrm_reward_node.finetune.selection import Selection
+from lrm_reward_node.finetune.tables import figure_table
 from lrm_reward_node.vlm.files import digest_of, head_files, head_folder, resolve_folder, weights_digest
 
 WORK, RUN = "training", "run.json"
@@ -65,21 +70,32 @@ def train(args: argparse.Namespace) -> int:
     """
     started = time.monotonic()
     hf_logging.set_verbosity_error()
-    run, state = prepare(args), PartialState(cpu=args.device == "cpu")
+    run, state = prepare(args), PartialState(cpu=_device(args) == "cpu")
     if state.is_main_process:
         planning.print_plan(_plans(run, state.num_processes), run.config)
     if args.dry_run:
         return 0
+    with only_one(run.out, "--out", "training") if state.is_main_process else nullcontext():
+        results = _trained(run, state)
+        if state.is_main_process:
+            with room(run.out):
+                _finish(run, results)
+            _report(run, results, time.monotonic() - started)
+        state.wait_for_everyone()
+    return 0
+
+
+def _trained(run: Run, state: PartialState) -> dict[str, Any]:
+    """Head -> figures, steps and hard pairs."""
     if state.is_main_process:
         _begin(run)
     state.wait_for_everyone()
-    results = {head.value: train_head(_job(run, head), _tell(state)) for head in run.config.heads}
-    if state.is_main_process:
-        with room(run.out):
-            _finish(run, results)
-        _report(run, results, time.monotonic() - started)
-    state.wait_for_everyone()
-    return 0
+    return {head.value: train_head(_job(run, head), _tell(state)) for head in run.config.heads}
+
+
+def _device(args: argparse.Namespace) -> str:
+    """``cpu`` where there is nothing else, too: only then do several processes on processors know of each other."""
+    return args.device or ("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def prepare(args: argparse.Namespace) -> Run:
@@ -107,7 +123,7 @@ def _start(given: str, config: TrainConfig) -> Start:
 
 
 def _job(run: Run, head: RewardHead) -> Job:
-    return Job(run.config, head, run.start, run.samples[head], run.out, run.out / WORK, run.args.device)
+    return Job(run.config, head, run.start, run.samples[head], run.out, run.out / WORK, _device(run.args))
 
 
 def _plans(run: Run, devices: int) -> list[planning.HeadPlan]:
@@ -136,6 +152,7 @@ def _begin(run: Run) -> None:
     if run.args.overwrite:
         for name in (WORK, *(head.value for head in MODEL_HEADS)):
             shutil.rmtree(run.out / name, ignore_errors=True)
+        (run.out / calibration.FILE).unlink(missing_ok=True)  # of the adapters that are gone
     facts, path = _facts(run), run.out / WORK / RUN
     if path.is_file():
         before = json.loads(path.read_text(encoding="utf-8"))
@@ -158,7 +175,9 @@ def _finish(run: Run, results: dict[str, Any]) -> None:
         if source is not None and not (run.out / head.value).exists():
             shutil.copytree(source, run.out / head.value)
     facts = _facts(run) | {"command": _command()}
-    write_json(run.out / METRICS, {"heads": results, "run": facts})
+    fitted = run.out / calibration.FILE
+    calibrated = {"calibration": calibration.checked(fitted)} if fitted.is_file() else {}
+    write_json(run.out / METRICS, {"heads": results, "run": facts} | calibrated)
     write_card(run.out, facts, results, run.summary.samples)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from lrm_bringup.bags.bag import RecordedBag
 from lrm_bringup.bags.types import RecordedTopic
 from lrm_bringup.convert.ros.topics import of_type, reward_topics
+from lrm_core.disk import ANEW, only_one, room
 from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 from lrm_policy_node.learner.learner import Learner
@@ -69,7 +70,7 @@ def write_warm_start(
     """
     if out.exists():
         raise BadInput("--out", str(out), "a new folder", "Choose another, or remove it.")
-    with _whole_folder(out) as partial:
+    with only_one(out, "--out", "program"), room(out, ANEW), _whole_folder(out) as partial:
         result = _learned(bags, dataclasses.replace(params, folder=str(partial)), rewards, progress)
         facts = {"bags": [path.name for path in bags], "rewards": rewards, **asdict(result)}
         text = json.dumps(facts | {"delivery": params.delivery}, indent=2)

@@ -15,7 +15,6 @@ from rclpy.serialization import deserialize_message
 from lrm_bringup.recorder.bag import Topic
 from lrm_bringup.recorder.events import Mark, Message, Phase
 from lrm_bringup.recorder.facts import ROBOT_STATE, ROBOT_TOPICS
-from lrm_bringup.recorder.lock import hold_folder
 from lrm_bringup.recorder.mending import left_open, mend_all
 from lrm_bringup.recorder.params import RecorderParams
 from lrm_bringup.recorder.recording import Recording
@@ -24,6 +23,7 @@ from lrm_bringup.recorder.ros.discovery import Discovery, TopicFilter
 from lrm_bringup.recorder.ros.graph_parameters import GraphParameters
 from lrm_bringup.recorder.worker import Worker
 from lrm_bringup.versions import revision, ros_distro, versions
+from lrm_core.disk import LOCK, hold
 from lrm_core.robot import load_robot, project_names
 from lrm_core.ros import stamps
 from lrm_core.ros.diagnostics import ERROR, WARN, Diagnostics, Report
@@ -53,7 +53,7 @@ class RecorderNode(LrmLifecycleNode[RecorderParams]):
         robot = load_robot(params.robot) if params.robot else None
         self._names = project_names(robot, self.get_namespace()) if robot else {}
         self._out_dir = Path(params.out_dir).expanduser()
-        self._lock = hold_folder(self._out_dir)
+        self._lock = hold(self._out_dir / LOCK, "parameter out_dir", self._out_dir, "recorder")
         self._program = {
             "versions": json.dumps(versions()), "revision": revision(), "ros_distro": ros_distro(),
             **({ROBOT_TOPICS: json.dumps(self._names), ROBOT_STATE: robot.state_units.to_json()} if robot else {}),

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from lrm_core.disk import only_one
 from lrm_core.episode_sources import Declared, Episode, Frame, SourceSpec
 from lrm_core.errors import BadInput, first_line
 from lrm_core.params import param
@@ -131,30 +132,39 @@ def converted(path: Path) -> Path:
     info = path / "meta" / "info.json"
     try:
         text = info.read_text(encoding="utf-8")
-        version = str(json.loads(text).get("codebase_version"))
+        values = json.loads(text)
+        version, rate_hz = str(values.get("codebase_version")), values.get("fps")
     except (OSError, ValueError, AttributeError) as error:
         raise BadInput("path", str(path), "the folder of a LeRobotDataset, with meta/info.json", str(error)) from error
+    if not isinstance(rate_hz, (int, float)) or not 0.0 < rate_hz < math.inf:
+        raise BadInput(f"fps in {info}", rate_hz, "frames per second, above 0", "Write the rate it was recorded at.")
     if version != _OLD:
         return path
-    from lerobot.scripts.convert_dataset_v21_to_v30 import convert_dataset
     from lerobot.utils.constants import HF_LEROBOT_HOME
 
     state = hashlib.sha256(f"{path.resolve()}\n{info.stat().st_mtime_ns}\n{text}".encode()).hexdigest()[:12]
     made = Path(HF_LEROBOT_HOME) / "lrm-converted" / f"{path.name}-{state}"
     if not made.is_dir():
-        work = made.with_name(f"{made.name}.partial")
-        shutil.rmtree(work, ignore_errors=True)
-        try:
-            shutil.copytree(path, work / path.name)
-            convert_dataset(f"local/{path.name}", root=work / path.name, push_to_hub=False)
-        except Exception as error:
-            shutil.rmtree(work, ignore_errors=True)
-            raise BadInput(
-                "path", str(path), "a dataset of format v2.1 that LeRobot converts", first_line(error)
-            ) from error
-        (work / path.name).rename(made)
-        shutil.rmtree(work)
+        with only_one(made, "path", "conversion"):
+            if not made.is_dir():  # another process may have just finished
+                _convert(path, made)
     return made
+
+
+def _convert(path: Path, made: Path) -> None:
+    from lerobot.scripts.convert_dataset_v21_to_v30 import convert_dataset
+
+    work = made.with_name(f"{made.name}.partial")
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        shutil.copytree(path, work / path.name)
+        convert_dataset(f"local/{path.name}", root=work / path.name, push_to_hub=False)
+    except Exception as error:
+        shutil.rmtree(work, ignore_errors=True)
+        allowed = "a dataset of format v2.1 that LeRobot converts"
+        raise BadInput("path", str(path), allowed, first_line(error)) from error
+    (work / path.name).rename(made)
+    shutil.rmtree(work)
 
 
 def _column(columns: dict[str, Any], wanted: str, key: str, usual: tuple[str, ...]) -> str:

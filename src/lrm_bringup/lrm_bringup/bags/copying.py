@@ -1,11 +1,11 @@
-"""The bag that comes out: what was recorded, and the replayed rewards beside it."""
+"""A bag written again as a whole: what was recorded, and new rewards beside it."""
 
 from __future__ import annotations
 
 import heapq
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from lrm_bringup.bags.bag import IMAGE_TYPES, RecordedBag
 from lrm_bringup.bags.decoding import ros2_type
@@ -14,8 +14,21 @@ from lrm_bringup.recorder.bag import PARTIAL, Bag, Topic
 from lrm_bringup.recorder.definitions import MessageDefinitions
 from lrm_core.errors import BadInput
 
-if TYPE_CHECKING:
-    from lrm_bringup.replay.ros.reward_messages import RewardMessage
+
+class NewMessage(Protocol):
+    """A serialized message that was not recorded."""
+
+    @property
+    def topic(self) -> str:
+        """Full name."""
+
+    @property
+    def log_ns(self) -> int:
+        """When it goes into the bag."""
+
+    @property
+    def data(self) -> bytes:
+        """CDR."""
 
 
 class _Definitions(MessageDefinitions):
@@ -32,7 +45,7 @@ class _Definitions(MessageDefinitions):
 def write_bag(
     folder: Path,
     name: str,
-    rewards: Iterable[RewardMessage],
+    rewards: Iterable[NewMessage],
     reward_type: str,
     source: RecordedBag | None = None,
     images: bool = True,
