@@ -39,10 +39,10 @@ def measure(folder: Path, seeds: list[int], workers: int) -> dict:
 def _measure_part(folder: Path, seeds: list[int]) -> list[rollout.Outcome]:
     import torch
 
-    from lrm_policy_node.lerobot.policy import ActPolicy
+    from lrm_policy_node.lerobot.policy import LeRobotPolicy
 
     torch.set_num_threads(1)
-    env, policy = rollout.make_env(), ActPolicy(folder)
+    env, policy = rollout.make_env(), LeRobotPolicy(folder)
     return [rollout.run_base(env, policy, seed, tasks.DEMO_TASK) for seed in seeds]
 
 

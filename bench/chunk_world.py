@@ -103,7 +103,7 @@ class ArmWorld(World):
     def newest(self) -> Observation:
         """Images are those of the last rendered step, which chunks start from."""
         seen = policy_observation(self._seen)
-        return Observation(self.now_ns, seen["front"], seen["wrist"], seen["state"])
+        return Observation(self.now_ns, {camera: seen[camera] for camera in ("front", "wrist")}, seen["state"])
 
     def command(self, positions: np.ndarray, stamp_ns: int) -> None:
         """Keep it for the safety stage."""

@@ -76,7 +76,7 @@ class Robot:
     ) -> Episode:
         """One episode; it ends when the scores confirm success, or after ``MAX_STEPS``."""
         observation, info = self.env.reset(seed=seed, options={"task": task})
-        self.planner.begin(name, rng)
+        self.planner.begin(name, rng, task, seed)
         self.confirmation.reset()
         self.scorer.begin(observation, info)
         episode = Episode(rollout.outcome_of(seed, info, lifted=False))
@@ -109,7 +109,8 @@ class Robot:
 
 
 def _seen(observation: dict[str, np.ndarray], step: int) -> Observation:
-    return Observation(step * PERIOD_NS, observation["front"], observation["wrist"], observation["joint_positions"])
+    images = {camera: observation[camera] for camera in ("front", "wrist")}
+    return Observation(step * PERIOD_NS, images, observation["joint_positions"])
 
 
 def _keep(episode: Episode, transition: Transition | None) -> None:
@@ -192,12 +193,12 @@ def run_seed(seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """Before, refinement, after, for one seed."""
     import torch
 
-    from lrm_policy_node.lerobot.policy import ActPolicy
+    from lrm_policy_node.lerobot.policy import LeRobotPolicy
 
     torch.set_num_threads(1)
     started_s = time.monotonic()
     truth = make_scorer("privileged", seed)
-    robot = Robot(rollout.make_env(MAX_STEPS + 1, CHUNK_STEPS), ActPolicy(args.policy), truth)
+    robot = Robot(rollout.make_env(MAX_STEPS + 1, CHUNK_STEPS), LeRobotPolicy(args.policy), truth)
     # Tuning never sees the scenes of the evaluation.
     offset = 1_000_000 if args.tuning else 0
     evaluation_seed = (collect.REFINE_SEEDS + 8_000_000 if args.tuning else collect.EVALUATION_SEEDS) + 1000 * seed

@@ -45,7 +45,7 @@ def policy_observation(observation: dict[str, np.ndarray]) -> dict[str, np.ndarr
 def run_base(env: gymnasium.Env, policy: Policy, seed: int, task: str) -> Outcome:
     """One episode of the base policy alone."""
     observation, info = env.reset(seed=seed, options={"task": task})
-    policy.reset()
+    policy.reset(task, seed)
     lifted, truncated = False, False
     while not truncated:
         for action in policy.chunk(policy_observation(observation)):

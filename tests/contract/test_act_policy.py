@@ -16,7 +16,7 @@ from lrm_core.errors import BadInput
 from lrm_core.fingerprints import weights_fingerprint
 from lrm_core.protocols import Policy
 from lrm_policy_node.lerobot import demonstrations, model
-from lrm_policy_node.lerobot.policy import ActPolicy
+from lrm_policy_node.lerobot.policy import LeRobotPolicy
 from lrm_policy_node.lerobot.train import FrameBank, TrainSettings, train
 from lrm_policy_node.lerobot.train_vision import VisionSettings, scenes, train_vision
 from lrm_policy_node.lerobot.vision import KeypointVisionStep
@@ -56,10 +56,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_trained_policy_plans_a_chunk_of_joint_targets(trained: Path) -> None:
-    policy = ActPolicy(trained)
-    assert isinstance(policy, Policy) and (policy.chunk_steps, policy.image_shape) == (10, (SIZE, SIZE, 3))
+    policy = LeRobotPolicy(trained)
+    assert isinstance(policy, Policy) and policy.chunk_steps == 10
+    assert policy.image_sizes == {"front": (SIZE, SIZE), "wrist": (SIZE, SIZE)}
     assert policy.fingerprint == weights_fingerprint(trained)
-    policy.reset()
+    policy.reset("put it there", 0)
     chunk = policy.chunk(observation())
     assert chunk.shape == (10, 6) and chunk.dtype == np.float32 and np.isfinite(chunk).all()
     assert np.array_equal(chunk, policy.chunk(observation())), "the same frame gives the same plan"
@@ -130,7 +131,7 @@ def test_a_folder_that_is_not_complete_is_named(trained: Path, tmp_path: Path, m
     folder = shutil.copytree(trained, tmp_path / "policy")
     (folder / missing).unlink()
     with pytest.raises(BadInput, match=missing):
-        ActPolicy(folder)
+        LeRobotPolicy(folder)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "another shape", "a tensor is missing", "not finite"])
@@ -148,7 +149,7 @@ def test_a_damaged_checkpoint_is_refused_with_its_cause(trained: Path, tmp_path:
     else:
         save_file(tensors | {name: torch.full_like(tensors[name], float("nan"))}, weights)
     with pytest.raises(BadInput, match="policy checkpoint"):
-        ActPolicy(folder)
+        LeRobotPolicy(folder)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_a_damaged_checkpoint_is_refused_with_its_cause(trained: Path, tmp_path:
 )
 def test_an_observation_of_another_shape_is_refused(trained: Path, entry: str, value: np.ndarray, message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        ActPolicy(trained).chunk(observation() | {entry: value})
+        LeRobotPolicy(trained).chunk(observation() | {entry: value})
 
 
 def test_demonstrations_are_checked() -> None:
@@ -187,10 +188,10 @@ def labelled(seed: int) -> EpisodeRecord:
 def test_cameras_reach_the_features_that_the_robot_names(trained: Path) -> None:
     seen = observation()
     swapped = {"front": "observation.images.wrist", "wrist": "observation.images.front"}
-    crossed = ActPolicy(trained, features=swapped).chunk(seen | {"front": seen["wrist"], "wrist": seen["front"]})
-    assert np.array_equal(ActPolicy(trained).chunk(seen), crossed)
+    crossed = LeRobotPolicy(trained, features=swapped).chunk(seen | {"front": seen["wrist"], "wrist": seen["front"]})
+    assert np.array_equal(LeRobotPolicy(trained).chunk(seen), crossed)
     with pytest.raises(BadInput, match=r"observation\.images\.top"):
-        ActPolicy(trained, features={"front": "observation.images.top"})
+        LeRobotPolicy(trained, features={"front": "observation.images.top"})
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +209,8 @@ def test_a_policy_that_sees_keypoints_is_a_regular_lerobot_folder(
     vision: tuple[KeypointVisionStep, dict[str, float]], tmp_path: Path
 ) -> None:
     train(DATA, tmp_path, SETTINGS, CPU, vision=vision[0], about={"source": "here"})
-    policy = ActPolicy(tmp_path)
-    assert (policy.cameras, policy.image_shape) == (("front",), (SIZE, SIZE, 3))
+    policy = LeRobotPolicy(tmp_path)
+    assert policy.image_sizes == {"front": (SIZE, SIZE)}
     seen = observation()
     moved = seen | {"front": labelled(0).front[0]}
     assert policy.chunk(seen).shape == (10, 6)

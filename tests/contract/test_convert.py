@@ -227,7 +227,7 @@ joints:
 state: {topic: driver/joint_states}
 gripper: {kind: gripper_action, topic: hand/command, opening_m: [0.0, 0.08], wire: [0.8, 0.0]}
 command: {kind: joint_trajectory, topic: arm/joint_trajectory, stamp: zero}
-cameras: [{name: front, topic: overhead/image_raw}]
+cameras: [{name: front, topic: overhead/image_raw, feature: observation.images.top}]
 reset: {kind: manual}
 """)
     return path
@@ -248,7 +248,7 @@ def test_the_file_of_a_robot_says_what_is_recorded_of_it(hand: Path, tmp_path: P
     bag = recorded_hand(tmp_path / "bag")
     dataset = exported(tmp_path / "d", bag, "--robot", hand, "--task", "close the lid")
     assert dataset.features["observation.state"]["names"] == ["turn", "finger"]
-    assert "observation.images.front" in dataset.features
+    assert dataset.meta.camera_keys == ["observation.images.top"], "as a policy of this robot takes it"
     state = column(dataset, "observation.state")
     np.testing.assert_allclose(state, [[0.1 * step, 0.04] for step in range(9)], atol=1e-6)  # half closed, in metres
     np.testing.assert_allclose(column(dataset, "action")[:, 1], 0.06, atol=1e-6)  # a command is in metres anyway

@@ -92,7 +92,11 @@ def test_a_policy_that_lerobot_train_made_of_bags_plans_in_the_policy_node(bags:
     told = json.loads((data / "meta" / "lrm_export.json").read_text())
     assert [episode["episode_id"] for episode in told["episodes"]] == ["a"]
     ours = from_dataset(data)  # what --trainer lrm would learn from
-    assert (ours.episodes, ours.states.shape, ours.images["wrist"].shape[1:]) == (1, (45, 6), (SIZE, SIZE, 3))
+    assert (ours.episodes, ours.states.shape, ours.images["observation.images.wrist"].shape[1:]) == (
+        1,
+        (45, 6),
+        (SIZE, SIZE, 3),
+    )
 
 
 @pytest.mark.parametrize(

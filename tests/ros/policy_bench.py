@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +42,8 @@ FAKE_REWARD, STEADY_POLICY = HERE / "reward_bench.py", HERE / "policy_bench.py"
 K = 5
 SWAYING, SWAY = "swaying", 0.08
 """Parameter ``policy`` of :class:`SwayingPolicy`, and how far it sways, rad."""
+LOOKS = "looks:"
+"""Before the cameras of :class:`SteadyPolicy` in the parameter ``policy``."""
 ANSWER_S = 5.0
 
 
@@ -49,11 +51,17 @@ class SteadyPolicy:
     """Turns the base joint a little, every step the same way; needs no images."""
 
     chunk_steps = 10
+    observation_steps = 1
 
-    def reset(self) -> None:
+    def __init__(self, cameras: tuple[str, ...] = ("front", "wrist")) -> None:
+        self.cameras = cameras
+
+    def reset(self, task: str, seed: int) -> None:
         """Nothing to forget."""
 
-    def chunk(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+    def chunk(
+        self, observation: Mapping[str, np.ndarray], earlier: Sequence[Mapping[str, np.ndarray]] = ()
+    ) -> np.ndarray:
         """(10, 6) joint targets."""
         steps = np.arange(1, self.chunk_steps + 1)[:, None] * np.array([0.02, 0.0, 0.0, 0.0, 0.0, 0.0])
         return (np.asarray(observation["state"]) + steps).astype(np.float32)
@@ -63,20 +71,31 @@ class SwayingPolicy:
     """Contradicts itself: the base joint to one side, in the next plan to the other; the rest stays where it is."""
 
     chunk_steps = 2 * K
+    cameras: tuple[str, ...] = ("front", "wrist")
+    observation_steps = 1
 
     def __init__(self) -> None:
         self._side = SWAY
 
-    def reset(self) -> None:
+    def reset(self, task: str, seed: int) -> None:
         """The first plan of an episode goes to the positive side."""
         self._side = SWAY
 
-    def chunk(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+    def chunk(
+        self, observation: Mapping[str, np.ndarray], earlier: Sequence[Mapping[str, np.ndarray]] = ()
+    ) -> np.ndarray:
         """(2 K, 6) joint targets."""
         plan = np.tile(np.asarray(observation["state"]), (self.chunk_steps, 1))
         plan[:, 0] = self._side
         self._side = -self._side
         return plan.astype(np.float32)
+
+
+def base_policy(name: str) -> SteadyPolicy | SwayingPolicy:
+    """The policy that the parameter ``policy`` names: :data:`SWAYING`, or the cameras of a steady one."""
+    if name == SWAYING:
+        return SwayingPolicy()
+    return SteadyPolicy(tuple(name.removeprefix(LOOKS).split(","))) if name.startswith(LOOKS) else SteadyPolicy()
 
 
 def start(program: str | Path, log: Path, domain: int, **parameters: object) -> NodeProcess:
@@ -225,6 +244,4 @@ def policy_bench(domain: int, logs: Path) -> Iterator[PolicyBench]:
 if __name__ == "__main__":
     from lrm_policy_node.ros.node import PolicyNode
 
-    sys.exit(
-        run(lambda: PolicyNode(lambda name, device, features: SwayingPolicy() if name == SWAYING else SteadyPolicy()))
-    )
+    sys.exit(run(lambda: PolicyNode(lambda name, device, features: base_policy(name))))

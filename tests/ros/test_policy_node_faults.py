@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image, JointState
 from trajectory_msgs.msg import JointTrajectory
 
+from lrm_core.robot import robot_path
 from lrm_core.ros import images, qos, stamps
 from lrm_msgs.action import RunEpisodes
 from lrm_msgs.msg import EpisodeStatus
 from lrm_msgs.srv import Reset
-from policy_bench import STEADY_POLICY, K, PolicyBench
+from policy_bench import LOOKS, STEADY_POLICY, K, PolicyBench
 from ros_testing import free_domain
 
 PERIOD_NS = 100_000_000
@@ -29,20 +31,20 @@ POLICY = {
     "camera_timeout_s": 1.0,
     "reset_timeout_s": 2.0,
 }
+CAMERAS = {"front": "front/image_raw", "wrist": "wrist/image_raw"}
 Fault = Callable[[dict[str, Image], JointState], object]
 
 
 class FaultyRobot(PolicyBench):
     """Answers every proposed command with the next observation; from step 7 on ``fault`` may spoil it."""
 
-    def __init__(self, *arguments: object) -> None:
+    def __init__(self, *arguments: object, cameras: Mapping[str, str] = CAMERAS) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]
         self.fault: Fault | None = None
         self.refusal = ""
         self.stamp_ns, self.steps = 5_000_000_000, 0
         self.cameras = {
-            name: self.node.create_publisher(Image, f"{name}/image_raw", qos.CAMERA_LOCKSTEP)
-            for name in ("front", "wrist")
+            name: self.node.create_publisher(Image, topic, qos.CAMERA_LOCKSTEP) for name, topic in cameras.items()
         }
         self.joints = self.node.create_publisher(JointState, "joint_states", qos.JOINT_STATES)
         # Deeper than COMMAND: this robot must see every command to count them.
@@ -168,3 +170,29 @@ def test_after_all_that_a_run_works(robot: FaultyRobot) -> None:
     result = robot.run_with(None)
     assert (result.termination_reason, result.episodes_done) == ("completed", 1)
     assert math.isnan(result.predicted_success[0])
+
+
+def one_camera(folder: Path) -> Path:
+    """The simulated arm, with one camera of another name."""
+    text = robot_path("sim_arm").read_text(encoding="utf-8")
+    before, rest = text.split("cameras:\n")
+    path = folder / "one_camera.yaml"
+    path.write_text(f"{before}cameras: [{{name: top, topic: overhead/rgb}}]\ntool:{rest.partition('tool:')[2]}")
+    return path
+
+
+def test_a_robot_with_one_camera_of_another_name_runs_and_one_without_the_policys_camera_is_refused(
+    tmp_path: Path,
+) -> None:
+    contract = one_camera(tmp_path)
+    with free_domain() as domain, FaultyRobot(domain, tmp_path, cameras={"top": "overhead/rgb"}) as robot:
+        try:
+            robot.offer_reset()
+            robot.start("policy", STEADY_POLICY, **POLICY, robot=contract, policy=f"{LOOKS}top")
+            robot.ready("policy")
+            assert robot.run_with(None).termination_reason == "completed"
+            robot.start("blind", STEADY_POLICY, **POLICY, robot=contract, policy=f"{LOOKS}wrist")
+            assert robot.processes["blind"].wait(60.0) == 1
+            assert "is ['top']: expected one named 'wrist'" in robot.processes["blind"].output
+        finally:
+            robot.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +28,7 @@ AWAY = np.array([0.6, 0.3, 1.2, 1.0, -0.5, 0.02])
 class FarPolicy(SteadyPolicy):
     """Wants to start at AWAY, wherever the arm is, and goes on from there."""
 
-    def chunk(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+    def chunk(self, observation: dict[str, np.ndarray], earlier: Sequence[object] = ()) -> np.ndarray:
         at = observation["state"]
         first = AWAY if np.abs(at - AWAY)[:5].max() > 0.05 else at
         return np.tile(first, (self.chunk_steps, 1)).astype(np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,7 +22,7 @@ from lrm_policy_node.runtime.loop import EpisodeLoop
 from lrm_policy_node.runtime.observation import Observation
 from lrm_policy_node.runtime.params import PolicyParams
 from lrm_policy_node.runtime.run import Run
-from test_runtime_loop import HOME, IMAGE, KINEMATICS, PERIOD_NS, FakeWorld, K, SteadyPolicy, order
+from test_runtime_loop import HOME, IMAGES, KINEMATICS, PERIOD_NS, FakeWorld, K, SteadyPolicy, order
 
 JOINTS = 2
 REAL = PolicyParams(call_interval=K, max_steps=6 * K, lockstep=False)
@@ -97,7 +98,7 @@ class CountingPolicy(SteadyPolicy):
     def __init__(self, chunk_steps: int) -> None:
         self.chunk_steps, self.plans = chunk_steps, 0
 
-    def chunk(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+    def chunk(self, observation: dict[str, np.ndarray], earlier: Sequence[object] = ()) -> np.ndarray:
         self.plans += 1
         steps = self.plans + np.arange(self.chunk_steps)[:, None] / 100
         return np.repeat(steps, len(HOME), axis=1).astype(np.float32)
@@ -203,7 +204,7 @@ def test_a_displacement_is_ramped_in_from_the_step_that_is_commanded_first() -> 
     residual = ResidualPolicy()
     residual.act = lambda features, explore, rng: np.array([0.5, 0.0, 0.0], np.float32)  # type: ignore[method-assign]
     planner = ChunkPlanner(SteadyPolicy(), residual, KINEMATICS, K, 40)
-    observation = Observation(0, IMAGE, IMAGE, HOME)
+    observation = Observation(0, IMAGES, HOME)
     base = SteadyPolicy().chunk({"state": HOME})
     planner.begin("a", np.random.default_rng(0))
     targets, _ = planner.plan(observation, 0, False, late_steps=2)

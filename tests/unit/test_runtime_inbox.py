@@ -37,6 +37,7 @@ def see(inbox: Inbox, stamp_ns: int) -> None:
 
 def running(params: PolicyParams = PARAMS) -> Inbox:
     inbox = Inbox(params, NAMES)
+    inbox.watch(("front", "wrist"))
     inbox.begin_reset()
     see(inbox, 10 * PERIOD_NS)
     inbox.begin_episode()

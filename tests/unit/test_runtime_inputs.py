@@ -18,12 +18,18 @@ NAMES = ("a", "b")
 MS = 1_000_000
 
 
-def frame(camera: str, stamp_ns: int) -> CameraFrame:
-    return CameraFrame(np.full((2, 2, 3), stamp_ns // MS % 256, np.uint8), stamp_ns, camera)
+def frame(camera: str, stamp_ns: int, size: tuple[int, int] = (2, 2)) -> CameraFrame:
+    return CameraFrame(np.full((*size, 3), stamp_ns // MS % 256, np.uint8), stamp_ns, camera)
+
+
+def watching(tolerance_s: float, cameras: tuple[str, ...] = ("front", "wrist")) -> ObservationBuffer:
+    buffer = ObservationBuffer(NAMES, tolerance_s)
+    buffer.watch(cameras)
+    return buffer
 
 
 def test_lockstep_joins_only_equal_stamps() -> None:
-    buffer = ObservationBuffer(NAMES, tolerance_s=0.0)
+    buffer = watching(0.0)
     buffer.add_frame(frame("front", 100 * MS))
     buffer.add_joints(100 * MS, NAMES, (0.1, 0.2))
     assert buffer.newest() is None
@@ -40,16 +46,38 @@ def test_lockstep_joins_only_equal_stamps() -> None:
 
 
 def test_a_robot_joins_the_nearest_stamps_within_the_tolerance() -> None:
-    buffer = ObservationBuffer(NAMES, tolerance_s=0.05)
+    buffer = watching(0.05)
     for stamp_ms in (0, 33, 66):
         buffer.add_frame(frame("wrist", stamp_ms * MS))
         buffer.add_joints((stamp_ms + 5) * MS, ("b", "extra", "a"), (stamp_ms, 0.0, -stamp_ms))
     buffer.add_frame(frame("front", 40 * MS))
     observation = buffer.newest()
     assert observation is not None
-    assert observation.wrist[0, 0, 0] == 33
+    assert observation.images["wrist"][0, 0, 0] == 33
     assert observation.joints.tolist() == [-33, 33]
     buffer.add_frame(frame("front", 400 * MS))
+    assert buffer.newest() is None
+
+
+@pytest.mark.parametrize("cameras", [("top",), ("laptop", "phone", "side")])
+def test_any_cameras_of_any_size_make_an_observation_stamped_by_the_first(cameras: tuple[str, ...]) -> None:
+    buffer = watching(0.05, cameras)
+    buffer.add_joints(100 * MS, NAMES, (0.1, 0.2))
+    for index, camera in enumerate(cameras):
+        assert buffer.newest() is None
+        assert buffer.missing(0) == camera
+        buffer.add_frame(frame(camera, (100 + index) * MS, (2 + index, 4)))
+    observation = buffer.newest()
+    assert observation is not None
+    assert observation.stamp_ns == 100 * MS
+    seen = observation.for_policy()
+    assert list(seen) == [*cameras, "state"]
+    assert [seen[camera].shape[0] for camera in cameras] == [2 + index for index in range(len(cameras))]
+
+
+def test_before_the_cameras_are_known_there_is_no_observation() -> None:
+    buffer = ObservationBuffer(NAMES, 0.0)
+    buffer.add_joints(1, NAMES, (0.1, 0.2))
     assert buffer.newest() is None
 
 
@@ -59,7 +87,7 @@ def test_a_robot_joins_the_nearest_stamps_within_the_tolerance() -> None:
 def test_unusable_joint_states_are_named_and_not_used(
     names: tuple[str, ...], positions: tuple[float], word: str
 ) -> None:
-    buffer = ObservationBuffer(NAMES, tolerance_s=0.0)
+    buffer = watching(0.0)
     buffer.add_joints(1, names, positions)
     assert word in buffer.joints_fault
     assert buffer.missing(0) == "front"
@@ -68,7 +96,7 @@ def test_unusable_joint_states_are_named_and_not_used(
 
 
 def test_a_stamp_that_goes_back_forgets_the_old_clock() -> None:
-    buffer = ObservationBuffer(NAMES, tolerance_s=0.0)
+    buffer = watching(0.0)
     for camera in ("front", "wrist"):
         assert not buffer.add_frame(frame(camera, 500 * MS))
     assert not buffer.add_joints(500 * MS, NAMES, (0.0, 0.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,18 +31,20 @@ HOME = np.array([0.0, -0.2, 1.7, 1.6, 0.0, 0.05], dtype=np.float32)
 PERIOD_NS = 100_000_000
 K = 4
 PARAMS = PolicyParams(call_interval=K, max_steps=12, lockstep=True)
-IMAGE = np.zeros((2, 2, 3), np.uint8)
+IMAGES = {"top": np.zeros((2, 2, 3), np.uint8)}
 
 
 class SteadyPolicy:
     """Plans one step of 0.01 rad after the other; ``chunk_steps`` as an ACT policy has them."""
 
     chunk_steps = 6
+    cameras: tuple[str, ...] = ("top",)
+    observation_steps = 1
 
-    def reset(self) -> None:
+    def reset(self, task: str, seed: int) -> None:
         pass
 
-    def chunk(self, observation: dict[str, np.ndarray]) -> np.ndarray:
+    def chunk(self, observation: dict[str, np.ndarray], earlier: Sequence[object] = ()) -> np.ndarray:
         steps = np.arange(1, self.chunk_steps + 1)[:, None] * np.array([0.01, 0, 0, 0, 0, 0])
         return (observation["state"] + steps).astype(np.float32)
 
@@ -81,10 +83,10 @@ class FakeWorld:
         self._event("observe")
         if after_ns >= self.now_ns:
             self.now_ns += PERIOD_NS * self.lag_periods.get(len(self.commands), 1)
-        return Observation(self.now_ns, IMAGE, IMAGE, self.joints)
+        return Observation(self.now_ns, IMAGES, self.joints)
 
     def newest(self) -> Observation | None:
-        return Observation(self.now_ns, IMAGE, IMAGE, self.joints)
+        return Observation(self.now_ns, IMAGES, self.joints)
 
     def command(self, positions: np.ndarray, stamp_ns: int) -> None:
         self.commands.append((stamp_ns, positions))
@@ -272,12 +274,41 @@ def test_cancel_while_waiting_for_the_learner_ends_the_run_after_a_whole_episode
     assert [o.reason for o in result.outcomes] == [TerminationReason.MAX_STEPS]
 
 
+class RememberingPolicy(SteadyPolicy):
+    """Plans from three observations; keeps what it was told."""
+
+    observation_steps = 3
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.asked: list[list[float]] = []
+
+    def reset(self, task: str, seed: int) -> None:
+        self.told.append((task, seed))
+        self.asked.clear()
+
+    def chunk(self, observation: dict[str, np.ndarray], earlier: Sequence[object] = ()) -> np.ndarray:
+        seen: list[dict[str, np.ndarray]] = [*earlier, observation]  # type: ignore[list-item]
+        self.asked.append([round(float(one["state"][0]), 4) for one in seen])
+        return super().chunk(observation)
+
+
+def test_a_policy_is_told_task_and_seed_and_plans_from_the_steps_before() -> None:
+    world, policy = FakeWorld(), RememberingPolicy()
+    planner = ChunkPlanner(policy, ResidualPolicy(), None, K, PARAMS.max_steps)
+    run = Run(PARAMS, world, EpisodeLoop(PARAMS, world, planner))
+    run.execute(RunOrder("run", False, 2, 7, "put it there"))
+    assert policy.told[-2:] == [("put it there", 7), ("put it there", 8)]
+    assert policy.asked[0] == [0.0], "nothing of the episode before"
+    assert policy.asked[1] == [0.02, 0.03, 0.04], "one control step apart, oldest first"
+
+
 class BrokenPolicy(SteadyPolicy):
     def __init__(self, chunk: Callable[[np.ndarray], np.ndarray]) -> None:
         self._chunk = chunk
 
-    def chunk(self, observation: dict[str, np.ndarray]) -> np.ndarray:
-        return self._chunk(super().chunk(observation))
+    def chunk(self, observation: dict[str, np.ndarray], earlier: Sequence[object] = ()) -> np.ndarray:
+        return self._chunk(super().chunk(observation, earlier))
 
 
 def _raise(_: np.ndarray) -> np.ndarray:

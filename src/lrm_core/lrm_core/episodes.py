@@ -87,3 +87,8 @@ class EpisodeRecord:
     success: np.ndarray
     positions: dict[str, np.ndarray]
     labels: dict[str, str]
+
+    @property
+    def images(self) -> dict[str, np.ndarray]:
+        """Camera -> (T, H, W, 3) uint8 RGB, of the cameras that pictures were kept of."""
+        return {name: frames for name, frames in (("front", self.front), ("wrist", self.wrist)) if len(frames)}

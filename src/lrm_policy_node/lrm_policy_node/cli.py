@@ -35,7 +35,7 @@ def configure_train(parser: argparse.ArgumentParser) -> argparse._MutuallyExclus
         "--scenes",
         metavar="MODULE:FUNCTION",
         help="episodes with known positions: they teach a small keypoint encoder for the front camera where things are,"
-        " and ACT sees through it (minutes on a CPU); default: ACT's ResNet-18 on both cameras (wants a GPU)",
+        " and ACT sees through it (minutes on a CPU); default: ACT's ResNet-18 on every camera (wants a GPU)",
     )
     parser.add_argument(
         "--scenes-args", type=json.loads, default={}, metavar="JSON", help="keyword arguments of --scenes"

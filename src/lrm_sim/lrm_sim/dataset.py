@@ -15,11 +15,12 @@ import numpy as np
 
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
+from lrm_core.features import image_key
 from lrm_sim import lerobot_folder
 from lrm_sim.scene import JOINTS
 
 FPS = 10
-IMAGES = {"front": "observation.images.front", "wrist": "observation.images.wrist"}
+IMAGES = {camera: image_key(camera) for camera in ("front", "wrist")}
 POSITIONS = ("tcp", "object", "container", "distractor_object", "distractor_container")
 FACTS_FILE = "lrm_episodes.jsonl"
 """In ``meta/``: one line per episode with what no LeRobot column holds: seed, outcome and labels."""

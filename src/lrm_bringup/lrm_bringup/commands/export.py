@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lrm_bringup.progress import bar
 from lrm_core.errors import BadInput
+from lrm_core.features import camera_of
 from lrm_core.rewards import RewardHead
 from lrm_core.robot import RobotContract, load_robot
 
@@ -93,7 +94,8 @@ def options_of(args: argparse.Namespace) -> ExportOptions:
 
 
 def _camera_options(robot: RobotContract) -> tuple[str, ...]:
-    return tuple(f"{camera.name}={camera.image_topic}" for camera in robot.cameras)
+    features = robot.camera_features  # what a policy of this dataset takes, it gets from this robot
+    return tuple(f"{camera_of(features[camera.name])}={camera.image_topic}" for camera in robot.cameras)
 
 
 def export(bags: list[Path], out: Path, options: ExportOptions) -> Exported:

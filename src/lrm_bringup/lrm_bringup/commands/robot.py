@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{robot.path}: {len(robot.joints)} joints, {len(robot.cameras)} cameras, {robot.command.kind}: in order")
         if tool is not None:
             print(f"tool at home: {place(robot, tool, robot.home)}")
-        _note_cameras(robot)
+        print("a policy gets: " + ", ".join(f"{name} as {as_}" for name, as_ in robot.camera_features.items()))
         print(f"safety stage: {_reaction(robot)}")
         return 0
     findings = _findings(robot, args, tool)
@@ -63,15 +63,6 @@ def _reaction(robot: RobotContract) -> str:
     from lrm_policy_node.safety.timeouts import reaction_text
 
     return reaction_text(SafetyParams(), robot)
-
-
-def _note_cameras(robot: RobotContract) -> None:
-    from lrm_policy_node.runtime.observation import CAMERAS
-
-    names = [camera.name for camera in robot.cameras]
-    if not set(CAMERAS) <= set(names):
-        text = f"the policy takes the cameras {' and '.join(CAMERAS)}, and this robot has {', '.join(names)}"
-        print(f"note: {text}: a policy cannot run on it. Reward and recorder take cameras of any name.")
 
 
 def _findings(robot: RobotContract, args: argparse.Namespace, tool: Tool | None) -> Sequence[Finding]:

@@ -12,17 +12,13 @@ import numpy as np
 
 from lrm_bringup.convert.episode import NOT_ASKED, Aligned
 from lrm_bringup.convert.pieces import Slot
+from lrm_core.features import image_key
 from lrm_core.rewards import RewardHead, RewardStatus
 
 HEADS = tuple(head.value for head in RewardHead)
 STATE, ACTION, STAMP, OUTCOME, STATUS = "observation.state", "action", "stamp_ns", "outcome", "reward.status"
 UNKNOWN_OUTCOME = "unknown"
 Columns = dict[str, dict[str, Any]]
-
-
-def image_column(camera: str) -> str:
-    """Column of a camera."""
-    return f"observation.images.{camera}"
 
 
 def score_column(head: str) -> str:
@@ -46,7 +42,7 @@ def features(
     number = {"dtype": "float32", "shape": (1,), "names": None}
     flag = {"dtype": "bool", "shape": (1,), "names": None}
     return {
-        **{image_column(camera): {**image, "shape": shape} for camera, shape in shapes.items()},
+        **{image_key(camera): {**image, "shape": shape} for camera, shape in shapes.items()},
         STATE: {"dtype": "float32", "shape": (len(joints),), "names": list(joints)},
         ACTION: {"dtype": "float32", "shape": (len(commanded),), "names": list(commanded)},
         "next.reward": dict(number), "next.reward_valid": dict(flag), "next.done": dict(flag),
@@ -73,7 +69,7 @@ def row(aligned: Aligned, slot: Slot, head: str, success: bool | None) -> dict[s
     ends = aligned.episode.complete and (after if slot.goes_on else at) == len(aligned.slots_ns) - 1
     stamps = next(iter(aligned.frames_ns.values()))
     return {
-        **{image_column(camera): rgb for camera, rgb in slot.pictures.items()},
+        **{image_key(camera): rgb for camera, rgb in slot.pictures.items()},
         STATE: aligned.states[at], ACTION: aligned.actions[at],
         "next.reward": np.array([aligned.values[head][after] if slot.goes_on else np.nan], np.float32),
         "next.reward_valid": np.array([status == RewardStatus.OK]),

@@ -62,7 +62,7 @@ def _transitions(task: str, reward: str, episodes: int, model: str, policy_name:
     params = shipped(POLICY)
     robot = load_robot(params.robot)
     kinematics = load_kinematics(robot, params.residual_bound_m, params.residual_ramp_steps)
-    policy = load_base_policy(policy_name or params.policy, params.device)
+    policy = load_base_policy(policy_name or params.policy, params.device, robot.camera_features)
     scorer = scorer_of(reward, model)
     recorded = _recorded(policy_folder(policy_name or params.policy), episodes, task)
     for number, episode in enumerate(recorded, 1):

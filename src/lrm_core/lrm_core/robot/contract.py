@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lrm_core.errors import BadInput
+from lrm_core.features import image_key
 from lrm_core.robot.lerobot import LeaderSpec, LeRobotSpec
 from lrm_core.robot.sections import (
     CameraSpec,
@@ -104,7 +105,7 @@ class RobotContract:
     @property
     def camera_features(self) -> dict[str, str]:
         """Camera -> feature of a LeRobotDataset."""
-        return {camera.name: camera.feature or f"observation.images.{camera.name}" for camera in self.cameras}
+        return {camera.name: camera.feature or image_key(camera.name) for camera in self.cameras}
 
     def camera(self, name: str) -> CameraSpec:
         """The camera of that name.

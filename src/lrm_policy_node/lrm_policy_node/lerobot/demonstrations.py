@@ -11,15 +11,10 @@ import numpy as np
 
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
+from lrm_core.features import image_key
 from lrm_core.sources import source_function
 
-CAMERAS = ("front", "wrist")
 STATE_KEY, ACTION_KEY = "observation.state", "action"
-
-
-def image_key(camera: str) -> str:
-    """Key of a camera in a LeRobotDataset."""
-    return f"observation.images.{camera}"
 
 
 @dataclass(frozen=True)
@@ -27,9 +22,9 @@ class Demonstrations:
     """Frames of all episodes, one after the other.
 
     Attributes:
-        images: per camera (N, H, W, 3) uint8 RGB.
-        states: (N, 6) float32, rad and m.
-        actions: (N, 6) float32, same order and units.
+        images: per image feature (N, H, W, 3) uint8 RGB; sizes may differ.
+        states: (N, J) float32, rad and m.
+        actions: (N, J) float32, same order and units.
         last: (N,) int64, index of the last frame of the episode a frame belongs to.
         tasks: one sentence per episode.
     """
@@ -51,11 +46,11 @@ def from_records(records: Iterable[EpisodeRecord]) -> Demonstrations:
     episodes = list(records)
     if not episodes:
         raise BadInput("demonstrations", "no episode", "at least one episode")
-    shapes = {(e.front.shape[1:], e.wrist.shape[1:], e.states.shape[1:], e.actions.shape[1:]) for e in episodes}
-    if len(shapes) > 1:
-        raise BadInput("demonstrations", sorted(shapes), "episodes of one shape")
+    first = _shapes(episodes[0])
+    if other := next((found for one in episodes if (found := _shapes(one)) != first), None):
+        raise BadInput("demonstrations", other, f"episodes of the shapes of the first, {first}")
     return Demonstrations(
-        images={camera: np.concatenate([getattr(e, camera) for e in episodes]) for camera in CAMERAS},
+        images={image_key(c): np.concatenate([e.images[c] for e in episodes]) for c in episodes[0].images},
         states=np.concatenate([e.states for e in episodes]).astype(np.float32),
         actions=np.concatenate([e.actions for e in episodes]).astype(np.float32),
         last=_last_of_each([len(e.states) for e in episodes]),
@@ -75,19 +70,31 @@ def from_dataset(root: Path) -> Demonstrations:
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
     dataset = LeRobotDataset(root.name, root=root)
-    missing = [key for key in (*map(image_key, CAMERAS), STATE_KEY, ACTION_KEY) if key not in dataset.features]
-    if missing:
-        raise BadInput("dataset", str(root), f"a dataset with {missing}")
-    frames = [dataset[index] for index in range(len(dataset))]
-    lengths = [int(n) for n in np.bincount([int(frame["episode_index"]) for frame in frames])]
-    firsts = np.cumsum([0, *lengths[:-1]])
+    keys = [str(key) for key in dataset.meta.camera_keys]
+    missing = [key for key in (STATE_KEY, ACTION_KEY) if key not in dataset.features]
+    if missing or not keys:
+        raise BadInput("dataset", str(root), f"a dataset with {missing or 'images of at least one camera'}")
+    columns: dict[str, list[np.ndarray]] = {key: [] for key in (STATE_KEY, ACTION_KEY, *keys)}
+    episodes: list[int] = []
+    tasks: dict[int, str] = {}
+    for index in range(len(dataset)):
+        frame = dataset[index]
+        for key, column in columns.items():
+            column.append(_to_uint8(frame[key]) if key in keys else np.asarray(frame[key], np.float32))
+        episodes.append(int(frame["episode_index"]))
+        tasks.setdefault(episodes[-1], str(frame["task"]))
     return Demonstrations(
-        images={c: np.stack([_to_uint8(frame[image_key(c)]) for frame in frames]) for c in CAMERAS},
-        states=np.stack([np.asarray(frame[STATE_KEY], np.float32) for frame in frames]),
-        actions=np.stack([np.asarray(frame[ACTION_KEY], np.float32) for frame in frames]),
-        last=_last_of_each(lengths),
-        tasks=[str(frames[first]["task"]) for first in firsts],
+        images={key: np.stack(columns.pop(key)) for key in keys},
+        states=np.stack(columns[STATE_KEY]),
+        actions=np.stack(columns[ACTION_KEY]),
+        last=_last_of_each([episodes.count(episode) for episode in tasks]),
+        tasks=list(tasks.values()),
     )
+
+
+def _shapes(episode: EpisodeRecord) -> dict[str, tuple[int, ...]]:
+    arrays = {**episode.images, "states": episode.states, "actions": episode.actions}
+    return {name: array.shape[1:] for name, array in arrays.items()}
 
 
 def _to_uint8(image: Any) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -92,13 +91,10 @@ def _put(made: Path, out: Path) -> None:
 
 def misfit(folder: Path) -> str:
     """Why the policy node cannot run the policy in ``folder``; empty when it can."""
-    from lrm_policy_node.runtime.loading import load_base_policy
+    from lrm_policy_node.lerobot.policy import LeRobotPolicy
 
-    kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("type")
-    if kind != "act":
-        return f"it is of the type {kind!r}, the policy node runs 'act'"
     try:
-        load_base_policy(str(folder), "cpu")
+        LeRobotPolicy(folder)
     except BadInput as error:
         return str(error)
     return ""

@@ -1,6 +1,6 @@
 """The ACT policy of LeRobot as this project uses it, in a regular LeRobot folder.
 
-It sees with ACT's own ResNet-18 on both cameras, or with a frozen keypoint encoder on the front camera
+It sees with ACT's own ResNet-18 on every camera, or with a frozen keypoint encoder on the front camera
 (:mod:`lrm_policy_node.lerobot.vision`), which two CPU cores can train in minutes.
 """
 
@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from lrm_policy_node.lerobot.demonstrations import ACTION_KEY, CAMERAS, STATE_KEY, Demonstrations, image_key
+from lrm_policy_node.lerobot.demonstrations import ACTION_KEY, STATE_KEY, Demonstrations
 from lrm_policy_node.lerobot.vision import FEATURES_KEY, KeypointVisionStep
 
 _LARGE = {"dim_model": 256, "n_heads": 8, "dim_feedforward": 1024, "n_encoder_layers": 4, "dropout": 0.1}
@@ -38,14 +38,14 @@ def act_config(
         data: gives the image and joint shapes.
         chunk_size: actions the policy predicts.
         chunk_steps: K, actions that are executed.
-        vision: a frozen encoder for the front camera; None: ResNet-18 for both cameras.
+        vision: a frozen encoder for the front camera; None: ResNet-18 for every camera.
     """
     inputs = {STATE_KEY: PolicyFeature(FeatureType.STATE, (data.states.shape[1],))}
     if vision is not None:
         inputs[FEATURES_KEY] = PolicyFeature(FeatureType.ENV, (vision.features,))
     else:
-        shapes = {camera: data.images[camera].shape[1:] for camera in CAMERAS}
-        inputs |= {image_key(c): PolicyFeature(FeatureType.VISUAL, (s[2], s[0], s[1])) for c, s in shapes.items()}
+        shapes = {key: frames.shape[1:] for key, frames in data.images.items()}
+        inputs |= {key: PolicyFeature(FeatureType.VISUAL, (s[2], s[0], s[1])) for key, s in shapes.items()}
     config = ACTConfig(
         input_features=inputs,
         output_features={ACTION_KEY: PolicyFeature(FeatureType.ACTION, (data.actions.shape[1],))},
@@ -71,7 +71,7 @@ def dataset_stats(data: Demonstrations, features: torch.Tensor | None = None) ->
     if features is not None:
         vectors[FEATURES_KEY] = features
     else:
-        stats = {image_key(camera): _image_stats(frames) for camera, frames in data.images.items()}
+        stats = {key: _image_stats(frames) for key, frames in data.images.items()}
     for key, tensor in vectors.items():
         stats[key] = {"mean": tensor.float().mean(0), "std": tensor.float().std(0).clamp_min(1e-3)}
     return stats

@@ -24,9 +24,10 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
+from lrm_core.errors import BadInput
 from lrm_policy_node.lerobot import model
-from lrm_policy_node.lerobot.demonstrations import ACTION_KEY, STATE_KEY, Demonstrations, image_key
-from lrm_policy_node.lerobot.vision import FEATURES_KEY, KeypointVisionStep
+from lrm_policy_node.lerobot.demonstrations import ACTION_KEY, STATE_KEY, Demonstrations
+from lrm_policy_node.lerobot.vision import FEATURES_KEY, FRONT_KEY, KeypointVisionStep
 
 _ENCODED_AT_ONCE = 64
 
@@ -64,7 +65,7 @@ class FrameBank:
         device: torch.device,
     ) -> None:
         images = data.images if features is None else {}
-        self.images = {camera: torch.from_numpy(frames).to(device) for camera, frames in images.items()}
+        self.images = {key: torch.from_numpy(frames).to(device) for key, frames in images.items()}
         self.features = None if features is None else features.to(device)
         self.scale = {key: {name: value.to(device) for name, value in s.items()} for key, s in stats.items()}
         self.states = torch.from_numpy(data.states).to(device)
@@ -74,7 +75,7 @@ class FrameBank:
         self.generator = torch.Generator(device=device).manual_seed(settings.seed)
 
     def batch(self) -> dict[str, torch.Tensor]:
-        """Images (B, 3, H, W) or features (B, F), states (B, 6), actions (B, chunk_size, 6), mask of padded actions."""
+        """Images (B, 3, H, W) or features (B, F), states (B, J), actions (B, chunk_size, J), mask of padded actions."""
         size, chunk = self.settings.batch_size, self.settings.chunk_size
         index = torch.randint(len(self.states), (size,), generator=self.generator, device=self.device)
         future = index[:, None] + torch.arange(chunk, device=self.device)
@@ -84,8 +85,8 @@ class FrameBank:
             ACTION_KEY: self.actions[torch.minimum(future, last)],
             "action_is_pad": future > last,
         }
-        for camera, frames in self.images.items():
-            batch[image_key(camera)] = self._shifted(frames, index).permute(0, 3, 1, 2).float() / 255.0
+        for key, frames in self.images.items():
+            batch[key] = self._shifted(frames, index).permute(0, 3, 1, 2).float() / 255.0
         if self.features is not None:
             batch[FEATURES_KEY] = self.features[index].float()
         return self._noisy(_normalised(batch, self.scale))
@@ -108,6 +109,13 @@ class FrameBank:
         shift = self.settings.shift_pixels
         offset = torch.randint(-shift, shift + 1, (size, 1), generator=self.generator, device=self.device)
         return (torch.arange(length, device=self.device) + offset).clamp(0, length - 1)
+
+
+def _encoded(vision: KeypointVisionStep, data: Demonstrations) -> torch.Tensor:
+    if FRONT_KEY not in data.images:
+        fix = "Leave --scenes out: the policy then sees through every camera there is."
+        raise BadInput("cameras of the demonstrations", list(data.images), f"{FRONT_KEY} among them", fix)
+    return encode(vision, data.images[FRONT_KEY])
 
 
 def encode(vision: KeypointVisionStep, frames: np.ndarray) -> torch.Tensor:
@@ -134,7 +142,7 @@ def train(
     torch.manual_seed(settings.seed)
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
-    features = encode(vision, data.images["front"]) if vision else None
+    features = _encoded(vision, data) if vision else None
     stats = model.dataset_stats(data, features)
     policy = model.build(model.act_config(data, settings.chunk_size, vision=vision)).to(device)
     run = _Run(policy, settings, folder)

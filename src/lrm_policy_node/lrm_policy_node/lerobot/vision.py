@@ -18,8 +18,9 @@ from lerobot.utils.constants import OBS_ENV_STATE, OBS_IMAGES
 from torch import Tensor, nn
 
 from lrm_core.errors import BadInput
+from lrm_core.features import image_key
 
-FRONT_KEY = f"{OBS_IMAGES}.front"
+FRONT_KEY = image_key("front")
 FEATURES_KEY: str = OBS_ENV_STATE
 SPREAD_M = 0.1
 """Unit of the regressed positions around their mean."""

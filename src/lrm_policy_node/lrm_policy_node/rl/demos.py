@@ -15,7 +15,7 @@ import numpy as np
 
 from lrm_core.episodes import EpisodeRecord
 from lrm_core.errors import BadInput
-from lrm_core.protocols import Policy
+from lrm_core.protocols import STATE, Policy
 from lrm_core.transitions import CreditedTransition, Scores, Transition
 from lrm_policy_node.kinematics import ResidualKinematics
 from lrm_policy_node.rl.features import ACTIONS, FEATURES_VERSION, observation_features
@@ -44,7 +44,7 @@ def transitions(
         max_steps: of an episode of the policy node.
     """
     frames = decision_frames(episode, interval)
-    policy.reset()
+    policy.reset(episode.task, episode.seed)
     features = [_features(episode, frame, interval, policy, kinematics, max_steps) for frame in frames]
     for index, (start, end) in enumerate(pairwise(scores)):
         if start is None or end is None:
@@ -65,17 +65,23 @@ def transitions(
 def _features(
     episode: EpisodeRecord, frame: int, interval: int, policy: Policy, kinematics: ResidualKinematics, max_steps: int
 ) -> np.ndarray:
-    observation = {"front": episode.front[frame], "wrist": episode.wrist[frame], "state": episode.states[frame]}
+    first = max(0, frame + 1 - policy.observation_steps)
+    *earlier, observation = (_seen(episode, at) for at in range(first, frame + 1))
     commanded = episode.actions[frame - 1] if frame else episode.states[0]
     return observation_features(
         joints=episode.states[frame],
         gripper_command=float(commanded[-1]),
-        base_chunk=policy.chunk(observation)[:interval],
+        base_chunk=policy.chunk(observation, earlier)[:interval],
         kinematics=kinematics,
         previous_residual=np.zeros(ACTIONS),
         step=frame,
         max_steps=max_steps,
     )
+
+
+def _seen(episode: EpisodeRecord, frame: int) -> dict[str, np.ndarray]:
+    images = {camera: frames[frame] for camera, frames in episode.images.items()}
+    return {**images, STATE: episode.states[frame]}
 
 
 def save(path: Path, credited: Iterable[CreditedTransition]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -18,13 +19,12 @@ from lrm_core.ros.camera import CameraSubscription
 from lrm_core.ros.diagnostics import WARN, Diagnostics, Report, StreamTask
 from lrm_msgs.msg import LearnerStatus, PolicyWeights, Reward, RewardNodeStatus, SafetyStatus
 from lrm_policy_node.runtime.inbox import Inbox
-from lrm_policy_node.runtime.observation import CAMERAS
 from lrm_policy_node.runtime.params import PolicyParams
 from lrm_policy_node.runtime.weights import WeightsBox
 
 
 class Inputs:
-    """Opens the subscriptions; :meth:`destroy` closes them."""
+    """Opens the subscriptions; those of the cameras with :meth:`watch`. :meth:`destroy` closes them."""
 
     def __init__(
         self,
@@ -36,22 +36,13 @@ class Inputs:
         diagnostics: Diagnostics,
     ) -> None:
         self._node, self._robot, self._inbox, self._weights = node, robot, inbox, weights
+        self._params, self._diagnostics = params, diagnostics
         self._bad_image = ""
         self._open: list[Any] = []
         self._cameras: list[CameraSubscription] = []
         # A lock-step clock stands still between two frames: there the age of a frame says nothing.
-        max_age_s = math.inf if params.lockstep else params.camera_timeout_s
-        for camera in CAMERAS:
-            task = StreamTask(node, 0.5 * params.control_rate_hz, max_age_s)
-            diagnostics.add(f"{camera} camera", task)
-            self._cameras.append(
-                CameraSubscription(
-                    node, robot.camera(camera), transport=params.transport, lockstep=params.lockstep,
-                    on_frame=partial(self._on_frame, task), on_bad=partial(self._on_bad_image, camera),
-                )
-            )  # fmt: skip
-        self._joints = StreamTask(node, 0.5 * params.control_rate_hz, max_age_s)
-        diagnostics.add("joint states", self._joints)
+        self._max_age_s = math.inf if params.lockstep else params.camera_timeout_s
+        self._joints = self._stream("joint states")
         self._rewards = self._unknown = self._bad_images = self._refused_weights = 0
         diagnostics.add("inputs", self._report)
         self._subscribe(JointState, robot.state.topic, self._on_joints, qos.JOINT_STATES)
@@ -61,6 +52,19 @@ class Inputs:
         self._subscribe(PolicyWeights, "policy_weights", self._on_weights, qos.STATUS)
         self._subscribe(LearnerStatus, "learner_status", self._on_learner, qos.STATUS)
         self._subscribe(SafetyStatus, "safety_status", self._on_safety, qos.STATUS)
+
+    def watch(self, cameras: Sequence[str]) -> None:
+        """Subscribe to these cameras of the robot, and no other."""
+        self._inbox.watch(cameras)
+        for camera in cameras:
+            self._cameras.append(
+                CameraSubscription(
+                    self._node, self._robot.camera(camera),
+                    transport=self._params.transport, lockstep=self._params.lockstep,
+                    on_frame=partial(self._on_frame, self._stream(f"{camera} camera")),
+                    on_bad=partial(self._on_bad_image, camera),
+                )
+            )  # fmt: skip
 
     def destroy(self) -> None:
         """Close the subscriptions."""
@@ -75,6 +79,11 @@ class Inputs:
         if self._bad_images or self._refused_weights:
             report.raise_to(WARN, f"{self._bad_images} images and {self._refused_weights} weights could not be used")
         return report
+
+    def _stream(self, name: str) -> StreamTask:
+        task = StreamTask(self._node, 0.5 * self._params.control_rate_hz, self._max_age_s)
+        self._diagnostics.add(name, task)
+        return task
 
     def _subscribe(self, kind: Any, topic: str, callback: Any, profile: Any) -> None:
         self._open.append(self._node.create_subscription(kind, topic, callback, profile))

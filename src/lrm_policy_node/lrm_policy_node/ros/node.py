@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,8 @@ class PolicyNode(LrmLifecycleNode[PolicyParams]):
         self._diagnostics.add("planning", latency)
         loaded = self._load_policy(params.policy, params.device, robot.camera_features)
         _check_fit(robot, loaded)
+        self.get_logger().info(f"the policy looks through {', '.join(loaded.cameras)}")
+        self._inputs.watch(loaded.cameras)
         # A policy that is no checkpoint has none.
         self.set_parameters([Parameter(FINGERPRINT, value=getattr(loaded, "fingerprint", ""))])
         base = _Timed(loaded, latency)
@@ -160,16 +162,18 @@ class _Timed:
 
     def __init__(self, base: Policy, latency: LatencyTask) -> None:
         self._base, self._latency = base, latency
-        self.chunk_steps = base.chunk_steps
+        self.chunk_steps, self.cameras, self.observation_steps = base.chunk_steps, base.cameras, base.observation_steps
 
-    def reset(self) -> None:
-        """Forget the episode."""
-        self._base.reset()
+    def reset(self, task: str, seed: int) -> None:
+        """An episode begins."""
+        self._base.reset(task, seed)
 
-    def chunk(self, observation: Mapping[str, np.ndarray]) -> np.ndarray:
+    def chunk(
+        self, observation: Mapping[str, np.ndarray], earlier: Sequence[Mapping[str, np.ndarray]] = ()
+    ) -> np.ndarray:
         """(steps, joints) targets, as the base plans them."""
         with self._latency.measured():
-            return self._base.chunk(observation)
+            return self._base.chunk(observation, earlier)
 
 
 def main() -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -70,6 +71,7 @@ class ChunkPlanner:
         self._base, self.residual, self._kinematics = base, residual, kinematics
         self._chunk_steps, self._max_steps = chunk_steps, max_steps
         self._blending, self._given_steps = blending, chunk_steps + tail_steps
+        self._seen: deque[Observation] = deque(maxlen=base.observation_steps)
         self.begin("", np.random.default_rng(0))
 
     @property
@@ -82,21 +84,30 @@ class ChunkPlanner:
         """Control steps that a plan reaches beyond its chunk, so long the next one may take."""
         return min(self._given_steps, self._base.chunk_steps) - self._chunk_steps
 
-    def begin(self, episode_id: str, rng: np.random.Generator) -> None:
-        """Forget the last episode; ``rng`` drives this episode's exploration."""
+    def begin(self, episode_id: str, rng: np.random.Generator, task: str = "", seed: int = -1) -> None:
+        """Forget the last episode; ``rng`` drives this episode's exploration, ``seed`` what the base policy draws."""
         self._episode_id, self._rng = episode_id, rng
         self._index = 0
         self._open: _Decision | None = None
         self._last_command: np.ndarray | None = None
         self._command_before: np.ndarray | None = None
         self._previous = np.zeros(ACTIONS, dtype=np.float32)
-        self._base.reset()
+        self._base.reset(task, seed)
+        self._seen.clear()
+        self._seen_step = 0
         self.forget()
         self.residual.begin_episode(rng)
 
     def first_target(self, observation: Observation) -> np.ndarray:
         """Where the base policy wants the joints (J,) next; decides nothing."""
-        return np.asarray(self._base.chunk(observation.for_policy())[0], dtype=np.float64)
+        return np.asarray(self._base.chunk(observation.for_policy(), self._before(observation))[0], dtype=np.float64)
+
+    def saw(self, observation: Observation, step: int) -> None:
+        """``observation`` is the newest of control step ``step``; some policies plan from several steps."""
+        if self._seen and step == self._seen_step:
+            self._seen.pop()
+        self._seen.append(observation)
+        self._seen_step = step
 
     def forget(self) -> None:
         """The arm is not where earlier plans take it to be: they count no more."""
@@ -106,8 +117,8 @@ class ChunkPlanner:
     def inference(self, observation: Observation) -> Callable[[], np.ndarray]:
         """The base policy's work for a decision from ``observation``: its plan (H, J). Fit for another thread."""
         self._command_before = self._last_command
-        inputs = observation.for_policy()
-        return lambda: self._base.chunk(inputs)
+        inputs, before = observation.for_policy(), self._before(observation)
+        return lambda: self._base.chunk(inputs, before)
 
     def plan(
         self,
@@ -152,6 +163,12 @@ class ChunkPlanner:
         plan = self._blended(self.inference(observation)(), step)
         features = self._features(observation, plan[: self._chunk_steps], step)
         return self._close(observation.stamp_ns, features, terminated=terminated, truncated=not terminated)
+
+    def _before(self, observation: Observation) -> Sequence[Mapping[str, np.ndarray]]:
+        """What the base policy wants to know of the steps before, oldest first."""
+        steps = self._base.observation_steps - 1
+        older = [seen.for_policy() for seen in self._seen if seen.stamp_ns < observation.stamp_ns]
+        return older[max(0, len(older) - steps) :]
 
     def _blended(self, plan: np.ndarray, step: int) -> np.ndarray:
         return plan if self._blending is None else self._blending.blend(plan, step)

@@ -48,6 +48,11 @@ class Inbox:
         self._clock_cut: EpisodeCut | None = None
         self._running = False
 
+    def watch(self, cameras: Sequence[str]) -> None:
+        """Observations have images of these cameras, and the stamp of the first; before that there is none."""
+        with self._changed:
+            self._observations.watch(cameras)
+
     # What arrives.
 
     def add_frame(self, frame: CameraFrame) -> None:

@@ -6,34 +6,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-import numpy as np
-
 from lrm_core import resources
 from lrm_core.errors import BadInput
 from lrm_core.protocols import Policy
 
 
 def load_base_policy(name: str, device: str, features: Mapping[str, str] = MappingProxyType({})) -> Policy:
-    """An ACT policy that has planned once.
+    """A policy of LeRobot that has planned once.
 
     Args:
         name: a LeRobot folder, a name in ``models/``, or a model hub name ``owner/name``.
         device: torch device.
-        features: camera -> the policy's feature of it; a camera that is not named: observation.images.<camera>.
+        features: camera of the robot -> feature; empty: every image feature is from a camera of its own name.
 
     Raises:
-        BadInput: there is no such policy, or it does not load or plan.
+        BadInput: there is no such policy, it does not load or plan, or a feature has no camera.
     """
-    from lrm_policy_node.lerobot.policy import ActPolicy
+    from lrm_policy_node.lerobot.policy import LeRobotPolicy
 
-    policy = ActPolicy(policy_folder(name), device, features)
-    image = np.zeros(policy.image_shape, np.uint8)
-    chunk = policy.chunk({"front": image, "wrist": image, "state": np.zeros(policy.joints, np.float32)})
-    if chunk.shape != (policy.chunk_steps, policy.joints) or not np.isfinite(chunk).all():
-        raise BadInput(
-            "policy", name, f"a finite plan of shape {(policy.chunk_steps, policy.joints)}", f"Got {chunk.shape}."
-        )
-    return policy
+    return LeRobotPolicy(policy_folder(name), device, features)
 
 
 def policy_folder(name: str) -> Path:

@@ -107,11 +107,13 @@ class EpisodeLoop:
             fix = "Give one in the goal, or call set_task."
             raise EpisodeCut(TerminationReason.RESET_FAILED, f"There is no task sentence. {fix}")
         self._order = self._outcome.order = EpisodeOrder(order.episode_id, order.refine, order.seed, task)
+        rng = np.random.default_rng([self._params.exploration_seed, order.seed + 1])
+        self._planner.begin(order.episode_id, rng, task, order.seed)
         observation = self._world.observe(stamp_ns - 1)
         if self._approach is not None:
             observation = self._approach.run(self._planner.first_target(observation), observation)
         self._newest_ns = observation.stamp_ns
-        self._planner.begin(order.episode_id, np.random.default_rng([self._params.exploration_seed, order.seed + 1]))
+        self._planner.saw(observation, 0)
         self.machine.start(observation.stamp_ns)
         self._show()
         return observation
@@ -228,6 +230,7 @@ class EpisodeLoop:
     def _reached(self, observation: Observation) -> Observation:
         self._newest_ns = observation.stamp_ns
         self.machine.reach(self._periods(self.machine.start_stamp_ns, observation.stamp_ns))
+        self._planner.saw(observation, self.machine.steps)
         return observation
 
     def _periods(self, since_ns: int, stamp_ns: int) -> int:

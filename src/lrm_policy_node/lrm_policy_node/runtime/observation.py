@@ -1,4 +1,4 @@
-"""Puts one front image, one wrist image and one joint state of the same moment together."""
+"""Puts one image of every camera and one joint state of the same moment together."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from lrm_core.frame_buffer import FrameBuffer
 from lrm_core.frames import CameraFrame
+from lrm_core.protocols import STATE
 
-CAMERAS = ("front", "wrist")
 JOINTS = "joint_states"
 
 _HORIZON_S = 2.0
@@ -25,20 +25,18 @@ class Observation:
     """What the robot saw and felt at one moment.
 
     Attributes:
-        stamp_ns: stamp of the front image, nanoseconds.
-        front: (H, W, 3) uint8 RGB.
-        wrist: (H, W, 3) uint8 RGB.
+        stamp_ns: stamp of the first camera's image, nanoseconds.
+        images: camera -> (H, W, 3) uint8 RGB; sizes may differ.
         joints: (J,) float32 positions in command order, rad; gripper opening m.
     """
 
     stamp_ns: int
-    front: np.ndarray
-    wrist: np.ndarray
+    images: dict[str, np.ndarray]
     joints: np.ndarray
 
     def for_policy(self) -> dict[str, np.ndarray]:
         """The mapping that :class:`lrm_core.protocols.Policy` takes."""
-        return {"front": self.front, "wrist": self.wrist, "state": self.joints}
+        return {**self.images, STATE: self.joints}
 
 
 class ObservationBuffer:
@@ -52,10 +50,14 @@ class ObservationBuffer:
     def __init__(self, joint_names: Sequence[str], tolerance_s: float) -> None:
         self._names = tuple(joint_names)
         self._tolerance_ns = round(tolerance_s * 1e9)
-        self._frames: dict[str, FrameBuffer] = {camera: FrameBuffer(_HORIZON_S, _MAX_BYTES) for camera in CAMERAS}
+        self._frames: dict[str, FrameBuffer] = {}
         self._joints: deque[tuple[int, np.ndarray]] = deque(maxlen=_MAX_JOINT_STATES)
         self.joints_fault = ""
         """Why the newest joint state is unusable; empty while it is good."""
+
+    def watch(self, cameras: Sequence[str]) -> None:
+        """Look through these cameras from now on; the first one gives an observation its stamp."""
+        self._frames = {camera: FrameBuffer(_HORIZON_S, _MAX_BYTES) for camera in cameras}
 
     def add_frame(self, frame: CameraFrame) -> bool:
         """Take an image. True when its stamp went back: the clock jumped, and everything older is forgotten."""
@@ -79,14 +81,15 @@ class ObservationBuffer:
 
     def newest(self, after_ns: int = -1) -> Observation | None:
         """The newest complete observation with a stamp after ``after_ns``; None while there is none."""
-        front = self._frames["front"].latest()
-        wrist = self._frames["wrist"].at(front.stamp_ns, self._tolerance_ns) if front else None
-        if front is None or wrist is None or front.stamp_ns <= after_ns or not self._joints:
+        first = next((frames.latest() for frames in self._frames.values()), None)
+        if first is None or first.stamp_ns <= after_ns or not self._joints:
             return None
-        stamp_ns, joints = min(self._joints, key=lambda entry: abs(entry[0] - front.stamp_ns))
-        if abs(stamp_ns - front.stamp_ns) > self._tolerance_ns:
+        frames = {camera: seen.at(first.stamp_ns, self._tolerance_ns) for camera, seen in self._frames.items()}
+        images = {camera: frame.rgb for camera, frame in frames.items() if frame is not None}
+        stamp_ns, joints = min(self._joints, key=lambda entry: abs(entry[0] - first.stamp_ns))
+        if len(images) < len(frames) or abs(stamp_ns - first.stamp_ns) > self._tolerance_ns:
             return None
-        return Observation(front.stamp_ns, front.rgb, wrist.rgb, joints)
+        return Observation(first.stamp_ns, images, joints)
 
     def missing(self, after_ns: int) -> str:
         """The stream that has brought nothing after ``after_ns``; ``stamps`` when all have, but far apart."""

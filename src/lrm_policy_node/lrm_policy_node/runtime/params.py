@@ -15,7 +15,7 @@ class PolicyParams:
     device: str = param("cpu", "Torch device of the base policy, for example cpu or cuda:0.")
     robot: str = param("sim_arm", "Robot description: a name in config/robots or the path of a YAML file.")
     task: str = param("", "Task sentence until set_task or a goal gives another; empty: the robot's own.")
-    transport: str = param("raw", "Image transport of both cameras.", choices=("raw", "compressed"))
+    transport: str = param("raw", "Image transport of the cameras.", choices=("raw", "compressed"))
     lockstep: bool = param(False, "The robot is a simulation that waits for each command.")
     control_rate_hz: float = param(10.0, "Rate of the commands.", unit="Hz", low=0.1, high=1000.0)
     call_interval: int = param(10, "K: control steps in a chunk and between reward queries.", low=1, high=1000)
