@@ -45,7 +45,7 @@ class TeleopNode(LrmLifecycleNode[TeleopParams]):
         self._used_ns = self._proposed = 0
         self._pause, self._to_go = "not active", ""
         self._leader = ReadingLoop(LeRobotLeader(robot), 1.0 / params.leader_rate_hz, self._now_ns)
-        self._proposals = self.create_lifecycle_publisher(JointTrajectory, PROPOSALS, qos.COMMAND)
+        self._proposals = self.create_lifecycle_publisher(JointTrajectory, PROPOSALS, qos.proposal())
         self._watch = ArmWatch(self, robot, self._turn, params.joint_state_timeout_s)
         self._diagnostics = Diagnostics(self, params.robot)
         self._diagnostics.add("leader", self._report)
