@@ -65,11 +65,3 @@ def test_the_check_of_a_file_looks_into_the_model(tmp_path: Path, capsys: pytest
     old, new, said = FAULTS[0]
     assert main(["robot", "check", changed(tmp_path, old, new), "--file"]) == 2
     assert said in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(("camera", "noted"), [("front", False), ("side", True)])
-def test_the_check_of_a_file_says_which_cameras_the_policy_takes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], camera: str, noted: bool
-) -> None:
-    assert main(["robot", "check", changed(tmp_path, "name: front", f"name: {camera}"), "--file"]) == 0
-    assert ("the policy takes the cameras front and wrist" in capsys.readouterr().out) == noted

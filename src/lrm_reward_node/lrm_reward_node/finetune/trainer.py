@@ -104,7 +104,17 @@ class RewardTrainer(SealedCheckpoints, Trainer):
     def score(self, items: Items) -> tuple[np.ndarray, np.ndarray]:
         """(N, A) log-likelihoods of the legal answers and (N, 2) number of the right one and target."""
         output = self.predict(items)
+        if self.model_wrapped is self.model:
+            self._forget_preparation()
         return np.asarray(output.predictions), np.asarray(output.label_ids)
+
+    def _forget_preparation(self) -> None:
+        """Accelerate takes a model that was prepared to be measured for one that is prepared to be trained.
+
+        Several processes would then never share their gradients, and the first one's adapter would be written.
+        """
+        self.accelerator.free_memory()
+        self.model._is_accelerate_prepared = False
 
 
 def training_arguments(config: TrainConfig, head: RewardHead, folder: Path, device: str, evaluates: bool) -> Any:
