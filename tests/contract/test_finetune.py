@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from lrm_core.rewards import MODEL_HEADS, RewardHead
 from lrm_reward_node.data.samples import open_samples
 from lrm_reward_node.finetune.disk import sha256
 from lrm_reward_node.finetune.questions import Answers, Collator, Item, answer_number, sample_row
+from lrm_reward_node.finetune.trainer import SealedCheckpoints
 from lrm_reward_node.golden import picture
 from lrm_reward_node.readout import ANSWERS
 from lrm_reward_node.vlm.answers import answer_tokens
@@ -247,6 +249,22 @@ def test_a_run_killed_between_two_checkpoints_ends_with_the_same_weights(
     assert process.returncode == -signal.SIGKILL and not (tmp_path / "o" / "progress").exists()
     assert bench.train(*words) == 0
     assert bench.weights(tmp_path / "o") == uninterrupted
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_what_to_change() -> None:
+    class Diverging:
+        state = SimpleNamespace(global_step=7)
+
+        def training_step(self, loss: float) -> torch.Tensor:
+            return torch.tensor(loss)
+
+    class Sealed(SealedCheckpoints, Diverging):
+        pass
+
+    assert Sealed().training_step(2.5) == 2.5
+    for loss in (float("nan"), float("inf")):
+        with pytest.raises(BadInput, match=r"loss after 7 steps.*learning_rate"):
+            Sealed().training_step(loss)
 
 
 def test_a_full_disk_is_one_clear_error_and_a_restart_goes_on(

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import EarlyStoppingCallback, EvalPrediction, PrinterCallback, Trainer, TrainingArguments
 
+from lrm_core.errors import BadInput
 from lrm_core.rewards import RewardHead
 from lrm_reward_node.finetune.config import TrainConfig
 from lrm_reward_node.finetune.disk import newest_checkpoint, room, seal
@@ -31,11 +32,23 @@ class SealedCheckpoints:
         if self.args.should_save:
             seal(Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}")
 
+    def training_step(self, *batch: Any, **more: Any) -> torch.Tensor:
+        """As transformers does it, which logs the mean of the finite losses and trains on whatever they are.
+
+        Raises:
+            BadInput: the loss is not finite: nothing good can come of what follows.
+        """
+        loss: torch.Tensor = super().training_step(*batch, **more)  # type: ignore[misc]
+        if not torch.isfinite(loss):
+            fix = "Lower training.learning_rate, or train without bf16 or with another base.dtype, into a new --out."
+            raise BadInput(f"loss after {self.state.global_step} steps", float(loss), "a finite number", fix)
+        return loss
+
     def fit(self) -> None:
         """Train to the end, from the newest whole checkpoint on.
 
         Raises:
-            BadInput: the disk is full.
+            BadInput: the disk is full, or the loss is not finite.
         """
         folder = Path(self.args.output_dir)
         with room(folder):
