@@ -27,7 +27,7 @@ UR5E = [
     (0.0, 0.1333, HALF), (0.0, 0.0997, -HALF), (0.0, 0.0996, 0.0),
 ]  # fmt: skip
 FR3 = [
-    # a m, d m, alpha rad of the row before the joint (Craig); Franka Control Interface, "Denavit-Hartenberg parameters"
+    # a m, d m, alpha rad of the row before the joint (Craig), as franka_description has them
     (0.0, 0.333, 0.0), (0.0, 0.0, -HALF), (0.0, 0.316, HALF), (0.0825, 0.0, HALF),
     (-0.0825, 0.384, -HALF), (0.0, 0.0, HALF), (0.088, 0.0, HALF),
 ]  # fmt: skip

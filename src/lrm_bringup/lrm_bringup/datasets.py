@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lrm_core.errors import BadInput, first_line
+from lrm_reward_node.data.sources.lerobot import converted
+from lrm_reward_node.data.sources.lerobot import tasks_in_order as tasks_in_order
 
 
 def open_dataset(folder: Path) -> Any:
@@ -14,17 +17,17 @@ def open_dataset(folder: Path) -> Any:
     Raises:
         BadInput: there is no dataset, its write was interrupted, or LeRobot cannot read or convert it.
     """
-    from lrm_reward_node.data.sources.lerobot import converted
     from lrm_sim import lerobot_folder
 
     is_dataset = (folder / "meta" / "info.json").is_file()
     return lerobot_folder.open_dataset(converted(folder) if is_dataset else folder)
 
 
-def several_tasks(dataset: Any, index: int) -> str:
+def several_tasks(tasks: Sequence[str], index: int) -> str:
     """A line for people about an episode with more than one task sentence; empty: it has one."""
-    tasks = list(map(str, dataset.meta.episodes[index]["tasks"]))
-    return f"episode {index} has several tasks, {tasks}: the first is taken for all of it" if len(tasks) > 1 else ""
+    return (
+        f"episode {index} has several tasks, {list(tasks)}: the first is taken for all of it" if len(tasks) > 1 else ""
+    )
 
 
 def read_row(dataset: Any, row: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from lrm_bringup.convert.columns import ACTION, OUTCOME, STAMP, STATE, STATUS, U
 from lrm_bringup.convert.episode import NS, SUCCESS
 from lrm_bringup.convert.episode_messages import EpisodeWriter, ImportedEpisode
 from lrm_bringup.convert.provenance import EXPORT
-from lrm_bringup.datasets import open_dataset, read_row, several_tasks
+from lrm_bringup.datasets import open_dataset, read_row, several_tasks, tasks_in_order
 from lrm_bringup.recorder.bag import PARTIAL, Bag
 from lrm_bringup.recorder.definitions import MessageDefinitions
 from lrm_core.disk import LOCK, hold, room
@@ -90,7 +90,8 @@ class Importer:
         start_ns = NS
         for index in range(self.episodes):
             name = f"{self._name}-{index:05d}"
-            result.problems += [text for text in (several_tasks(self._dataset, index),) if text]
+            if several := several_tasks(tasks_in_order(self._dataset, index), index):
+                result.problems.append(several)
             episode = self._episode(index, start_ns)
             if (self._out / name).exists():
                 result.before += 1

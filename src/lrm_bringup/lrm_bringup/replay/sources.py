@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lrm_bringup.datasets import open_dataset, read_row, several_tasks
+from lrm_bringup.datasets import open_dataset, read_row, several_tasks, tasks_in_order
 from lrm_bringup.replay.events import EpisodeSeen, Event, FrameSeen
 from lrm_core.errors import BadInput
 from lrm_reward_node.data.video_file import VIDEOS as VIDEOS
@@ -98,7 +98,6 @@ class DatasetEpisodes:
 
     def __init__(self, path: Path, camera: str = "", query_rate_hz: float = 0.0, task: str = "") -> None:
         self._dataset = open_dataset(path)
-        self._tasks = self._dataset.hf_dataset.select_columns(["task_index"]).with_format(None)
         self.name, self._task = path.name, task
         self._key = _one_of(list(self._dataset.meta.camera_keys), camera)
         self.cameras: tuple[str, ...] = (self._key.split(".")[-1],)
@@ -121,10 +120,10 @@ class DatasetEpisodes:
         """Its sentence; empty, and a problem, where it has none."""
         if self._task:
             return self._task
-        if several := several_tasks(self._dataset, index):
+        tasks = tasks_in_order(self._dataset, index)
+        if several := several_tasks(tasks, index):
             self.problems.append(f"{self.name}: {several}; --task says another")
-        first = int(self._dataset.meta.episodes[index]["dataset_from_index"])
-        task = str(self._dataset.meta.tasks.index[int(self._tasks[first]["task_index"])]).strip()
+        task = next(iter(tasks), "").strip()
         if not task:
             self.problems.append(f"{self.name}: episode {index} has no task sentence and is left out; --task gives one")
         return task

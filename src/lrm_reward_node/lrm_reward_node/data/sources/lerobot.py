@@ -61,7 +61,7 @@ class LeRobotEpisodes:
         meta = self._dataset.meta
         for index in range(meta.total_episodes):
             row = meta.episodes[index]
-            task = str(row["tasks"][0]) if row["tasks"] else ""
+            task = next(iter(tasks_in_order(self._dataset, index)), "")
             name, camera = f"episode-{index:06d}", self._camera.split(".")[-1]
             group, version = f"{self._name}/{index}", f"{self._version}-{row['length']}-{self._camera}"
             yield Episode(name, task, camera=camera, group=group, place=str(index), version=version)
@@ -70,8 +70,9 @@ class LeRobotEpisodes:
         """Length, rate and tasks of ``meta/``, and which truth there is a column for."""
         row = self._dataset.meta.episodes[int(episode.place)]
         truth = [name for name, column in (("success", self._success), ("progress", self._progress)) if column]
-        tasks = tuple(map(str, row["tasks"])) if len(row["tasks"]) > 1 else ()
-        return Declared(int(row["length"]), float(self._dataset.meta.fps), tuple(truth), tasks)
+        tasks = tasks_in_order(self._dataset, int(episode.place))
+        several = tasks if len(tasks) > 1 else ()
+        return Declared(int(row["length"]), float(self._dataset.meta.fps), tuple(truth), several)
 
     def losses(self) -> list[str]:
         """Nothing beyond frames that cannot be decoded."""
@@ -103,6 +104,21 @@ class LeRobotEpisodes:
             return np.asarray((pixels.permute(1, 2, 0).numpy() * 255.0).round(), np.uint8)
 
         return read
+
+
+def tasks_in_order(dataset: Any, index: int) -> tuple[str, ...]:
+    """Task sentences of episode ``index`` of a ``LeRobotDataset``, that of its first frame first.
+
+    ``meta/`` has them in no order, and may name one that no frame has.
+    """
+    row = dataset.meta.episodes[index]
+    named = sorted(map(str, row["tasks"]))
+    if len(named) < 2:
+        return tuple(named)
+    column = dataset.hf_dataset.select_columns(["task_index"]).with_format(None)
+    numbers = column[int(row["dataset_from_index"]) : int(row["dataset_to_index"])]["task_index"]
+    seen = [str(dataset.meta.tasks.index[int(number)]) for number in dict.fromkeys(numbers)]
+    return tuple(dict.fromkeys([*seen, *named]))
 
 
 def _open(options: LeRobotOptions, base: Path) -> Any:
