@@ -133,7 +133,7 @@ def test_the_arm_comes_slowly_follows_within_limits_and_stops_when_the_leader_di
         process.kill()
         bench.move(HOME + np.array([-0.9, 0.0, 0.0, 0.0, 0.0, 0.0]))
         bench.stands()
-        assert "no command" in bench.safety[-1].reason
+        bench.until(lambda: "is gone" in bench.safety[-1].reason, 30.0, "the reason is that the leader's process died")
     finally:
         process.stop()
 
