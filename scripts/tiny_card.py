@@ -87,14 +87,9 @@ def _table(rows: dict[str, dict[str, Any]], show: Any) -> list[str]:
 
 
 def _calibrated(checked: dict[str, dict[str, dict[str, float]]]) -> list[str]:
-    rows = [
-        f"| {split} | {name} | {value:.3f} | {figures['after'][name]:.3f} |"
-        for split, figures in checked.items()
-        for name, value in figures["before"].items()
-    ]
-    return (
-        ["| | figure | as stated | calibrated |", "|---|---|---|---|", *rows] if rows else ["Not fitted in this run."]
-    )
+    from lrm_reward_node.finetune.tables import calibration_table, table
+
+    return table(*calibration_table(checked)).splitlines() if checked else ["Not fitted in this run."]
 
 
 def _with_interval(figure: list[float | None] | None) -> str:

@@ -52,6 +52,17 @@ class LrmLifecycleNode[P](LifecycleNode):
         """False in the middle of a transition that was interrupted, and when finalized."""
         return bool(self._state_machine.current_state[0] in _PRIMARY_STATES)
 
+    def now_ns(self) -> int:
+        """Time of the node's clock, nanoseconds."""
+        return int(self.get_clock().now().nanoseconds)
+
+    def say(self, text: str, bad: bool) -> None:
+        """Log ``text``, as an error where it is ``bad``."""
+        if bad:
+            self.get_logger().error(text)
+        else:
+            self.get_logger().info(text)
+
     def configure_node(self, params: P) -> None:
         """Load, open, create publishers and subscriptions. Raise :class:`LrmError` when the node could not work."""
 

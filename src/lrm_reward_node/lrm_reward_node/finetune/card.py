@@ -12,7 +12,7 @@ from lrm_core.errors import BadInput
 from lrm_core.rewards import MODEL_HEADS
 from lrm_reward_node import calibration
 from lrm_reward_node.finetune.disk import sha256
-from lrm_reward_node.finetune.tables import MOST_PARTS, figure_table, part_table, table
+from lrm_reward_node.finetune.tables import MOST_PARTS, calibration_table, figure_table, part_table, table
 
 CARD, METRICS = "README.md", "metrics.json"
 VERSIONS = ("torch", "transformers", "peft", "accelerate", "trl")
@@ -96,15 +96,10 @@ def _rehearsal(settings: Mapping[str, Any]) -> str:
 def _calibration(out: Path) -> str:
     path = out / calibration.FILE
     if path.is_file():
-        rows = [
-            [split, name, f"{value:.3f}", f"{found['after'][name]:.3f}"]
-            for split, found in calibration.checked(path).items()
-            for name, value in found["before"].items()
-        ]
         text = (
             f"Fitted by `lrm calibrate`: `{calibration.FILE}`, sha256 `{sha256(path)}`. On episodes not fitted on:\n\n"
         )
-        return f"## Calibration\n\n{text}" + table(["split", "figure", "as stated", "calibrated"], rows)
+        return f"## Calibration\n\n{text}" + table(*calibration_table(calibration.checked(path)))
     return "## Calibration\n\nNot fitted: probabilities are as the model states them. `lrm calibrate` fits them.\n"
 
 

@@ -62,6 +62,16 @@ def _value(known: Mapping[str, Any], stage: str, name: str) -> str:
     return f"{value:{form}}" + (f" [{low:{form}}, {high:{form}}]" if not math.isnan(low) else "")
 
 
+def calibration_table(checked: Mapping[str, Mapping[str, Mapping[str, float]]]) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of what :func:`lrm_reward_node.calibration.checked` returns."""
+    rows = [
+        [split, name, f"{value:.3f}", f"{found['after'][name]:.3f}"]
+        for split, found in checked.items()
+        for name, value in found["before"].items()
+    ]
+    return ["split", "figure", "as stated", "calibrated"], rows
+
+
 def part_table(results: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows: the main figure of each head at the end, by task and by source, those with most samples first.
 

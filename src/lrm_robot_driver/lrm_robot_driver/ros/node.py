@@ -51,9 +51,9 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
         self._connection = Connection(params.failures, params.reconnect_attempts, params.reconnect_period_s)
         self._states = self.create_lifecycle_publisher(JointState, robot.state.topic, qos.JOINT_STATES)
         arm = LeRobotArm(robot, params.torque)
-        self._arm = ArmLoop(arm, 1.0 / params.state_rate_hz, self._now_ns, self._on_state, params.torque)
+        self._arm = ArmLoop(arm, 1.0 / params.state_rate_hz, self.now_ns, self._on_state, params.torque)
         assert robot.lerobot is not None  # or LeRobotArm had refused it
-        self._eyes = {name: CameraTopics(self, robot, name, params, self._say) for name in robot.lerobot.cameras}
+        self._eyes = {name: CameraTopics(self, robot, name, params, self.say) for name in robot.lerobot.cameras}
         self._open_diagnostics(params)
         for eye in self._eyes.values():
             eye.open()
@@ -68,7 +68,7 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
     def activate_node(self) -> None:
         """Read and publish; take commands. What was given up is tried again."""
         self._connection.retry()
-        self._thread = DeviceThread("arm", self._arm, self._connection, self._say)
+        self._thread = DeviceThread("arm", self._arm, self._connection, self.say)
         self._thread.start()
         for eye in self._eyes.values():
             eye.start()
@@ -115,7 +115,7 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
         message.name, message.position = list(self._robot.joint_names), positions.tolist()
         self._states.publish(message)
         self._stream.tick(stamp_ns)
-        self._latency.add((self._now_ns() - stamp_ns) / 1e9)
+        self._latency.add((self.now_ns() - stamp_ns) / 1e9)
 
     def _on_command(self, message: JointTrajectory) -> None:
         if not self.active:
@@ -128,7 +128,7 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
             self._gate.refuse(Cause.INACTIVE, TORQUE_OFF)
         elif self._connection.state is not State.CONNECTED:
             self._gate.refuse(Cause.NO_JOINT_STATE, f"the arm is away: {self._connection.text}")
-        elif self._gate.takes(command, newest[0] if newest else None, self._now_ns()):
+        elif self._gate.takes(command, newest[0] if newest else None, self.now_ns()):
             self._silence.heard_s = time.monotonic()
             self._arm.command(np.asarray(command.positions, dtype=np.float64))
         if self._gate.reason:
@@ -153,15 +153,6 @@ class DriverNode(LrmLifecycleNode[DriverParams]):
         if link.state is not State.CONNECTED:
             report.level, report.message = ERROR, link.text
         return report
-
-    def _say(self, text: str, bad: bool) -> None:
-        if bad:
-            self.get_logger().error(text)
-        else:
-            self.get_logger().info(text)
-
-    def _now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
 
 
 def main() -> int:

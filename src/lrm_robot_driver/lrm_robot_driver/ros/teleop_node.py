@@ -44,7 +44,7 @@ class TeleopNode(LrmLifecycleNode[TeleopParams]):
         self._connection = Connection(params.failures, params.reconnect_attempts, params.reconnect_period_s)
         self._used_ns = self._proposed = 0
         self._pause, self._to_go = "not active", ""
-        self._leader = ReadingLoop(LeRobotLeader(robot), 1.0 / params.leader_rate_hz, self._now_ns)
+        self._leader = ReadingLoop(LeRobotLeader(robot), 1.0 / params.leader_rate_hz, self.now_ns)
         self._proposals = self.create_lifecycle_publisher(JointTrajectory, PROPOSALS, qos.proposal())
         self._watch = ArmWatch(self, robot, self._turn, params.joint_state_timeout_s)
         self._diagnostics = Diagnostics(self, params.robot)
@@ -54,7 +54,7 @@ class TeleopNode(LrmLifecycleNode[TeleopParams]):
     def activate_node(self) -> None:
         """Read the leader and propose. A leader that was given up is tried again."""
         self._connection.retry()
-        self._thread = DeviceThread("leader", self._leader, self._connection, self._say)
+        self._thread = DeviceThread("leader", self._leader, self._connection, self.say)
         self._thread.start()
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._timer = self.create_timer(1.0 / self.params.control_rate_hz, self._tick, clock=steady)
@@ -112,7 +112,7 @@ class TeleopNode(LrmLifecycleNode[TeleopParams]):
         if link.state is not State.CONNECTED:
             return f"the leader is away: {link.text}"
         newest = self._leader.newest
-        if newest is None or self._now_ns() - newest[1] > timeout_s * 1e9:
+        if newest is None or self.now_ns() - newest[1] > timeout_s * 1e9:
             detail = f" ({link.reason})" if link.reason else ""
             return f"the leader has not answered for {timeout_s:g} s{detail}"
         return self._watch.silence(now_s) or self._not_our_turn(now_s)
@@ -134,15 +134,6 @@ class TeleopNode(LrmLifecycleNode[TeleopParams]):
         elif self._watch.held:
             report.raise_to(WARN, f"the safety stage holds the arm: {self._watch.reason}")
         return report
-
-    def _say(self, text: str, bad: bool) -> None:
-        if bad:
-            self.get_logger().error(text)
-        else:
-            self.get_logger().info(text)
-
-    def _now_ns(self) -> int:
-        return int(self.get_clock().now().nanoseconds)
 
 
 def main() -> int:
